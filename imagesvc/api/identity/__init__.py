@@ -1,0 +1,1 @@
+"""The /v3 door of the embedded identity."""

@@ -1,0 +1,1 @@
+"""The IMS dialect (cloudimages)."""

@@ -1,0 +1,1 @@
+"""Configured drivers: an id, a driver and its options."""

@@ -1,0 +1,1 @@
+"""The web console: sources and the built files that are served."""

@@ -1,0 +1,32 @@
+"""Who asks: the frozen context of one request or job."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RequestContext:
+    """The caller of an operation.
+
+    `project_id` is None for an unscoped caller, who sees public images alone.
+    `request_id` is `req-<uuid>`; it appears in logs, audit rows and answers.
+    """
+
+    user_id: str | None
+    project_id: str | None
+    roles: frozenset[str] = frozenset()
+    is_admin: bool = False
+    request_id: str = ""
+    user_name: str = ""
+    project_name: str = ""
+    remote: str = ""
+
+
+def service_context(request_id: str = "", project_id: str | None = None) -> RequestContext:
+    """Context of the service's own work (reaper, sealing)."""
+    return RequestContext(
+        user_id=None,
+        project_id=project_id,
+        roles=frozenset({"admin", "service"}),
+        is_admin=True,
+        request_id=request_id,
+    )

@@ -1,0 +1,1 @@
+"""What the service speaks of: entities, states and queries, without HTTP and SQL."""

@@ -1,0 +1,111 @@
+"""The image: its fields, their limits, its disks."""
+
+import dataclasses
+import datetime
+import enum
+from collections.abc import Mapping
+
+from imagesvc.domain.state import ImageStatus
+
+NAME_LENGTH_MAX = 255
+TAG_LENGTH_MAX = 255
+PROPERTY_NAME_LENGTH_MAX = 255
+PROPERTY_VALUE_BYTES_MAX = 65_535
+INTEGER_MAX = 2**31 - 1
+BYTES_MAX = 2**63 - 1
+
+
+class Visibility(enum.StrEnum):
+    """Who sees an image."""
+
+    PUBLIC = "public"
+    COMMUNITY = "community"
+    SHARED = "shared"
+    PRIVATE = "private"
+
+
+class ImageKind(enum.StrEnum):
+    """What an image restores."""
+
+    SYSTEM_DISK = "system-disk"
+    DATA_DISK = "data-disk"
+    WHOLE_MACHINE = "whole-machine"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImageDisk:
+    """One disk of an image; sizes in bytes, digests in hex, `storage_key` within `store_id`.
+
+    `size_bytes` is the size of the stored bytes, `virtual_size_bytes` what a guest sees.
+    """
+
+    index: int
+    role: str
+    disk_format: str
+    size_bytes: int
+    virtual_size_bytes: int | None
+    md5: str | None
+    hash_algorithm: str | None
+    hash_value: str | None
+    locations: tuple[tuple[str, str], ...] = ()  # (store id, storage key), best first
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Image:
+    """One image. `min_disk_gib` in GiB, `min_ram_mib` in MiB, times in UTC.
+
+    `size_bytes`, `virtual_size_bytes`, `md5` and the hash are those of disk 0, None until
+    active. `cause` says why a job that was making the image failed.
+    """
+
+    id: str
+    owner: str | None
+    name: str | None
+    status: ImageStatus
+    visibility: Visibility
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+    protected: bool = False
+    hidden: bool = False
+    disk_format: str | None = None
+    container_format: str | None = None
+    min_disk_gib: int = 0
+    min_ram_mib: int = 0
+    size_bytes: int | None = None
+    virtual_size_bytes: int | None = None
+    md5: str | None = None
+    hash_algorithm: str | None = None
+    hash_value: str | None = None
+    kind: str = ImageKind.SYSTEM_DISK
+    os_type: str | None = None
+    architecture: str | None = None
+    description: str | None = None
+    source_server_id: str | None = None
+    source_image_id: str | None = None
+    job_id: str | None = None
+    cause: str | None = None
+    revision: int = 0
+    tags: tuple[str, ...] = ()
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NewImage:
+    """What a caller may say of an image that is to be made."""
+
+    id: str | None = None
+    owner: str | None = None
+    name: str | None = None
+    visibility: Visibility = Visibility.SHARED
+    protected: bool = False
+    hidden: bool = False
+    disk_format: str | None = None
+    container_format: str | None = None
+    min_disk_gib: int = 0
+    min_ram_mib: int = 0
+    kind: str = ImageKind.SYSTEM_DISK
+    os_type: str | None = None
+    architecture: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)

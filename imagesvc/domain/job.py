@@ -1,0 +1,70 @@
+"""A job and its steps: long work as rows."""
+
+import dataclasses
+import datetime
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from imagesvc.domain.state import JobState, StepState
+
+
+class JobType(enum.StrEnum):
+    """Kinds of long work; `worker/flow_table.py` names the steps of each."""
+
+    CAPTURE_SYSTEM_DISK = "capture-system-disk"
+    CREATE_SERVERS = "create-servers"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobStep:
+    """One step. `memo` is what the step keeps for its next run, after a kill too."""
+
+    job_id: str
+    n: int
+    name: str
+    state: StepState
+    started_at: datetime.datetime | None = None
+    finished_at: datetime.datetime | None = None
+    memo: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    done_bytes: int = 0
+    total_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Job:
+    """One job. `lease_token` rises with each claim and fences every write of a worker.
+
+    `attempt` counts lapsed leases and transient errors of the present step. `caller` holds
+    user, roles and request id as asked. `result` is what the flow made, for the caller.
+    """
+
+    id: str
+    type: JobType
+    args_version: int
+    args: Mapping[str, Any]
+    project_id: str
+    state: JobState
+    created_at: datetime.datetime
+    parent_id: str | None = None
+    image_id: str | None = None
+    user_id: str | None = None
+    request_id: str = ""
+    idempotency_key: str | None = None
+    step: int = 0
+    attempt: int = 0
+    attempts_max: int = 5
+    run_after: datetime.datetime | None = None
+    priority: int = 100
+    worker: str | None = None
+    lease_until: datetime.datetime | None = None
+    lease_token: int = 0
+    cancel_requested: bool = False
+    unwinding: bool = False
+    started_at: datetime.datetime | None = None
+    finished_at: datetime.datetime | None = None
+    error_code: str | None = None
+    error_text: str | None = None
+    operator_text: str | None = None
+    result: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    steps: tuple[JobStep, ...] = ()

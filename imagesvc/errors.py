@@ -1,0 +1,175 @@
+"""Every exception of the service; none knows HTTP. `api/error.py` gives them statuses."""
+
+import enum
+from typing import Any
+
+
+class Reason(enum.StrEnum):
+    """What went wrong, in neutral words; picks among the rows of one exception class."""
+
+    UNKNOWN = "unknown"
+    MALFORMED = "malformed"
+    FORMAT_MISSING = "format-missing"
+    FORMAT_MISMATCH = "format-mismatch"
+    FORMAT_UNSAFE = "format-unsafe"
+    FORMAT_LOCKED = "format-locked"
+    SIZE_MISMATCH = "size-mismatch"
+    SIZE_CAP = "size-cap"
+    BODY_TOO_LARGE = "body-too-large"
+    CLIENT_GONE = "client-gone"
+    IMAGE_BUSY = "image-busy"
+    IMAGE_DEACTIVATED = "image-deactivated"
+    IMAGE_PROTECTED = "image-protected"
+    NOT_SHARED = "not-shared"
+    STORE_UNKNOWN = "store-unknown"
+    STORE_FULL = "store-full"
+    READ_ONLY = "read-only"
+    RESERVED = "reserved"
+    PROPERTY_MISSING = "property-missing"
+    PROPERTY_EXISTS = "property-exists"
+    ID_TAKEN = "id-taken"
+    MARKER = "marker"
+    RANGE = "range"
+    RANGES = "ranges"
+    MEDIA_TYPE = "media-type"
+    PRECONDITION = "precondition"
+
+
+class ImagesvcError(Exception):
+    """Base of all; `message` is a template that the keyword arguments fill."""
+
+    message = "The request could not be carried out."
+
+    def __init__(
+        self, message: str | None = None, *, reason: Reason = Reason.UNKNOWN, **facts: Any
+    ) -> None:
+        self.reason = reason
+        self.facts = facts
+        self.text = (message or self.message).format(**facts) if facts else message or self.message
+        super().__init__(self.text)
+
+
+class NotFound(ImagesvcError):
+    """The thing does not exist, or the caller may not see it: the two look alike."""
+
+    message = "Not found."
+
+
+class ImageNotFound(NotFound):
+    message = "No image {image_id} was found."
+
+
+class ImageGone(ImagesvcError):
+    """The image was deleted while the request ran."""
+
+    message = "Image {image_id} was deleted meanwhile."
+
+
+class MemberNotFound(NotFound):
+    message = "Image {image_id} is not shared with {member_id}."
+
+
+class TagNotFound(NotFound):
+    message = "Image {image_id} has no tag {tag}."
+
+
+class DiskNotFound(NotFound):
+    message = "Image {image_id} has no disk {disk}."
+
+
+class JobNotFound(NotFound):
+    message = "No job {job_id} was found."
+
+
+class ServerNotFound(NotFound):
+    message = "No server {server_id} was found."
+
+
+class ProjectNotFound(NotFound):
+    message = "No project {project} was found."
+
+
+class BackendNotFound(NotFound):
+    message = "No {kind} backend {backend_id} is configured."
+
+
+class NoContent(ImagesvcError):
+    """The image has no bytes yet."""
+
+    message = "Image {image_id} has no data."
+
+
+class Unauthorized(ImagesvcError):
+    """No or no valid credentials."""
+
+    message = "The request needs a valid token."
+
+    def __init__(self, message: str | None = None, *, challenge: str = "", **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.challenge = challenge
+
+
+class Forbidden(ImagesvcError):
+    """Visible, but not allowed."""
+
+    message = "You are not allowed to do {action}."
+
+
+class InvalidRequest(ImagesvcError):
+    """A value of the request is wrong; the text names it."""
+
+    message = "The request is not valid."
+
+
+class StateConflict(ImagesvcError):
+    """The image, member or job may not take this step from its present status."""
+
+    message = "{noun} {id} is {status}; {event} is possible only from: {allowed}."
+
+
+class Conflict(ImagesvcError):
+    """Something else stands in the way: a duplicate, a taken id, a concurrent change."""
+
+    message = "The request conflicts with what is there."
+
+
+class QuotaExceeded(ImagesvcError):
+    """The project would pass its limit: `used` and `limit` in `unit`."""
+
+    message = "Quota for {resource} exceeded: {used} of {limit} {unit} used, {asked} more asked."
+
+
+class TooLarge(ImagesvcError):
+    """More bytes or items than one image or request may hold."""
+
+    message = "{what} is larger than the {limit} {unit} allowed."
+
+
+class UnsupportedImage(ImagesvcError):
+    """The bytes are not what the format says, or are unsafe."""
+
+    message = "The image was refused: {cause}"
+
+
+class BackendFailed(ImagesvcError):
+    """A configured backend did not start; the operator's log has the cause."""
+
+    message = "The {kind} backend {backend_id} is not available."
+
+
+class LeaseLost(ImagesvcError):
+    """Another worker holds the job; what this one did after that has no effect."""
+
+    message = "The lease of job {job_id} is held by another worker."
+
+
+class Cancelled(ImagesvcError):
+    """The job was asked to stop."""
+
+    message = "Job {job_id} was cancelled."
+
+
+class ConfigurationError(ImagesvcError):
+    """The service cannot start so; the text says what to do."""
+
+    message = "The configuration is not usable."

@@ -1,0 +1,1 @@
+"""The contract that driver authors write against."""

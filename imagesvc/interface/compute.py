@@ -1,0 +1,181 @@
+"""Compute drivers: servers as sources of images and as their product."""
+
+import abc
+import dataclasses
+import datetime
+import enum
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from imagesvc.interface import base, errors
+from imagesvc.interface.image_source import ImageSource
+from imagesvc.interface.operation import Handle, Progress
+
+VERSION = base.Version(1, 0)
+
+
+class ComputeCapability(base.Capability):
+    """What a compute driver may offer beyond the required methods."""
+
+    CONSISTENT_GROUP = "consistent-group"
+    QUIESCE = "quiesce"
+    CONSOLE_WRITE = "console-write"
+    ATTACH = "attach"
+    REBUILD = "rebuild"
+
+
+class ServerState(enum.StrEnum):
+    """State of a server as images care for it."""
+
+    BUILDING = "building"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    ERROR = "error"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerDisk:
+    """A disk of a server; `boot` marks the system disk."""
+
+    disk_id: str
+    size_bytes: int
+    boot: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Server:
+    """A server; `detail` tells why it is in ERROR, or the accelerator that it runs with."""
+
+    server_id: str
+    project_id: str
+    name: str
+    state: ServerState
+    os_type: str
+    architecture: str
+    disks: tuple[ServerDisk, ...]
+    image_id: str | None = None
+    created_at: datetime.datetime | None = None
+    detail: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """What to create. `disks[0]` boots. `memory_mib` in MiB; `disk_bytes` is the least size
+    of the system disk. With a count above one the servers are named `name-1`, `name-2`, ...
+    """
+
+    name: str
+    project_id: str
+    disks: tuple[ImageSource, ...]
+    memory_mib: int = 64
+    vcpus: int = 1
+    disk_bytes: int = 0
+    os_type: str = "linux"
+    architecture: str = "x86_64"
+    image_id: str | None = None
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CreatedServer:
+    """One of the servers that a `start_create` made, or why it did not."""
+
+    server_id: str | None
+    error: str = ""
+
+
+class ComputeDriver(base.Driver):
+    """Servers. A server of another project is NotFound."""
+
+    @abc.abstractmethod
+    def get_server(self, server_id: str, *, project_id: str) -> Server:
+        """Describe one server. Raises NotFound."""
+
+    @abc.abstractmethod
+    def list_servers(
+        self, project_id: str, *, after: str | None = None, limit: int = 100
+    ) -> list[Server]:
+        """List a project's servers ordered by id, those after the id `after`."""
+
+    @abc.abstractmethod
+    def start_create(self, spec: ServerSpec, count: int, token: str) -> Handle:
+        """Create and start `count` servers.
+
+        Result: a list of `count` dicts with the fields of CreatedServer, in order. DONE if at
+        least one was made, FAILED if none.
+        """
+
+    @abc.abstractmethod
+    def start_server(self, server_id: str, *, project_id: str) -> None:
+        """Boot a stopped server; a running one is success. Raises NotFound, Unavailable."""
+
+    @abc.abstractmethod
+    def stop_server(self, server_id: str, *, project_id: str) -> None:
+        """Power a server off, its disks flushed; a stopped one is success. Raises NotFound."""
+
+    @abc.abstractmethod
+    def delete_server(self, server_id: str, *, project_id: str) -> None:
+        """End a server and remove its disks; one that is gone is success."""
+
+    @abc.abstractmethod
+    def start_snapshot(
+        self, server_id: str, disk_id: str, token: str, *, project_id: str, quiesce: bool = False
+    ) -> Handle:
+        """Copy one disk as it is at this instant, the server running or not.
+
+        Result: the snapshot id (str). `quiesce=True` only with QUIESCE: file systems are
+        frozen inside the guest meanwhile.
+        """
+
+    def start_group_snapshot(
+        self, server_id: str, token: str, *, project_id: str, quiesce: bool = False
+    ) -> Handle:
+        """Snapshot all disks at one instant (CONSISTENT_GROUP).
+
+        Result: a dict disk id -> snapshot id.
+        """
+        raise errors.NotSupported("This compute backend cannot snapshot disks together.")
+
+    @abc.abstractmethod
+    def snapshot_size(self, snapshot_id: str) -> int:
+        """Size in bytes of the raw disk that `open_snapshot` yields. Raises NotFound."""
+
+    @abc.abstractmethod
+    def open_snapshot(self, snapshot_id: str, *, offset: int = 0) -> BinaryIO:
+        """Read the raw bytes of a snapshot from `offset`. Raises NotFound."""
+
+    @abc.abstractmethod
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove a snapshot; one that is gone is success."""
+
+    @abc.abstractmethod
+    def read_console(self, server_id: str, *, project_id: str, offset: int = 0) -> bytes:
+        """Read at most 1 MiB of the serial console's log from byte `offset`."""
+
+    def write_console(self, server_id: str, data: bytes, *, project_id: str) -> None:
+        """Type `data` on the serial console (CONSOLE_WRITE). Raises Busy, Unavailable."""
+        raise errors.NotSupported("This compute backend has no console to write to.")
+
+    def attach_volume(
+        self, server_id: str, connection: Mapping[str, Any], *, project_id: str
+    ) -> None:
+        """Attach a volume by its connection (ATTACH)."""
+        raise errors.NotSupported("This compute backend cannot attach volumes.")
+
+    def detach_volume(self, server_id: str, volume_id: str, *, project_id: str) -> None:
+        """Detach a volume (ATTACH)."""
+        raise errors.NotSupported("This compute backend cannot detach volumes.")
+
+    def start_rebuild(
+        self, server_id: str, source: ImageSource, token: str, *, project_id: str
+    ) -> Handle:
+        """Give a server a new system disk, its data disks kept (REBUILD)."""
+        raise errors.NotSupported("This compute backend cannot rebuild servers.")
+
+    @abc.abstractmethod
+    def poll(self, handle: Handle) -> Progress:
+        """Say how far long work is. Raises NotFound for an unknown handle."""
+
+    @abc.abstractmethod
+    def cancel(self, handle: Handle) -> None:
+        """Stop long work and undo it; ended work is left as it is. Raises NotFound."""

@@ -1,0 +1,93 @@
+"""Converters read, check and convert disk formats with a tool, always in a sandbox.
+
+Local and restartable from nothing, hence blocking. Formats are named by the caller and
+never probed.
+"""
+
+import abc
+import dataclasses
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from imagesvc.interface import base, errors
+
+VERSION = base.Version(1, 0)
+
+
+class ConverterCapability(base.Capability):
+    """What a converter may offer beyond the required methods."""
+
+    CONVERT = "convert"
+    GUEST_FACTS = "guest-facts"
+
+
+class UnsafeImage(errors.DriverError):
+    """The image would make a tool read elsewhere, or is broken; the text names the cause."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """A file in the named format, or a unix socket that serves it read-only over NBD."""
+
+    disk_format: str
+    path: Path | None = None
+    nbd_socket: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FormatInfo:
+    """What the tool says of an image; sizes in bytes."""
+
+    disk_format: str
+    virtual_size_bytes: int
+    actual_size_bytes: int
+    backing_file: bool = False
+    data_file: bool = False
+    encrypted: bool = False
+    sub_format: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one tool run."""
+
+    cpu_s: int = 60
+    wall_s: float = 120.0
+    memory_bytes: int = 1 << 30
+    output_bytes: int = 0
+
+
+class ConverterDriver(base.Driver):
+    """Reads and converts disk formats."""
+
+    @abc.abstractmethod
+    def formats(self) -> frozenset[tuple[str, str]]:
+        """Pairs (source, target) that `convert` takes; (x, x) means x can be checked."""
+
+    @abc.abstractmethod
+    def probe(self, source: Source, *, limits: Limits | None = None) -> FormatInfo:
+        """Read the image's header in the stated format.
+
+        Raises UnsafeImage for backing files, data files and whatever does not open.
+        """
+
+    @abc.abstractmethod
+    def check(self, source: Source, *, limits: Limits | None = None) -> FormatInfo:
+        """Gate two: `probe`, then the tool's own check of the whole structure.
+
+        Raises UnsafeImage; Timeout if the limits were reached.
+        """
+
+    def convert(
+        self,
+        source: Source,
+        target: Path,
+        target_format: str,
+        *,
+        progress: Callable[[int, int], None],
+        cancel: threading.Event,
+        limits: Limits,
+    ) -> FormatInfo:
+        """Write `source` into the new file `target` (CONVERT)."""
+        raise errors.NotSupported("This converter cannot convert.")

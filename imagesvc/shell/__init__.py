@@ -1,0 +1,1 @@
+"""The imagesvc command of users: speaks HTTP, imports nothing of the service."""

@@ -1,0 +1,1 @@
+"""The one pipe that image bytes pass."""

@@ -1,0 +1,1 @@
+"""What driver authors test with; installed with the package."""

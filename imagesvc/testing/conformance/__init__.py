@@ -1,0 +1,1 @@
+"""The laws of each driver kind as test classes."""

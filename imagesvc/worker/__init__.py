@@ -1,0 +1,1 @@
+"""The job door: claims jobs and runs their steps."""

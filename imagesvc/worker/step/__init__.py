@@ -1,0 +1,1 @@
+"""The steps of long work, one noun a file."""

@@ -1,0 +1,1 @@
+"""Where copies of whole servers are kept."""

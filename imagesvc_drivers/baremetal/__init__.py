@@ -1,0 +1,1 @@
+"""Where bare-metal machines are deployed."""

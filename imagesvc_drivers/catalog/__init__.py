@@ -1,0 +1,1 @@
+"""Where public image families are listed."""

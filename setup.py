@@ -1,0 +1,5 @@
+"""For tools that do not read setup.cfg."""
+
+from setuptools import setup
+
+setup()
