@@ -1,0 +1,63 @@
+"""Images: list, create, show, patch, delete."""
+
+from typing import Any
+
+import falcon
+
+from imagesvc.api import media, page, patch, validate
+from imagesvc.api.glance import image_body, image_filter, image_view
+
+_PATH = "/v2/images"
+
+
+class ImagesResource:
+    """The collection (Glance v2, "Images")."""
+
+    body_bytes_max = media.BODY_BYTES_MAX
+
+    def __init__(self, images: Any) -> None:
+        self._images = images
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List a page."""
+        pairs = page.parameters(req)
+        found = self._images.list(req.context.caller, image_filter.parse(pairs))
+        body = {
+            "images": [image_view.render(image) for image in found.images],
+            "first": page.first_link(_PATH, pairs),
+            "schema": "/v2/schemas/images",
+        }
+        if found.full and found.images:
+            body["next"] = page.next_link(_PATH, pairs, found.images[-1].id)
+        resp.media = body
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Create a record, without bytes."""
+        new = image_body.new_image(validate.json_object(req))
+        image = self._images.create(req.context.caller, new)
+        resp.status = falcon.HTTP_201
+        resp.location = req.prefix + image_view.path(image.id)
+        resp.media = image_view.render(image)
+
+
+class ImageResource:
+    """One image."""
+
+    body_bytes_max = media.BODY_BYTES_MAX
+
+    def __init__(self, images: Any) -> None:
+        self._images = images
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        """Show it."""
+        resp.media = image_view.render(self._images.get(req.context.caller, image_id))
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        """Change all that the patch names, or nothing."""
+        changes = tuple(image_body.translate(change) for change in patch.load(req))
+        resp.media = image_view.render(self._images.patch(req.context.caller, image_id, changes))
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        """Delete record and bytes."""
+        self._images.delete(req.context.caller, image_id)
+        resp.status = falcon.HTTP_204

@@ -1,0 +1,74 @@
+"""The bytes of an image: PUT and GET file."""
+
+import re
+from typing import Any
+
+import falcon
+
+from imagesvc import errors
+from imagesvc.api import byte_range, media
+from imagesvc.errors import Reason
+
+_SIZE = re.compile(r"\d{1,19}", re.ASCII)
+
+
+class ImageFileResource:
+    """The bytes of disk 0 (Glance v2, "Image data")."""
+
+    body_bytes_max = None
+
+    def __init__(self, images: Any, image_files: Any, backends: Any) -> None:
+        self._images = images
+        self._image_files = image_files
+        self._backends = backends
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        """Take the bytes, plain or chunked."""
+        if media.content_type(req) != "application/octet-stream":
+            raise errors.InvalidRequest(
+                "Image data must be application/octet-stream.", reason=Reason.MEDIA_TYPE
+            )
+        self._image_files.upload(
+            req.context.caller,
+            image_id,
+            media.body(req),
+            _size(req),
+            store_id=req.get_header("X-Image-Meta-Store"),
+        )
+        resp.status = falcon.HTTP_204
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        """Give the bytes, or one range of them."""
+        caller = req.context.caller
+        for store_id in filter(None, (req.get_param("prefer") or "").split(",")):
+            self._backends.storage(store_id)
+        span = None
+        if (asked := byte_range.asked(req)) is not None:
+            size = self._images.get(caller, image_id).size_bytes
+            span = byte_range.parse(asked, size) if size is not None else None
+        found = self._image_files.download(
+            caller,
+            image_id,
+            offset=span.offset if span else 0,
+            length=span.length if span else None,
+        )
+        resp.content_type = "application/octet-stream"
+        if found.md5:
+            resp.set_header("Content-MD5", found.md5)
+        if found.etag:
+            resp.etag = found.etag
+        byte_range.answer(req, resp, found.stream, found.size_bytes, span)
+
+
+def _size(req: falcon.Request) -> int | None:
+    """The number of bytes announced, by whichever header; two must agree."""
+    text = req.get_header("X-OpenStack-Image-Size")
+    if text is not None and not _SIZE.fullmatch(text):
+        raise errors.InvalidRequest("X-OpenStack-Image-Size must be a whole number.")
+    announced = int(text) if text is not None else None
+    length = req.content_length
+    if announced is not None and length is not None and announced != length:
+        raise errors.InvalidRequest(
+            "X-OpenStack-Image-Size and Content-Length do not agree.", reason=Reason.SIZE_MISMATCH
+        )
+    return length if length is not None else announced

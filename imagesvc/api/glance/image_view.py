@@ -1,0 +1,57 @@
+"""Image -> Glance JSON, and the names of the dialect."""
+
+import datetime
+from typing import Any
+
+from imagesvc.domain import image as image_domain
+
+# Glance's name of each field of an image.
+FIELDS = {
+    "id": "id",
+    "name": "name",
+    "status": "status",
+    "visibility": "visibility",
+    "protected": "protected",
+    "os_hidden": "hidden",
+    "owner": "owner",
+    "checksum": "md5",
+    "os_hash_algo": "hash_algorithm",
+    "os_hash_value": "hash_value",
+    "size": "size_bytes",
+    "virtual_size": "virtual_size_bytes",
+    "container_format": "container_format",
+    "disk_format": "disk_format",
+    "min_disk": "min_disk_gib",
+    "min_ram": "min_ram_mib",
+    "created_at": "created_at",
+    "updated_at": "updated_at",
+    "tags": "tags",
+}
+# Fields of our own that Glance clients know as extra properties.
+PROPERTY_FIELDS = ("os_type", "architecture", "description")
+
+
+def time(moment: datetime.datetime) -> str:
+    """A UTC time in whole seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def path(image_id: str) -> str:
+    """The path of an image."""
+    return f"/v2/images/{image_id}"
+
+
+def render(image: image_domain.Image) -> dict[str, Any]:
+    """One image; extra properties stand flat beside the base ones."""
+    view: dict[str, Any] = {
+        name: value for name in PROPERTY_FIELDS if (value := getattr(image, name)) is not None
+    }
+    view.update(image.properties)
+    view.update({name: getattr(image, field) for name, field in FIELDS.items()})
+    view["created_at"] = time(image.created_at)
+    view["updated_at"] = time(image.updated_at)
+    view["tags"] = list(image.tags)
+    view["self"] = path(image.id)
+    view["file"] = path(image.id) + "/file"
+    view["schema"] = "/v2/schemas/image"
+    return view

@@ -1,0 +1,35 @@
+"""Refuses paths and queries that would reach a handler as something else than was sent."""
+
+import re
+from urllib import parse
+
+import falcon
+
+from imagesvc import errors
+from imagesvc.errors import Reason
+
+_ENCODED_SLASH = re.compile(r"%2f", re.IGNORECASE)
+
+
+class Path:
+    """NUL, broken UTF-8, empty segments and encoded slashes are 400, before routing."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Check the raw path and query."""
+        raw = req.env.get("PATH_INFO", "").encode("latin-1")
+        target = req.env.get("RAW_URI", "").partition("?")[0]
+        query = parse.unquote_to_bytes(req.query_string)
+        if _broken(raw) or _broken(query):
+            raise _refused("The URL holds NUL or bytes that are not UTF-8.")
+        if b"//" in raw or target.startswith("//"):
+            raise _refused("The path has an empty segment.")
+        if _ENCODED_SLASH.search(target):
+            raise _refused("A segment of the path cannot hold a slash.")
+
+
+def _broken(raw: bytes) -> bool:
+    return b"\0" in raw or raw.decode("utf-8", "replace").encode() != raw
+
+
+def _refused(text: str) -> errors.InvalidRequest:
+    return errors.InvalidRequest(text, reason=Reason.MALFORMED)

@@ -1,0 +1,54 @@
+"""Images made from servers."""
+
+import datetime
+from typing import Annotated, Literal
+
+import falcon
+import msgspec
+
+from imagesvc.api import validate
+from imagesvc.api.native import idempotency, views
+from imagesvc.manager import capture as captures
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
+
+class NewCapture(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Body of a capture; without `disk_id` the system disk is taken."""
+
+    server_id: Text
+    name: Text
+    disk_id: Text | None = None
+    compute_id: Text | None = None
+    visibility: Literal["private", "shared", "community", "public"] = "private"
+    description: Annotated[str, msgspec.Meta(max_length=65_535)] | None = None
+    tags: Annotated[tuple[Text, ...], msgspec.Meta(max_length=128)] = ()
+    properties: dict[Text, str] = {}
+
+
+class CapturesResource:
+    """Making an image from a server's disk."""
+
+    def __init__(self, manager: captures.CaptureManager) -> None:
+        self._captures = manager
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Start the job; the image is `queued` until it ends."""
+        body = validate.struct(req.get_media(), NewCapture)
+        described = {"description": body.description} if body.description is not None else {}
+        image, job = self._captures.start(
+            req.context.caller,
+            server_id=body.server_id,
+            name=body.name,
+            compute_id=body.compute_id,
+            disk_id=body.disk_id,
+            visibility=body.visibility,
+            properties=body.properties | described,
+            tags=body.tags,
+            idempotency_key=idempotency.key(req),
+        )
+        resp.status = falcon.HTTP_202
+        resp.media = {
+            "image_id": image.id,
+            "job": views.job(job, datetime.datetime.now(datetime.UTC)),
+        }

@@ -1,0 +1,94 @@
+"""Servers made from images."""
+
+import datetime
+from typing import Annotated
+
+import falcon
+import msgspec
+
+from imagesvc.api import validate
+from imagesvc.api.native import idempotency, query, views
+from imagesvc.manager import server as servers
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
+
+class NewServers(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Body of a creation; `memory_mib` in MiB. Defaults suit the smallest guests."""
+
+    image_id: Id
+    name: Name
+    count: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    memory_mib: Annotated[int, msgspec.Meta(ge=16, le=16_777_216)] = 64
+    vcpus: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
+    compute_id: Id | None = None
+
+
+class ServersResource:
+    """The project's servers."""
+
+    def __init__(self, manager: servers.ServerManager) -> None:
+        self._servers = manager
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List by id."""
+        page = query.page(req, set())
+        found = self._servers.list(req.context.caller, marker=page.marker, limit=page.limit)
+        resp.media = query.answer("servers", found, page, views.server, lambda s: s.server_id)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Start a job that creates one or many."""
+        body = validate.struct(req.get_media(), NewServers)
+        job = self._servers.create(
+            req.context.caller,
+            image_id=body.image_id,
+            name=body.name,
+            count=body.count,
+            memory_mib=body.memory_mib,
+            vcpus=body.vcpus,
+            compute_id=body.compute_id,
+            idempotency_key=idempotency.key(req),
+        )
+        resp.status = falcon.HTTP_202
+        resp.media = {"job": views.job(job, datetime.datetime.now(datetime.UTC))}
+
+
+class ServerResource:
+    """One server."""
+
+    def __init__(self, manager: servers.ServerManager) -> None:
+        self._servers = manager
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Show it."""
+        resp.media = {"server": views.server(self._servers.get(req.context.caller, server_id))}
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """End it and remove its disks."""
+        self._servers.delete(req.context.caller, server_id)
+        resp.status = falcon.HTTP_204
+
+
+class ServerStartResource:
+    """Booting a server."""
+
+    def __init__(self, manager: servers.ServerManager) -> None:
+        self._servers = manager
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Boot it; a running one is success."""
+        self._servers.start(req.context.caller, server_id)
+        resp.status = falcon.HTTP_204
+
+
+class ServerStopResource:
+    """Powering a server off."""
+
+    def __init__(self, manager: servers.ServerManager) -> None:
+        self._servers = manager
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Power it off; a stopped one is success."""
+        self._servers.stop(req.context.caller, server_id)
+        resp.status = falcon.HTTP_204

@@ -1,0 +1,33 @@
+"""The serial console of a server, byte for byte."""
+
+import falcon
+
+from imagesvc import errors
+from imagesvc.api.native import query
+from imagesvc.manager import server as servers
+
+WRITE_BYTES_MAX = 4096
+
+
+class ServerConsoleResource:
+    """Console log and keyboard."""
+
+    def __init__(self, manager: servers.ServerManager) -> None:
+        self._servers = manager
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Log from `offset`, at most 1 MiB; `X-Next-Offset` is where to go on."""
+        query.known(req, {"offset"})
+        offset = query.integer(req, "offset", 0, low=0)
+        data = self._servers.console_log(req.context.caller, server_id, offset=offset)
+        resp.content_type = "application/octet-stream"
+        resp.data = data
+        resp.set_header("X-Next-Offset", str(offset + len(data)))
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Type the body, at most 4 KiB."""
+        data = req.bounded_stream.read(WRITE_BYTES_MAX + 1)
+        if len(data) > WRITE_BYTES_MAX:
+            raise errors.TooLarge(what="The text", limit=WRITE_BYTES_MAX, unit="bytes")
+        self._servers.console_write(req.context.caller, server_id, data)
+        resp.status = falcon.HTTP_204

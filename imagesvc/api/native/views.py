@@ -1,0 +1,113 @@
+"""Entities as JSON of our own API; pure functions."""
+
+import datetime
+from typing import Any
+
+from imagesvc.api.native import job_progress
+from imagesvc.domain import job as jobs
+from imagesvc.interface import audit_sink, compute
+
+
+def time(value: datetime.datetime | None) -> str | None:
+    """RFC 3339 in UTC, to the microsecond."""
+    if value is None:
+        return None
+    return value.astimezone(datetime.UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def server(entity: compute.Server) -> dict[str, Any]:
+    """One server with its disks."""
+    return {
+        "id": entity.server_id,
+        "name": entity.name,
+        "state": str(entity.state),
+        "image_id": entity.image_id,
+        "os_type": entity.os_type,
+        "architecture": entity.architecture,
+        "created_at": time(entity.created_at),
+        "detail": entity.detail,
+        "disks": [
+            {"id": disk.disk_id, "size_bytes": disk.size_bytes, "boot": disk.boot}
+            for disk in entity.disks
+        ],
+    }
+
+
+def job(entity: jobs.Job, now: datetime.datetime, *, operator: bool = False) -> dict[str, Any]:
+    """One job; the operator's text only for administrators."""
+    step = job_progress.current_step(entity)
+    view = {
+        "id": entity.id,
+        "type": str(entity.type),
+        "state": str(entity.state),
+        "phase": step.name if step else None,
+        "percent": job_progress.percent(entity),
+        "done_bytes": step.done_bytes if step else 0,
+        "total_bytes": step.total_bytes if step else None,
+        "eta_s": job_progress.eta_s(entity, now),
+        "cause": entity.error_text,
+        "image_id": entity.image_id,
+        "result": dict(entity.result),
+        "created_at": time(entity.created_at),
+        "started_at": time(entity.started_at),
+        "finished_at": time(entity.finished_at),
+        "cancel_requested": entity.cancel_requested,
+        "steps": [_step(step) for step in entity.steps],
+    }
+    if operator:
+        view["operator_cause"] = entity.operator_text
+    return view
+
+
+def _step(entity: jobs.JobStep) -> dict[str, Any]:
+    return {
+        "name": entity.name,
+        "state": str(entity.state),
+        "done_bytes": entity.done_bytes,
+        "total_bytes": entity.total_bytes,
+        "started_at": time(entity.started_at),
+        "finished_at": time(entity.finished_at),
+    }
+
+
+def audit_event(entity: audit_sink.AuditEvent) -> dict[str, Any]:
+    """One recorded action."""
+    return {
+        "id": entity.event_id,
+        "created_at": time(entity.created_at),
+        "action": entity.action,
+        "outcome": entity.outcome,
+        "target_type": entity.target_type,
+        "target_id": entity.target_id,
+        "project_id": entity.project_id,
+        "user_id": entity.user_id,
+        "request_id": entity.request_id,
+        "detail": dict(entity.detail),
+    }
+
+
+def backend(entity: Any) -> dict[str, Any]:
+    """What provides a backend, without its configuration."""
+    return {
+        "kind": entity.kind,
+        "id": entity.id,
+        "driver": entity.driver,
+        "distribution": entity.distribution,
+        "version": entity.version,
+        "contract": str(entity.contract),
+        "capabilities": sorted(map(str, entity.capabilities)),
+        "state": str(entity.state),
+    }
+
+
+def health(entity: Any) -> dict[str, Any]:
+    """The last probe of a backend."""
+    return {
+        "kind": entity.kind,
+        "id": entity.id,
+        "driver": entity.driver,
+        "state": str(entity.state),
+        "since": time(entity.since),
+        "latency_ms": entity.latency_ms,
+        "cause": entity.cause,
+    }

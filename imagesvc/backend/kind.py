@@ -1,0 +1,49 @@
+"""The kinds of backend, each with its entry-point group and its contract."""
+
+import dataclasses
+
+from imagesvc import errors
+from imagesvc.interface import audit_sink, base, compute, converter, identity, storage
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of backend; without the default of an `essential` kind nothing works."""
+
+    name: str
+    group: str
+    base: type[base.Driver]
+    version: base.Version
+    default_driver: str
+    essential: bool = False
+
+    def section(self, backend_id: str) -> str:
+        """Name of the configuration section of one backend."""
+        return f"{self.name}_{backend_id}"
+
+
+KINDS = (
+    Kind("storage", "imagesvc.storage", storage.StorageDriver, storage.VERSION, "file", True),
+    Kind("compute", "imagesvc.compute", compute.ComputeDriver, compute.VERSION, "qemu"),
+    Kind("identity", "imagesvc.identity", identity.IdentityDriver, identity.VERSION, "local", True),
+    Kind("audit_sink", "imagesvc.audit_sink", audit_sink.AuditSink, audit_sink.VERSION, "file"),
+    Kind(
+        "converter",
+        "imagesvc.converter",
+        converter.ConverterDriver,
+        converter.VERSION,
+        "qemu_img",
+    ),
+)
+_BY_NAME = {kind.name: kind for kind in KINDS}
+
+
+def find(name: str) -> Kind:
+    """Find a kind by name. Raises ConfigurationError."""
+    if name not in _BY_NAME:
+        raise errors.ConfigurationError(
+            "There is no kind of backend {name}; the kinds are: {known}.",
+            name=name,
+            known=", ".join(_BY_NAME),
+        )
+    return _BY_NAME[name]

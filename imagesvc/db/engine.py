@@ -1,0 +1,157 @@
+"""The database: engines for SQLite and PostgreSQL, and the two kinds of transaction."""
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from imagesvc import errors
+from imagesvc.db import metadata
+
+_WRITE = "imagesvc_write"
+_BUSY_TIMEOUT_S = 30
+_POOL_SIZE = 10
+_POOL_OVERFLOW = 40
+_POOL_RECYCLE_S = 1800
+_ATTEMPTS_MAX = 5
+# Serialization failure and deadlock: PostgreSQL asks for the whole transaction again.
+_AGAIN = frozenset({"40001", "40P01"})
+
+Result = TypeVar("Result")
+
+
+class Database:
+    """One database by its URL. Threads share it; each process has connections of its own.
+
+    An engine is made at first use in a process, so that no connection crosses a fork.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _normal(url)
+        self._engines: dict[int, sa.Engine] = {}
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The engine of this process."""
+        pid = os.getpid()
+        found = self._engines.get(pid)
+        if found is None:
+            # A parent's engine stays referenced: closing its connections here would be seen there.
+            found = self._engines.setdefault(pid, _create(self._url))
+        return found
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._url.get_backend_name()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for reading; what it changed is rolled back."""
+        with self.engine.connect() as conn:
+            yield conn
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction: committed on a clean exit, else rolled back.
+
+        On SQLite it holds the write lock from the start, after at most 30 s of waiting.
+        """
+        with self.engine.connect().execution_options(**{_WRITE: True}) as conn, conn.begin():
+            yield conn
+
+    def run(self, work: Callable[[sa.Connection], Result]) -> Result:
+        """`work(conn)` in a write transaction, again when the engine asks for it, 5 times at most.
+
+        `work` must have no effect but on the connection.
+        """
+        for attempt in range(1, _ATTEMPTS_MAX):
+            try:
+                with self.write() as conn:
+                    return work(conn)
+            except sa.exc.DBAPIError as exc:
+                if getattr(exc.orig, "sqlstate", None) not in _AGAIN:
+                    raise
+            time.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311
+        with self.write() as conn:
+            return work(conn)
+
+    def dispose(self) -> None:
+        """Close this process's connections; the next use opens new ones."""
+        found = self._engines.pop(os.getpid(), None)
+        if found is not None:
+            found.dispose()
+
+
+def check_schema(database: Database) -> None:
+    """Raise ConfigurationError unless the schema is the one this code was written for."""
+    with database.read() as conn:
+        table = sa.table("alembic_version", sa.column("version_num"))
+        present = None
+        if sa.inspect(conn).has_table(table.name):
+            present = conn.scalar(sa.select(table.c.version_num))
+    if present != metadata.SCHEMA_VERSION:
+        raise errors.ConfigurationError(
+            "The database schema is {present}, this release needs {needed}. "
+            "Run: imagesvc-manage db upgrade",
+            present=f"version {present}" if present else "not there",
+            needed=f"version {metadata.SCHEMA_VERSION}",
+        )
+
+
+def _normal(url: str) -> sa.URL:
+    parsed = sa.make_url(url)
+    if parsed.drivername in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise errors.ConfigurationError(
+            "[database] url names {name}; sqlite and postgresql are possible.",
+            name=parsed.drivername,
+        )
+    return parsed
+
+
+def _create(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() == "sqlite":
+        return _create_sqlite(url)
+    return sa.create_engine(
+        url,
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_OVERFLOW,
+        pool_recycle=_POOL_RECYCLE_S,
+        pool_pre_ping=True,
+        connect_args={"options": "-c timezone=UTC", "application_name": "imagesvc"},
+    )
+
+
+def _create_sqlite(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_OVERFLOW,
+        connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(raw: DBAPIConnection, record: Any) -> None:
+        raw.isolation_level = None  # BEGIN is ours alone
+        cursor = raw.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1000}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # NORMAL can lose a commit that was already acknowledged.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(conn: sa.Connection) -> None:
+        # A deferred BEGIN that reads and then writes fails at once when another wrote meanwhile.
+        write = conn.get_execution_options().get(_WRITE, False)
+        conn.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine

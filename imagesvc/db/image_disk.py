@@ -1,0 +1,94 @@
+"""Disks of an image, and where their bytes are."""
+
+import sqlalchemy as sa
+
+from imagesvc.db import metadata
+from imagesvc.domain.image import ImageDisk
+
+TABLE = sa.Table(
+    "image_disk",
+    metadata.METADATA,
+    sa.Column("image_id", metadata.word(), sa.ForeignKey("image.id"), primary_key=True),
+    sa.Column("disk_index", sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column("role", metadata.word(), nullable=False),
+    sa.Column("disk_format", metadata.word(), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+    sa.Column("virtual_size_bytes", sa.BigInteger()),
+    sa.Column("md5", metadata.word()),
+    sa.Column("hash_algorithm", metadata.word()),
+    sa.Column("hash_value", metadata.word()),
+)
+
+LOCATION = sa.Table(
+    "image_location",
+    metadata.METADATA,
+    sa.Column("image_id", metadata.word(), primary_key=True),
+    sa.Column("disk_index", sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column("position", sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column("store_id", metadata.word(), nullable=False),
+    sa.Column("storage_key", metadata.word(), nullable=False),
+    sa.ForeignKeyConstraint(
+        ["image_id", "disk_index"], ["image_disk.image_id", "image_disk.disk_index"]
+    ),
+    # Bytes belong to one disk, so that their removal harms no other.
+    sa.UniqueConstraint("store_id", "storage_key"),
+)
+
+_FACTS = (
+    "role", "disk_format", "size_bytes", "virtual_size_bytes", "md5", "hash_algorithm",
+    "hash_value",
+)  # fmt: skip
+
+
+def insert_disk(conn: sa.Connection, image_id: str, disk: ImageDisk) -> None:
+    """Add a disk with its locations."""
+    conn.execute(
+        sa.insert(TABLE).values(
+            image_id=image_id,
+            disk_index=disk.index,
+            **{fact: getattr(disk, fact) for fact in _FACTS},
+        )
+    )
+    for position, (store_id, storage_key) in enumerate(disk.locations):
+        conn.execute(
+            sa.insert(LOCATION).values(
+                image_id=image_id,
+                disk_index=disk.index,
+                position=position,
+                store_id=store_id,
+                storage_key=storage_key,
+            )
+        )
+
+
+def list_for(conn: sa.Connection, image_id: str) -> tuple[ImageDisk, ...]:
+    """Disks of an image by index, each with its locations, best first."""
+    statement = (
+        sa.select(TABLE, LOCATION.c.store_id, LOCATION.c.storage_key)
+        .join_from(TABLE, LOCATION, isouter=True)
+        .where(TABLE.c.image_id == image_id)
+        .order_by(TABLE.c.disk_index, LOCATION.c.position)
+    )
+    disks: dict[int, ImageDisk] = {}
+    places: dict[int, list[tuple[str, str]]] = {}
+    for row in conn.execute(statement).mappings():
+        index = row["disk_index"]
+        found = places.setdefault(index, [])
+        if row["store_id"] is not None:
+            found.append((row["store_id"], row["storage_key"]))
+        disks[index] = ImageDisk(
+            index=index, locations=tuple(found), **{fact: row[fact] for fact in _FACTS}
+        )
+    return tuple(disks.values())
+
+
+def delete_for(conn: sa.Connection, image_id: str) -> list[tuple[str, str]]:
+    """Remove all disks of an image; returns (store id, storage key) of bytes now without owner."""
+    removed = conn.execute(
+        sa.delete(LOCATION)
+        .where(LOCATION.c.image_id == image_id)
+        .returning(LOCATION.c.store_id, LOCATION.c.storage_key)
+    )
+    places = [(row.store_id, row.storage_key) for row in removed]
+    conn.execute(sa.delete(TABLE).where(TABLE.c.image_id == image_id))
+    return places

@@ -1,0 +1,141 @@
+"""THE writer of an image's status: one conditional update an event."""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from imagesvc import errors
+from imagesvc.db import image_disk, image_property, image_table, member, metadata, tag
+from imagesvc.domain import state
+
+TABLE = image_table.TABLE
+
+# While bytes come in, somebody must be seen alive.
+_BEATING = frozenset({state.ImageStatus.SAVING, state.ImageStatus.UPLOADING})
+_GONE = frozenset({state.ImageStatus.DELETED, state.ImageStatus.PENDING_DELETE})
+
+# Each guard of domain/state.py as a condition of the same statement.
+GUARDS: Mapping[str, sa.ColumnElement[bool]] = {
+    "has_formats": sa.and_(
+        TABLE.c.disk_format.is_not(None), TABLE.c.container_format.is_not(None)
+    ),
+    "has_location": sa.exists(
+        sa.select(image_disk.LOCATION.c.image_id)
+        .where(image_disk.LOCATION.c.image_id == TABLE.c.id)
+        .correlate(TABLE)
+    ),
+    "not_protected": TABLE.c.protected.is_(sa.false()),
+}
+
+
+def transition(
+    conn: sa.Connection,
+    image_id: str,
+    event: str,
+    values: Mapping[str, Any] | None = None,
+    *,
+    upload_token: str | None = None,
+    action: str = "",
+) -> None:
+    """Take the image through `event`, and set `values` in the same statement.
+
+    With `upload_token`, only if the row still has it: the bytes are the caller's.
+    The event `delete` leaves a tombstone and removes tags, properties and members.
+
+    Raises ImageNotFound (missing, deleted), StateConflict (not from this status),
+    InvalidRequest (FORMAT_MISSING), Forbidden (IMAGE_PROTECTED), NoContent (no location),
+    Conflict (IMAGE_BUSY: the bytes are another's).
+    """
+    row = state.IMAGE.of(event)
+    statement = sa.update(TABLE).where(
+        TABLE.c.id == image_id, image_table.ALIVE, TABLE.c.status.in_(sorted(row.sources))
+    )
+    if row.guard:
+        statement = statement.where(GUARDS[row.guard])
+    if upload_token is not None:
+        statement = statement.where(TABLE.c.upload_token == upload_token)
+    statement = statement.values({**_entering(row.target), **(values or {}), "status": row.target})
+    if conn.execute(statement).rowcount == 0:
+        _refuse(conn, image_id, row, action or f"image:{event}")
+    if row.target == state.ImageStatus.DELETED:
+        for rows in (tag, image_property, member):
+            rows.clear(conn, image_id)
+
+
+def heartbeat(conn: sa.Connection, image_id: str, upload_token: str) -> bool:
+    """Say that the upload is alive; False if the image is no longer this upload's."""
+    statement = (
+        sa.update(TABLE)
+        .where(
+            TABLE.c.id == image_id,
+            TABLE.c.upload_token == upload_token,
+            TABLE.c.status.in_(sorted(_BEATING)),
+        )
+        .values(heartbeat_at=metadata.now())
+    )
+    return conn.execute(statement).rowcount == 1
+
+
+def stale_saving(conn: sa.Connection, before: datetime.datetime) -> list[tuple[str, str, str]]:
+    """(id, status, upload token) of images whose upload was last alive before this moment."""
+    statement = (
+        sa.select(TABLE.c.id, TABLE.c.status, TABLE.c.upload_token)
+        .where(TABLE.c.heartbeat_at < before, TABLE.c.status.in_(sorted(_BEATING)))
+        .order_by(TABLE.c.heartbeat_at)
+    )
+    return [(row.id, row.status, row.upload_token) for row in conn.execute(statement)]
+
+
+def _entering(target: str) -> dict[str, Any]:
+    moment = metadata.now()
+    values: dict[str, Any] = {"updated_at": moment, "revision": TABLE.c.revision + 1}
+    if target in _BEATING:
+        return values | {"heartbeat_at": moment}
+    values |= {"heartbeat_at": None, "upload_token": None}
+    return values | {"deleted_at": moment} if target in _GONE else values
+
+
+def _refuse(conn: sa.Connection, image_id: str, row: state.Transition, action: str) -> None:
+    """Say why no row was changed: look at it afterwards, for the message alone."""
+    guard = GUARDS[row.guard] if row.guard else sa.true()
+    present = conn.execute(
+        sa.select(TABLE.c.status, guard.label("guard")).where(
+            TABLE.c.id == image_id, image_table.ALIVE
+        )
+    ).one_or_none()
+    if present is None:
+        raise errors.ImageNotFound(image_id=image_id)
+    if present.status not in row.sources:
+        raise errors.StateConflict(
+            noun="image",
+            id=image_id,
+            status=present.status,
+            event=row.event,
+            allowed=", ".join(sorted(row.sources)),
+        )
+    if not present.guard:
+        raise _guard_failure(row.guard, image_id, action)
+    raise errors.Conflict(
+        "The data of image {image_id} is being written by another request.",
+        reason=errors.Reason.IMAGE_BUSY,
+        image_id=image_id,
+    )
+
+
+def _guard_failure(guard: str, image_id: str, action: str) -> errors.ImagesvcError:
+    if guard == "has_formats":
+        return errors.InvalidRequest(
+            "Set disk_format and container_format of image {image_id} first.",
+            reason=errors.Reason.FORMAT_MISSING,
+            image_id=image_id,
+        )
+    if guard == "not_protected":
+        return errors.Forbidden(
+            "Image {image_id} is protected and cannot be deleted.",
+            reason=errors.Reason.IMAGE_PROTECTED,
+            image_id=image_id,
+            action=action,
+        )
+    return errors.NoContent(image_id=image_id)

@@ -1,0 +1,132 @@
+"""The image table, and how a row becomes an Image."""
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from imagesvc.db import image_property, metadata, tag
+from imagesvc.domain import image as domain
+from imagesvc.domain.state import ImageStatus
+
+_word = metadata.word
+
+TABLE = sa.Table(
+    "image",
+    metadata.METADATA,
+    sa.Column("id", _word(), primary_key=True),
+    sa.Column("owner", _word()),
+    sa.Column("name", _word()),
+    sa.Column("status", _word(), nullable=False),
+    sa.Column("visibility", _word(), nullable=False),
+    sa.Column("created_at", metadata.UtcDateTime(), nullable=False),
+    sa.Column("updated_at", metadata.UtcDateTime(), nullable=False),
+    sa.Column("protected", sa.Boolean(), nullable=False),
+    sa.Column("hidden", sa.Boolean(), nullable=False),
+    sa.Column("disk_format", _word()),
+    sa.Column("container_format", _word()),
+    sa.Column("min_disk_gib", sa.BigInteger(), nullable=False),
+    sa.Column("min_ram_mib", sa.BigInteger(), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger()),
+    sa.Column("virtual_size_bytes", sa.BigInteger()),
+    sa.Column("md5", _word()),
+    sa.Column("hash_algorithm", _word()),
+    sa.Column("hash_value", _word()),
+    sa.Column("kind", _word(), nullable=False),
+    sa.Column("os_type", _word()),
+    sa.Column("architecture", _word()),
+    sa.Column("description", _word()),
+    sa.Column("source_server_id", _word()),
+    sa.Column("source_image_id", _word()),
+    sa.Column("job_id", _word()),
+    sa.Column("cause", _word()),
+    sa.Column("revision", sa.BigInteger(), nullable=False),
+    # Facts that are documented and have no behaviour yet.
+    sa.Column("platform", _word()),
+    sa.Column("os_version", _word()),
+    sa.Column("firmware", _word()),
+    sa.Column("min_memory_mib", sa.BigInteger()),
+    sa.Column("max_memory_mib", sa.BigInteger()),
+    sa.Column("source_type", _word()),
+    sa.Column("enterprise_project_id", _word()),
+    sa.Column("key_id", _word()),
+    sa.Column("expected_digest", _word()),
+    sa.Column("family", _word()),
+    sa.Column("family_version", _word()),
+    sa.Column("deprecated_at", metadata.UtcDateTime()),
+    sa.Column("bin_until", metadata.UtcDateTime()),
+    sa.Column("parent_image_id", _word()),
+    sa.Column("last_used_at", metadata.UtcDateTime()),
+    sa.Column("provided_until", metadata.UtcDateTime()),
+    sa.Column("held_count", sa.BigInteger(), nullable=False, server_default="0"),
+    sa.Column("held_by_job", _word()),
+    # Who is writing the bytes, and when it was last seen alive.
+    sa.Column("upload_token", _word()),
+    sa.Column("heartbeat_at", metadata.UtcDateTime()),
+    # A row with this set is a tombstone: it keeps the id from ever coming back.
+    sa.Column("deleted_at", metadata.UtcDateTime()),
+)
+
+_c = TABLE.c
+ALIVE = _c.deleted_at.is_(None)
+_NEWEST = (_c.created_at.desc(), _c.id.desc())
+
+
+def _index(name: str, *columns: Any, where: sa.ColumnElement[bool] = ALIVE) -> None:
+    sa.Index(f"ix_image_{name}", *columns, sqlite_where=where, postgresql_where=where)
+
+
+_index("newest", _c.hidden, *_NEWEST)
+_index("owner", _c.owner, _c.hidden, *_NEWEST)
+_index("owner_visibility", _c.owner, _c.visibility, _c.hidden, *_NEWEST)
+_index("visibility", _c.visibility, _c.hidden, *_NEWEST)
+_index("name", _c.name, *_NEWEST)
+_index("md5", _c.md5)
+_index("hash_value", _c.hash_value)
+_index("status", _c.status, *_NEWEST, where=sa.and_(ALIVE, _c.status != "active"))
+_index("enterprise_project_id", _c.enterprise_project_id, *_NEWEST)
+_index("source_image_id", _c.source_image_id)
+_index("heartbeat_at", _c.heartbeat_at, where=_c.heartbeat_at.is_not(None))
+
+# Columns of the entity; tags and properties come beside them.
+FIELDS = (
+    "id", "owner", "name", "status", "visibility", "created_at", "updated_at", "protected",
+    "hidden", "disk_format", "container_format", "min_disk_gib", "min_ram_mib", "size_bytes",
+    "virtual_size_bytes", "md5", "hash_algorithm", "hash_value", "kind", "os_type",
+    "architecture", "description", "source_server_id", "source_image_id", "job_id", "cause",
+    "revision",
+)  # fmt: skip
+COLUMNS = tuple(TABLE.c[field] for field in FIELDS)
+
+
+def collections(image_id: sa.ColumnElement[str], dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
+    """Tags and properties of an image as two JSON texts, to be selected beside its row."""
+    if dialect == "postgresql":
+        array, mapping = sa.func.json_agg, sa.func.json_object_agg
+    else:
+        array, mapping = sa.func.json_group_array, sa.func.json_group_object
+    tags, properties = tag.TABLE, image_property.TABLE
+    return (
+        sa.select(sa.cast(array(tags.c.tag), sa.Text))
+        .where(tags.c.image_id == image_id)
+        .correlate_except(tags)
+        .scalar_subquery()
+        .label("tags_json"),
+        sa.select(sa.cast(mapping(properties.c.name, properties.c.value), sa.Text))
+        .where(properties.c.image_id == image_id)
+        .correlate_except(properties)
+        .scalar_subquery()
+        .label("properties_json"),
+    )
+
+
+def entity(row: sa.RowMapping) -> domain.Image:
+    """The Image of a row that has FIELDS and the two of `collections`."""
+    values = {field: row[field] for field in FIELDS}
+    values["status"] = ImageStatus(values["status"])
+    values["visibility"] = domain.Visibility(values["visibility"])
+    return domain.Image(
+        **values,
+        tags=tuple(sorted(json.loads(row["tags_json"] or "[]"))),
+        properties=json.loads(row["properties_json"] or "{}"),
+    )

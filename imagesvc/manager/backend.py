@@ -1,0 +1,28 @@
+"""Backends as operators see them."""
+
+from imagesvc.backend.backend import BackendStatus
+from imagesvc.backend.registry import Backends
+from imagesvc.context import RequestContext
+from imagesvc.policy.check import Enforcer
+
+
+class BackendManager:
+    """What is configured and how it fares."""
+
+    def __init__(self, enforcer: Enforcer, backends: Backends) -> None:
+        self._enforcer = enforcer
+        self._backends = backends
+
+    def list(self, ctx: RequestContext) -> list[BackendStatus]:
+        """All backends, without a probe. Raises Forbidden."""
+        self._enforcer.authorize(ctx, "backend:list")
+        return self._backends.describe()
+
+    def health(self, ctx: RequestContext) -> list[BackendStatus]:
+        """The last probe of each backend. Raises Forbidden."""
+        self._enforcer.authorize(ctx, "health:get")
+        return self._backends.describe()
+
+    def unready(self) -> list[str]:
+        """Kinds and ids of essential backends that do not work; for readiness, no caller."""
+        return [f"{status.kind}:{status.id}" for status in self._backends.unready()]

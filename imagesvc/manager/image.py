@@ -1,0 +1,206 @@
+"""Images: create, show, list, change, delete, deactivate."""
+
+import logging
+import uuid
+
+from imagesvc import errors
+from imagesvc.backend.registry import Backends
+from imagesvc.context import RequestContext
+from imagesvc.db import doomed, image_disk, metadata, tag
+from imagesvc.db import image as image_rows
+from imagesvc.db import job as job_rows
+from imagesvc.domain import image_property
+from imagesvc.domain.image import Image, ImageDisk, NewImage, Visibility
+from imagesvc.domain.image_property import Change, Limits
+from imagesvc.domain.image_query import ImageQuery, Page
+from imagesvc.domain.state import IMAGE, ImageStatus
+from imagesvc.interface.errors import DriverError
+from imagesvc.manager.operation import Operation
+from imagesvc.policy import visibility
+from imagesvc.policy.check import Enforcer
+
+LOG = logging.getLogger(__name__)
+
+
+class ImageManager:
+    """The records of images."""
+
+    def __init__(
+        self, operation: Operation, enforcer: Enforcer, backends: Backends, limits: Limits
+    ) -> None:
+        self._operation = operation
+        self._enforcer = enforcer
+        self._backends = backends
+        self._limits = limits
+
+    def create(self, ctx: RequestContext, new: NewImage) -> Image:
+        """Make a record without bytes, `queued`.
+
+        Raises Forbidden for an owner or visibility that the caller may not give, Conflict
+        (ID_TAKEN), InvalidRequest, TooLarge for too many properties or tags.
+        """
+        image = self._born(ctx, new)
+        with self._operation.write(ctx, "image:create", "image", image.id) as op:
+            op.owner = image.owner
+            self._enforcer.authorize(ctx, "image:create", image)
+            if image.owner != ctx.project_id:
+                self._enforcer.authorize(ctx, "image:set_owner", image)
+            self._authorize_visibility(ctx, image, image.visibility)
+            image_rows.insert(op.conn, image)
+            return image
+
+    def _born(self, ctx: RequestContext, new: NewImage) -> Image:
+        for field in image_property.VALUE_RULES:
+            image_property.check_field(field, getattr(new, field))
+        properties = {
+            name: image_property.check_property(name, value)
+            for name, value in new.properties.items()
+        }
+        tags = image_property.check_tags(new.tags)
+        image_property.check_limit("properties", len(properties), self._limits.properties)
+        image_property.check_limit("tags", len(tags), self._limits.tags)
+        now = metadata.now()
+        return Image(
+            id=_image_id(new.id),
+            owner=new.owner or ctx.project_id,
+            name=new.name,
+            status=ImageStatus(IMAGE.initial),
+            visibility=Visibility(new.visibility),
+            created_at=now,
+            updated_at=now,
+            protected=new.protected,
+            hidden=new.hidden,
+            disk_format=new.disk_format,
+            container_format=new.container_format,
+            min_disk_gib=new.min_disk_gib,
+            min_ram_mib=new.min_ram_mib,
+            kind=new.kind,
+            os_type=new.os_type,
+            architecture=new.architecture,
+            description=new.description,
+            tags=tags,
+            properties=properties,
+        )
+
+    def get(self, ctx: RequestContext, image_id: str) -> Image:
+        """Show an image. Raises ImageNotFound if it is absent or not visible."""
+        with self._operation.database.read() as conn:
+            image = visible_image(conn, ctx, image_id)
+        if not self._enforcer.allows(ctx, "image:get", image):
+            raise errors.ImageNotFound(image_id=image_id)
+        return image
+
+    def list(self, ctx: RequestContext, query: ImageQuery) -> Page:
+        """List images. Raises InvalidRequest (MARKER) for an unknown or invisible marker."""
+        self._enforcer.authorize(ctx, "image:list")
+        with self._operation.database.read() as conn:
+            return image_rows.list_page(conn, ctx, query)
+
+    def disks(self, ctx: RequestContext, image_id: str) -> tuple[ImageDisk, ...]:
+        """The disks of an image that the caller sees, by index."""
+        with self._operation.database.read() as conn:
+            visible_image(conn, ctx, image_id)
+            return image_disk.list_for(conn, image_id)
+
+    def patch(self, ctx: RequestContext, image_id: str, changes: tuple[Change, ...]) -> Image:
+        """Change attributes, properties and tags, all or nothing.
+
+        Raises ImageNotFound, Forbidden, InvalidRequest, Conflict, TooLarge.
+        """
+        with self._operation.write(ctx, "image:update", "image", image_id) as op:
+            image = visible_image(op.conn, ctx, image_id)
+            op.owner = image.owner
+            self._enforcer.authorize(ctx, "image:update", image)
+            update = image_property.apply(image, changes, self._limits)
+            self._authorize_values(ctx, image, update.values)
+            op.detail["fields"] = sorted(
+                {*update.values, *update.set_properties, *update.remove_properties}
+                | ({"tags"} if update.tags is not None else set())
+            )
+            if not changes:
+                return image
+            image_rows.set_properties(
+                op.conn, image_id, update.set_properties, update.remove_properties
+            )
+            if update.tags is not None:
+                tag.replace(op.conn, image_id, update.tags)
+            # Formats are bound to the status that was judged; the rest is last write wins.
+            status = image.status if image_property.FORMAT_FIELDS & update.values.keys() else None
+            return image_rows.update(op.conn, image_id, update.values, status=status)
+
+    def _authorize_values(self, ctx: RequestContext, image: Image, values: dict) -> None:
+        if "visibility" in values and values["visibility"] != image.visibility:
+            self._authorize_visibility(ctx, image, values["visibility"])
+        if "owner" in values and values["owner"] != image.owner:
+            self._enforcer.authorize(ctx, "image:set_owner", image)
+
+    def _authorize_visibility(self, ctx: RequestContext, image: Image, wanted: str) -> None:
+        if wanted == Visibility.PUBLIC:
+            self._enforcer.authorize(ctx, "image:publicize", image)
+        elif wanted == Visibility.COMMUNITY:
+            self._enforcer.authorize(ctx, "image:communitize", image)
+
+    def delete(self, ctx: RequestContext, image_id: str) -> None:
+        """Delete an image and its bytes; jobs that make it are cancelled.
+
+        The id never comes back. Raises ImageNotFound, Forbidden (also IMAGE_PROTECTED).
+        """
+        with self._operation.write(ctx, "image:delete", "image", image_id) as op:
+            image = visible_image(op.conn, ctx, image_id)
+            op.owner = image.owner
+            self._enforcer.authorize(ctx, "image:delete", image)
+            image_rows.transition(op.conn, image_id, "delete", action="image:delete")
+            objects = image_disk.delete_for(op.conn, image_id)
+            for store_id, key in objects:
+                doomed.add(op.conn, store_id, key)
+            job_rows.cancel_for_image(op.conn, image_id)
+        self._sweep(objects)
+
+    def _sweep(self, objects: "list[tuple[str, str]]") -> None:
+        """Remove bytes at once; what cannot be removed now waits for the reaper."""
+        for store_id, key in objects:
+            try:
+                self._backends.storage(store_id).delete(key)
+            except (DriverError, errors.ImagesvcError) as exc:  # the row keeps the work
+                LOG.warning("Bytes left for the reaper. store=%s key=%s: %s", store_id, key, exc)
+                continue
+            with self._operation.database.write() as conn:
+                doomed.remove(conn, store_id, key)
+
+    def deactivate(self, ctx: RequestContext, image_id: str) -> None:
+        """Stop the use of the bytes; of a deactivated image: nothing. Raises StateConflict."""
+        self._toggle(ctx, image_id, "deactivate", ImageStatus.DEACTIVATED)
+
+    def reactivate(self, ctx: RequestContext, image_id: str) -> None:
+        """Allow the use of the bytes; of an active image: nothing. Raises StateConflict."""
+        self._toggle(ctx, image_id, "reactivate", ImageStatus.ACTIVE)
+
+    def _toggle(
+        self, ctx: RequestContext, image_id: str, event: str, target: ImageStatus
+    ) -> None:
+        with self._operation.write(ctx, f"image:{event}", "image", image_id) as op:
+            image = visible_image(op.conn, ctx, image_id)
+            op.owner = image.owner
+            self._enforcer.authorize(ctx, f"image:{event}", image)
+            if image.status != target:
+                image_rows.transition(op.conn, image_id, event)
+
+
+def visible_image(conn: object, ctx: RequestContext, image_id: str) -> Image:
+    """The image, if the caller sees it. Raises ImageNotFound."""
+    image = image_rows.get(conn, image_id, visibility.predicate(ctx))
+    if image is None:
+        raise errors.ImageNotFound(image_id=image_id)
+    return image
+
+
+def _image_id(wanted: str | None) -> str:
+    if wanted is None:
+        return str(uuid.uuid4())
+    try:
+        parsed = str(uuid.UUID(wanted))
+    except ValueError as exc:
+        raise errors.InvalidRequest("id must be a UUID.") from exc
+    if parsed != wanted.lower():
+        raise errors.InvalidRequest("id must be a UUID.")
+    return parsed

@@ -1,0 +1,78 @@
+"""Bytes on their way into an image, and the moment when they become part of it."""
+
+import dataclasses
+import time
+from typing import Any
+
+from imagesvc import errors
+from imagesvc.db import image as image_rows
+from imagesvc.db import image_disk
+from imagesvc.domain.image import Image, ImageDisk
+from imagesvc.manager.operation import Operation
+from imagesvc.stream.pipe import PipeResult
+
+HEARTBEAT_S = 5.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Upload:
+    """One attempt to write an image: a fresh key in a store, and the token that owns it."""
+
+    store_id: str
+    key: str
+    token: str
+
+
+class Heartbeat:
+    """Told of each block: says now and then that the upload is alive.
+
+    Raises ImageGone once the image is deleted or another's.
+    """
+
+    def __init__(self, operation: Operation, image_id: str, token: str) -> None:
+        self._operation = operation
+        self._image_id = image_id
+        self._token = token
+        self._next = time.monotonic() + HEARTBEAT_S
+
+    def __call__(self, done_bytes: int) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + HEARTBEAT_S
+        with self._operation.database.write() as conn:
+            alive = image_rows.heartbeat(conn, self._image_id, self._token)
+        if not alive:
+            raise errors.ImageGone(image_id=self._image_id)
+
+
+def disk_of(image: Image, result: PipeResult, locations: tuple[tuple[str, str], ...]) -> ImageDisk:
+    """The system disk that a pipe's result describes."""
+    return ImageDisk(
+        index=0,
+        role="system",
+        disk_format=image.disk_format or result.facts.disk_format,
+        size_bytes=result.size_bytes,
+        virtual_size_bytes=result.facts.virtual_size_bytes,
+        md5=result.md5,
+        hash_algorithm=result.hash_algorithm,
+        hash_value=result.hash_value,
+        locations=locations,
+    )
+
+
+def publish(
+    conn: Any, image_id: str, disk: ImageDisk, event: str, *, upload_token: str | None = None
+) -> None:
+    """Make a stored disk the image's disk 0 and take the image through `event`, in one transaction.
+
+    Raises StateConflict, Conflict or ImageNotFound if the image is no longer the caller's.
+    """
+    image_disk.insert_disk(conn, image_id, disk)
+    values = {
+        "size_bytes": disk.size_bytes,
+        "virtual_size_bytes": disk.virtual_size_bytes,
+        "md5": disk.md5,
+        "hash_algorithm": disk.hash_algorithm,
+        "hash_value": disk.hash_value,
+    }
+    image_rows.transition(conn, image_id, event, values, upload_token=upload_token)

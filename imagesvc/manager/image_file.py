@@ -1,0 +1,320 @@
+"""The bytes of images: up, down, and as a source for drivers."""
+
+import dataclasses
+import logging
+import uuid
+from typing import BinaryIO
+
+from imagesvc import errors
+from imagesvc.backend.registry import Backends
+from imagesvc.context import RequestContext
+from imagesvc.crashpoint import crashpoint
+from imagesvc.db import doomed, image_disk, pending
+from imagesvc.db import image as image_rows
+from imagesvc.domain.image import Image, ImageDisk
+from imagesvc.domain.state import ImageStatus
+from imagesvc.errors import Reason
+from imagesvc.interface import storage
+from imagesvc.interface.errors import DriverError
+from imagesvc.interface.image_source import ImageSource
+from imagesvc.manager import signed_url
+from imagesvc.manager.image import visible_image
+from imagesvc.manager.image_bytes import Heartbeat, Upload, disk_of, publish
+from imagesvc.manager.operation import Operation, Step
+from imagesvc.policy.check import Enforcer
+from imagesvc.stream import gate, limit, pipe
+
+LOG = logging.getLogger(__name__)
+READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rules:
+    """What an upload must keep to; the cap in bytes."""
+
+    size_cap_bytes: int
+    virtual_cap_bytes: int
+    hash_algorithm: str
+    md5: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Download:
+    """An open stream and what it is part of; sizes in bytes. Whoever takes it closes it."""
+
+    stream: BinaryIO
+    size_bytes: int
+    length: int
+    md5: str | None
+    etag: str
+
+
+class ImageFileManager:
+    """Moves bytes between callers and the stores."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        enforcer: Enforcer,
+        backends: Backends,
+        rules: Rules,
+        signer: signed_url.Signer,
+    ) -> None:
+        self._operation = operation
+        self._enforcer = enforcer
+        self._backends = backends
+        self._rules = rules
+        self._signer = signer
+
+    # ------------------------------------------------------------------ up
+
+    def upload(
+        self,
+        ctx: RequestContext,
+        image_id: str,
+        reader: limit.Reader,
+        size: int | None = None,
+        store_id: str | None = None,
+    ) -> Image:
+        """Take the bytes of a queued image; then it is active.
+
+        `size` in bytes, None if unknown. Whatever fails leaves the image queued and no bytes.
+        Raises ImageNotFound, Forbidden, StateConflict, InvalidRequest (FORMAT_MISSING,
+        SIZE_MISMATCH), UnsupportedImage, TooLarge, ImageGone, NoSpace.
+        """
+        step = Step(None, image_id)
+        try:
+            image, upload = self._begin(ctx, image_id, size, store_id, step)
+            return self._receive(ctx, image, upload, reader, size, step)
+        except (errors.ImagesvcError, DriverError, OSError) as exc:  # recorded, handed on
+            self._operation.refuse(ctx, "image_file:upload", "image", step, exc)
+            raise
+
+    def _begin(
+        self,
+        ctx: RequestContext,
+        image_id: str,
+        size: int | None,
+        store_id: str | None,
+        step: Step,
+    ) -> tuple[Image, Upload]:
+        store = self._store_id(store_id)
+        token = uuid.uuid4().hex
+        upload = Upload(store, f"{image_id}/{token}", token)
+        with self._operation.database.write() as conn:
+            image = visible_image(conn, ctx, image_id)
+            step.owner = image.owner
+            self._enforcer.authorize(ctx, "image_file:upload", image)
+            if size is not None and size > self._rules.size_cap_bytes:
+                raise errors.TooLarge(
+                    what="The image", limit=self._rules.size_cap_bytes, unit="bytes",
+                    reason=Reason.SIZE_CAP,
+                )  # fmt: skip
+            image_rows.transition(conn, image_id, "upload", {"upload_token": token})
+            pending.insert(conn, store, upload.key, image_id, token)
+        crashpoint("upload.begun")
+        return image, upload
+
+    def _store_id(self, wanted: str | None) -> str:
+        store_id = wanted or self._backends.default_id("storage")
+        if store_id not in self._backends.ids("storage"):
+            raise errors.InvalidRequest(
+                "There is no store {store}.", store=store_id, reason=Reason.STORE_UNKNOWN
+            )
+        return store_id
+
+    def _receive(
+        self,
+        ctx: RequestContext,
+        image: Image,
+        upload: Upload,
+        reader: limit.Reader,
+        size: int | None,
+        step: Step,
+    ) -> Image:
+        try:
+            disk = self._store(image, upload, reader, size)
+            crashpoint("upload.stored")
+            return self._activate(ctx, image, upload, disk, step)
+        except BaseException:  # whatever it was, the image must not stay saving
+            self._give_up(image.id, upload)
+            raise
+
+    def _store(
+        self, image: Image, upload: Upload, reader: limit.Reader, size: int | None
+    ) -> ImageDisk:
+        driver = self._backends.storage(upload.store_id)
+        beat = Heartbeat(self._operation, image.id, upload.token)
+        with driver.open_write(upload.key, size=size) as writer:
+            result = pipe.pump(
+                reader,
+                writer,
+                disk_format=image.disk_format or "",
+                cap_bytes=self._rules.size_cap_bytes,
+                expected_bytes=size,
+                virtual_cap_bytes=self._rules.virtual_cap_bytes,
+                hash_algorithm=self._rules.hash_algorithm,
+                md5=self._rules.md5,
+                progress=beat,
+            )
+            crashpoint("upload.received")
+            self._second_gate(writer, result)
+            writer.commit()
+        return disk_of(image, result, ((upload.store_id, upload.key),))
+
+    def _second_gate(self, writer: storage.ObjectWriter, result: pipe.PipeResult) -> None:
+        path = writer.uncommitted_path()
+        if path is not None:
+            gate.check_file(self._backends.converter(), result.facts, path)
+            return
+
+        def read(offset: int, length: int) -> bytes:
+            with writer.open_uncommitted() as source:
+                source.seek(offset)
+                return source.read(length)
+
+        gate.check_object(self._backends.converter(), result.facts, read, result.size_bytes)
+
+    def _activate(
+        self,
+        ctx: RequestContext,
+        image: Image,
+        upload: Upload,
+        disk: ImageDisk,
+        step: Step,
+    ) -> Image:
+        step.detail.update(size_bytes=disk.size_bytes, store=upload.store_id)
+        try:
+            with self._operation.database.write() as conn:
+                publish(conn, image.id, disk, "upload_done", upload_token=upload.token)
+                pending.remove(conn, upload.store_id, upload.key)
+                self._operation.record(
+                    conn, ctx, "image_file:upload", "image", step, "success"
+                )
+                active = image_rows.get(conn, image.id)
+        except (errors.ImageNotFound, errors.StateConflict, errors.Conflict) as exc:
+            raise errors.ImageGone(image_id=image.id) from exc  # deleted or taken while it ran
+        crashpoint("upload.activated")
+        if active is None:
+            raise errors.ImageGone(image_id=image.id)
+        return active
+
+    def _give_up(self, image_id: str, upload: Upload) -> None:
+        with self._operation.database.write() as conn:
+            row = image_rows.get(conn, image_id)
+            if row is not None and row.status == ImageStatus.SAVING:
+                try:
+                    image_rows.transition(
+                        conn, image_id, "upload_failed", upload_token=upload.token
+                    )
+                except errors.Conflict:  # another upload has the image now
+                    LOG.info("Upload overtaken. image_id=%s", image_id)
+            doomed.add(conn, upload.store_id, upload.key)
+            pending.remove(conn, upload.store_id, upload.key)
+        try:
+            self._backends.storage(upload.store_id).delete(upload.key)
+        except DriverError as exc:  # the row keeps the work for the reaper
+            LOG.warning("Bytes left for the reaper. key=%s: %s", upload.key, exc)
+            return
+        with self._operation.database.write() as conn:
+            doomed.remove(conn, upload.store_id, upload.key)
+
+    # ---------------------------------------------------------------- down
+
+    def download(
+        self,
+        ctx: RequestContext,
+        image_id: str,
+        *,
+        disk: int = 0,
+        offset: int = 0,
+        length: int | None = None,
+    ) -> Download:
+        """Open the bytes of one disk.
+
+        Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), NoContent before the image
+        has bytes, DiskNotFound, InvalidRequest (RANGE).
+        """
+        with self._operation.database.read() as conn:
+            image = visible_image(conn, ctx, image_id)
+            self._enforcer.authorize(ctx, "image_file:download", image)
+            disks = image_disk.list_for(conn, image_id)
+        if image.status == ImageStatus.DEACTIVATED and not self._enforcer.allows(
+            ctx, "image_file:download_deactivated", image
+        ):
+            raise errors.Forbidden(
+                "The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED
+            )
+        return self._open(image, disks, disk, offset, length)
+
+    def _open(
+        self,
+        image: Image,
+        disks: tuple[ImageDisk, ...],
+        index: int,
+        offset: int,
+        length: int | None,
+    ) -> Download:
+        if image.status not in READABLE:
+            raise errors.NoContent(image_id=image.id)
+        found = next((disk for disk in disks if disk.index == index), None)
+        if found is None:
+            raise errors.DiskNotFound(image_id=image.id, disk=index)
+        rest = found.size_bytes - offset
+        if rest < 0 or (length or 0) < 0:
+            raise errors.InvalidRequest("The range is outside the image.", reason=Reason.RANGE)
+        taken = rest if length is None else min(length, rest)
+        store_id, key = found.locations[0]
+        driver = self._backends.storage(store_id)
+        local = storage.StorageCapability.LOCAL_FILE in driver.info().capabilities
+        # A real file is sent by the kernel; the server stops at Content-Length.
+        stream = driver.open_read(key, offset=offset, length=None if local else taken)
+        etag = found.hash_value or f"{image.id}-{index}"
+        return Download(stream, found.size_bytes, taken, found.md5, etag)
+
+    # -------------------------------------------------------- for drivers
+
+    def image_source(self, image: Image, disk: int = 0) -> ImageSource:
+        """One disk as compute and volume drivers take it.
+
+        Raises NoContent, DiskNotFound.
+        """
+        with self._operation.database.read() as conn:
+            disks = image_disk.list_for(conn, image.id)
+        if image.status not in READABLE:
+            raise errors.NoContent(image_id=image.id)
+        found = next((item for item in disks if item.index == disk), None)
+        if found is None:
+            raise errors.DiskNotFound(image_id=image.id, disk=disk)
+        store_id, key = found.locations[0]
+        driver = self._backends.storage(store_id)
+        local = storage.StorageCapability.LOCAL_FILE in driver.info().capabilities
+        return ImageSource(
+            image_id=image.id,
+            disk=disk,
+            disk_format=found.disk_format,
+            size_bytes=found.size_bytes,
+            virtual_size_bytes=found.virtual_size_bytes or found.size_bytes,
+            digest=found.hash_value or "",
+            url=self._signer.sign(image.id, disk),
+            local_path=driver.path(key) if local else None,
+        )
+
+    def open_signed(
+        self,
+        image_id: str,
+        disk: int,
+        *,
+        expires: int,
+        signature: str,
+        offset: int = 0,
+        length: int | None = None,
+    ) -> Download:
+        """Open the bytes that a signed URL names. Raises Forbidden, ImageNotFound."""
+        self._signer.verify(image_id, disk, expires, signature)
+        with self._operation.database.read() as conn:
+            image = image_rows.get(conn, image_id)
+            disks = image_disk.list_for(conn, image_id)
+        if image is None:
+            raise errors.ImageNotFound(image_id=image_id)
+        return self._open(image, disks, disk, offset, length)

@@ -1,0 +1,113 @@
+"""Members: projects to which an image is offered, and their answers."""
+
+from typing import Any
+
+from imagesvc import errors
+from imagesvc.context import RequestContext
+from imagesvc.db import member as member_rows
+from imagesvc.db import metadata
+from imagesvc.domain import image_property, state
+from imagesvc.domain.image import NAME_LENGTH_MAX, Image, Visibility
+from imagesvc.domain.member import Member
+from imagesvc.errors import Reason
+from imagesvc.manager.image import visible_image
+from imagesvc.manager.operation import Operation
+from imagesvc.policy.check import Enforcer
+
+
+class MemberManager:
+    """Offers, answers and withdrawals."""
+
+    def __init__(
+        self, operation: Operation, enforcer: Enforcer, limits: image_property.Limits
+    ) -> None:
+        self._operation = operation
+        self._enforcer = enforcer
+        self._limits = limits
+
+    def list(self, ctx: RequestContext, image_id: str) -> tuple[Member, ...]:
+        """All members for the owner; for a member itself alone.
+
+        Raises ImageNotFound, Forbidden (NOT_SHARED).
+        """
+        with self._operation.database.read() as conn:
+            image = visible_image(conn, ctx, image_id)
+            self._enforcer.authorize(ctx, "member:list", image)
+            _require_shared(image)
+            members = member_rows.list(conn, image_id)
+        if _owns(ctx, image):
+            return members
+        return tuple(member for member in members if member.member_id == ctx.project_id)
+
+    def get(self, ctx: RequestContext, image_id: str, member_id: str) -> Member:
+        """One member, for the owner and that project. Raises ImageNotFound, MemberNotFound."""
+        with self._operation.database.read() as conn:
+            image = visible_image(conn, ctx, image_id)
+            member = member_rows.get(conn, image_id, member_id)
+        seen = _owns(ctx, image) or ctx.project_id == member_id
+        if member is None or not seen or not self._enforcer.allows(ctx, "member:get", image):
+            raise errors.MemberNotFound(image_id=image_id, member_id=member_id)
+        return member
+
+    def add(self, ctx: RequestContext, image_id: str, member_id: Any) -> Member:
+        """Offer a shared image to a project, which stays pending until it answers.
+
+        Raises ImageNotFound, Forbidden, InvalidRequest, Conflict, TooLarge.
+        """
+        if not isinstance(member_id, str) or not 0 < len(member_id) <= NAME_LENGTH_MAX:
+            raise errors.InvalidRequest("member must be the id of a project.")
+        with self._operation.write(
+            ctx, "member:add", "image", image_id, {"member": member_id}
+        ) as op:
+            image = visible_image(op.conn, ctx, image_id)
+            op.owner = image.owner
+            self._enforcer.authorize(ctx, "member:add", image)
+            _require_shared(image)
+            now = metadata.now()
+            member = Member(image_id, member_id, state.MemberStatus.PENDING, now, now)
+            member_rows.insert(op.conn, member, image_created_at=image.created_at)
+            count = member_rows.count(op.conn, image_id)
+            image_property.check_limit("members", count, self._limits.members)
+            return member
+
+    def set_status(
+        self, ctx: RequestContext, image_id: str, member_id: str, status: Any
+    ) -> Member:
+        """Accept or reject an offered image.
+
+        Raises ImageNotFound, MemberNotFound, Forbidden, InvalidRequest for another status.
+        """
+        if not isinstance(status, str) or status not in state.MEMBER_EVENTS:
+            raise errors.InvalidRequest("status must be one of: pending, accepted, rejected.")
+        detail = {"member": member_id, "status": status}
+        with self._operation.write(ctx, "member:set_status", "image", image_id, detail) as op:
+            image = visible_image(op.conn, ctx, image_id)
+            op.owner = image.owner
+            self._enforcer.authorize(
+                ctx, "member:set_status", {"owner": image.owner, "member_id": member_id}
+            )
+            return member_rows.transition(
+                op.conn, image_id, member_id, state.MEMBER_EVENTS[status]
+            )
+
+    def remove(self, ctx: RequestContext, image_id: str, member_id: str) -> None:
+        """Withdraw an offer. Raises ImageNotFound, Forbidden, MemberNotFound."""
+        with self._operation.write(
+            ctx, "member:remove", "image", image_id, {"member": member_id}
+        ) as op:
+            image = visible_image(op.conn, ctx, image_id)
+            op.owner = image.owner
+            self._enforcer.authorize(ctx, "member:remove", image)
+            member_rows.delete(op.conn, image_id, member_id)
+
+
+def _owns(ctx: RequestContext, image: Image) -> bool:
+    return ctx.is_admin or (ctx.project_id is not None and ctx.project_id == image.owner)
+
+
+def _require_shared(image: Image) -> None:
+    if image.visibility != Visibility.SHARED:
+        raise errors.Forbidden(
+            f"The visibility of the image is {image.visibility}; only a shared image has members.",
+            reason=Reason.NOT_SHARED,
+        )

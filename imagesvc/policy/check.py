@@ -1,0 +1,63 @@
+"""authorize: the one permission check."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_config import cfg
+from oslo_policy import policy
+
+from imagesvc import errors
+from imagesvc.context import RequestContext
+from imagesvc.domain.image import Image
+from imagesvc.policy import rule
+
+# Each role holds those after it, as in Keystone's defaults.
+_IMPLIED = ("admin", "manager", "member", "reader")
+
+
+def implied_roles(roles: frozenset[str]) -> list[str]:
+    """The roles with those that they imply."""
+    held = set(roles)
+    for position, role in enumerate(_IMPLIED):
+        if role in held:
+            held.update(_IMPLIED[position:])
+    return sorted(held)
+
+
+class Enforcer:
+    """The rule table as configured."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._enforcer = policy.Enforcer(conf)
+        self._enforcer.register_defaults(rule.list_rules())
+
+    def allows(
+        self, ctx: RequestContext, action: str, target: Image | Mapping[str, Any] | None = None
+    ) -> bool:
+        """Whether the caller may do `action` to a target that it sees.
+
+        A target that is no image names the project that it belongs to as `owner`.
+        """
+        facts = dict(_facts(target))
+        facts["owner"] = facts.get("owner") or "-"
+        credentials = {
+            "roles": implied_roles(ctx.roles),
+            "project_id": ctx.project_id or "",
+            "user_id": ctx.user_id or "",
+        }
+        return bool(self._enforcer.authorize(action, facts, credentials))
+
+    def authorize(
+        self, ctx: RequestContext, action: str, target: Image | Mapping[str, Any] | None = None
+    ) -> None:
+        """Raise Forbidden if the caller may not do `action`."""
+        if not self.allows(ctx, action, target):
+            raise errors.Forbidden(action=action)
+
+
+def _facts(target: Image | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if target is None:
+        return {}
+    if isinstance(target, Image):
+        return {"owner": target.owner, "visibility": str(target.visibility)}
+    return target

@@ -1,0 +1,62 @@
+"""The rule table: action -> who. The same names stand in the audit trail."""
+
+from oslo_policy import policy
+
+_ADMIN = "role:admin"
+_OWNER = "role:admin or (role:member and project_id:%(owner)s)"
+_READER = "role:reader or role:service"
+_MEMBER = "role:member or role:service"
+_RECEIVER = "role:admin or (role:member and project_id:%(member_id)s)"
+
+_TABLE = (
+    # action                who      what it allows
+    ("image:list", _READER, "List images that the caller sees."),
+    ("image:get", _READER, "Show an image that the caller sees."),
+    ("image:create", _OWNER, "Make an image record."),
+    ("image:update", _OWNER, "Change attributes, properties and tags of an image."),
+    ("image:publicize", _ADMIN, "Make an image public."),
+    ("image:communitize", _OWNER, "Make an image visible to all who know its id."),
+    ("image:set_owner", _ADMIN, "Give an image to another project."),
+    ("image:delete", _OWNER, "Delete an image."),
+    ("image:deactivate", _OWNER, "Stop the use of an image's bytes."),
+    ("image:reactivate", _OWNER, "Allow the use of an image's bytes again."),
+    ("image_file:upload", _OWNER, "Send the bytes of an image."),
+    ("image_file:download", _MEMBER, "Read the bytes of an image."),
+    ("image_file:download_deactivated", _ADMIN, "Read the bytes of a deactivated image."),
+    ("tag:add", _OWNER, "Add a tag."),
+    ("tag:remove", _OWNER, "Remove a tag."),
+    ("member:list", _READER, "List the projects that an image is shared with."),
+    ("member:get", _READER, "Show one project that an image is shared with."),
+    ("member:add", _OWNER, "Offer an image to a project."),
+    ("member:remove", _OWNER, "Withdraw an offer."),
+    ("member:set_status", _RECEIVER, "Accept or reject an offered image."),
+    ("capture:create", _MEMBER, "Make an image from a server of the caller's project."),
+    ("server:list", _READER, "List servers of the caller's project."),
+    ("server:get", _READER, "Show a server of the caller's project."),
+    ("server:create", _MEMBER, "Create servers from an image."),
+    ("server:start", _MEMBER, "Start a server."),
+    ("server:stop", _MEMBER, "Stop a server."),
+    ("server:delete", _MEMBER, "Delete a server."),
+    ("server:read_console", _MEMBER, "Read the serial console of a server."),
+    ("server:write_console", _MEMBER, "Type on the serial console of a server."),
+    ("job:list", _READER, "List jobs of the caller's project."),
+    ("job:get", _READER, "Show a job of the caller's project."),
+    ("job:cancel", _MEMBER, "Cancel a job."),
+    ("job:retry", _MEMBER, "Run a failed job again."),
+    ("audit:list", _READER, "Read the audit trail of one's own actions and images."),
+    ("audit:list_all", _ADMIN, "Read the audit trail of every project."),
+    ("backend:list", _ADMIN, "List configured backends."),
+    ("health:get", _ADMIN, "Read the health of every backend."),
+)
+
+ACTIONS = frozenset(action for action, _, _ in _TABLE)
+
+
+def list_rules() -> list[policy.RuleDefault]:
+    """The defaults, for the enforcer and the sample generator."""
+    return [
+        policy.DocumentedRuleDefault(
+            name=action, check_str=who, description=what, operations=[{"path": "*", "method": "*"}]
+        )
+        for action, who, what in _TABLE
+    ]

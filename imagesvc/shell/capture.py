@@ -1,0 +1,46 @@
+"""The command that makes an image of a server."""
+
+import argparse
+from typing import Any
+
+from imagesvc.shell import command, job_wait
+
+
+class CaptureServer(command.Show):
+    """Make an image of a server's disk, while it runs or not."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The server and what the image shall be."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("server", help="server, by id or name")
+        parser.add_argument("--name", required=True, help="name of the new image")
+        parser.add_argument("--disk", metavar="ID", help="disk to take (default: the system disk)")
+        parser.add_argument(
+            "--visibility", choices=("private", "shared", "community", "public"), default="private"
+        )
+        parser.add_argument("--description", help="description of the new image")
+        parser.add_argument(
+            "--tag", action="append", default=[], dest="tags", help="tag; may be repeated"
+        )
+        command.add_wait(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Start the job; with --wait until the image is active."""
+        body = {
+            "server_id": self.client.find_server(parsed_args.server),
+            "name": parsed_args.name,
+            "visibility": parsed_args.visibility,
+            "tags": parsed_args.tags,
+        }
+        if parsed_args.disk:
+            body["disk_id"] = parsed_args.disk
+        if parsed_args.description:
+            body["description"] = parsed_args.description
+        answer = self.client.post("/captures", body, idempotent=True)
+        job = answer["job"]
+        if parsed_args.wait:
+            job = job_wait.wait(self.client, job["id"], timeout_s=parsed_args.timeout)
+        return command.fields(
+            {"image_id": answer["image_id"], "job_id": job["id"], "state": job["state"]}
+        )

@@ -1,0 +1,79 @@
+"""Gate two: a tool in a sandbox reads the whole structure and must agree with gate one."""
+
+from pathlib import Path
+
+from imagesvc import errors
+from imagesvc.domain import disk_format
+from imagesvc.interface import converter as converters
+from imagesvc.interface import errors as driver_errors
+from imagesvc.stream import inspect, nbd
+from imagesvc.stream.format import refusal
+
+
+def check_file(
+    converter: converters.ConverterDriver,
+    facts: inspect.Facts,
+    path: Path,
+    *,
+    limits: converters.Limits | None = None,
+) -> None:
+    """Judge the local file `path`, committed or not. Raises UnsupportedImage.
+
+    Formats without structure, and images of no bytes, pass: gate one has said all of them.
+    """
+    if _needs_tool(facts) and path.stat().st_size > 0:
+        _compare(converter, facts, converters.Source(facts.disk_format, path=path), limits)
+
+
+def check_object(
+    converter: converters.ConverterDriver,
+    facts: inspect.Facts,
+    open_read: nbd.OpenRead,
+    size_bytes: int,
+    *,
+    limits: converters.Limits | None = None,
+) -> None:
+    """Judge bytes that are in no local file, read through `open_read(offset, length)`.
+
+    Raises UnsupportedImage, or what `open_read` raised.
+    """
+    if not _needs_tool(facts) or size_bytes == 0:
+        return
+    with nbd.NbdServer(open_read, size_bytes) as server:
+        source = converters.Source(facts.disk_format, nbd_socket=server.path)
+        try:
+            _compare(converter, facts, source, limits)
+        finally:
+            # A store that failed is no fault of the image, so it is told instead.
+            if server.failure is not None:
+                raise server.failure
+
+
+def _needs_tool(facts: inspect.Facts) -> bool:
+    return facts.disk_format in disk_format.STRUCTURED_FORMATS
+
+
+def _compare(
+    converter: converters.ConverterDriver,
+    facts: inspect.Facts,
+    source: converters.Source,
+    limits: converters.Limits | None,
+) -> None:
+    try:
+        seen = converter.check(source, limits=limits)
+    except (converters.UnsafeImage, driver_errors.Timeout) as exc:
+        raise refusal.unsafe(exc.user_message) from exc
+    if seen.backing_file or seen.data_file or seen.encrypted:
+        raise refusal.unsafe("it refers to other files or is encrypted.")
+    if seen.disk_format != facts.disk_format:
+        raise refusal.mismatch(f"it was declared as {facts.disk_format} but is {seen.disk_format}.")
+    if seen.virtual_size_bytes != _sectors(facts.virtual_size_bytes):
+        raise errors.UnsupportedImage(
+            cause="its virtual size is read differently by different tools.",
+            reason=errors.Reason.FORMAT_UNSAFE,
+        )
+
+
+def _sectors(size_bytes: int) -> int:
+    """Round up as tools do, which count in sectors of 512 bytes."""
+    return -(-size_bytes // 512) * 512

@@ -1,0 +1,79 @@
+"""The one way of bytes: source, limit, gate one, digest, writer. Constant memory."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from imagesvc.stream import digest, inspect, limit
+
+# Below 1 MiB the hand-over to the hash threads costs more than they save.
+BLOCK_BYTES = 1 << 20
+
+
+class Writer(Protocol):
+    """Takes the bytes, as `interface.storage.ObjectWriter` does."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PipeResult:
+    """What passed: size, hashes in hex, and gate one's findings."""
+
+    size_bytes: int
+    md5: str | None
+    hash_algorithm: str
+    hash_value: str
+    facts: inspect.Facts
+
+
+def pump(
+    reader: limit.Reader,
+    writer: Writer,
+    *,
+    disk_format: str,
+    cap_bytes: int | None = None,
+    expected_bytes: int | None = None,
+    virtual_cap_bytes: int = inspect.VIRTUAL_CAP_BYTES,
+    hash_algorithm: str = "sha512",
+    md5: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> PipeResult:
+    """Move all of `reader` into `writer`, which the caller then commits.
+
+    `progress` is told the bytes so far after each block; what it raises ends the pump. Raises
+    UnsupportedImage, TooLarge, InvalidRequest, and what the two ends raise. Not to be repeated
+    with the same writer.
+    """
+    inspector = inspect.Inspector(disk_format, virtual_cap_bytes=virtual_cap_bytes)
+    source = limit.LimitedReader(reader, cap_bytes=cap_bytes, expected_bytes=expected_bytes)
+    size = 0
+    with digest.Digest(hash_algorithm, md5=md5) as hashes:
+        for block in _blocks(source):
+            inspector.feed(block)
+            hashes.update(block)
+            writer.write(block)
+            size += len(block)
+            if progress is not None:
+                progress(size)
+        facts = inspector.finish(size)
+        digests = hashes.finish()
+    return PipeResult(size, digests.md5, digests.algorithm, digests.value, facts)
+
+
+def _blocks(source: limit.Reader) -> Iterator[bytes]:
+    """Yield full blocks however small the reads are; the last may be short."""
+    while data := source.read(BLOCK_BYTES):
+        if len(data) < BLOCK_BYTES:
+            data = _fill(source, data)
+        yield data
+
+
+def _fill(source: limit.Reader, start: bytes) -> bytes:
+    block = bytearray(start)
+    while len(block) < BLOCK_BYTES:
+        data = source.read(BLOCK_BYTES - len(block))
+        if not data:
+            break
+        block += data
+    return bytes(block)
