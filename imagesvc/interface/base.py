@@ -80,13 +80,11 @@ class Driver(abc.ABC):
         self.options = options
         self.backend_id = backend_id
 
-    def open(self) -> None:
+    def open(self) -> None:  # noqa: B027 - optional to override
         """Connect and create what is missing; safe to repeat. May raise Unavailable."""
-        return None
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - optional to override
         """Let go of connections; safe to repeat."""
-        return None
 
     @abc.abstractmethod
     def info(self) -> DriverInfo:

@@ -15,6 +15,16 @@ HEARTBEAT_S = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Rules:
+    """What an upload must keep to; the cap in bytes."""
+
+    size_cap_bytes: int
+    virtual_cap_bytes: int
+    hash_algorithm: str
+    md5: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Upload:
     """One attempt to write an image: a fresh key in a store, and the token that owns it."""
 

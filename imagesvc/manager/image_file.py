@@ -19,23 +19,13 @@ from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.manager import signed_url
 from imagesvc.manager.image import visible_image
-from imagesvc.manager.image_bytes import Heartbeat, Upload, disk_of, publish
+from imagesvc.manager.image_bytes import Heartbeat, Rules, Upload, disk_of, publish
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import gate, limit, pipe
 
 LOG = logging.getLogger(__name__)
 READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Rules:
-    """What an upload must keep to; the cap in bytes."""
-
-    size_cap_bytes: int
-    virtual_cap_bytes: int
-    hash_algorithm: str
-    md5: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -158,22 +148,11 @@ class ImageFileManager:
                 progress=beat,
             )
             crashpoint("upload.received")
-            self._second_gate(writer, result)
+            gate.check_writer(
+                self._backends.converter(), result.facts, writer, result.size_bytes
+            )
             writer.commit()
         return disk_of(image, result, ((upload.store_id, upload.key),))
-
-    def _second_gate(self, writer: storage.ObjectWriter, result: pipe.PipeResult) -> None:
-        path = writer.uncommitted_path()
-        if path is not None:
-            gate.check_file(self._backends.converter(), result.facts, path)
-            return
-
-        def read(offset: int, length: int) -> bytes:
-            with writer.open_uncommitted() as source:
-                source.seek(offset)
-                return source.read(length)
-
-        gate.check_object(self._backends.converter(), result.facts, read, result.size_bytes)
 
     def _activate(
         self,

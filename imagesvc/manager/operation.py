@@ -11,7 +11,7 @@ from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.db import audit as audit_rows
 from imagesvc.db import metadata
-from imagesvc.interface.audit_sink import AuditEvent
+from imagesvc.manager import audit_digest
 
 SUCCESS = "success"
 DENIED = "denied"
@@ -87,7 +87,7 @@ class Operation:
         outcome: str,
     ) -> None:
         """Insert the audit row in the caller's transaction."""
-        event = AuditEvent(
+        row = audit_rows.AuditRecord(
             event_id=str(uuid.uuid4()),
             created_at=metadata.now(),
             action=action,
@@ -97,6 +97,8 @@ class Operation:
             project_id=ctx.project_id,
             user_id=ctx.user_id,
             request_id=ctx.request_id,
+            owner_project_id=step.owner,
             detail=step.detail,
         )
-        audit_rows.insert(conn, event, owner_project_id=step.owner, key=self._key)
+        digest = audit_digest.record_digest(self._key, row)
+        audit_rows.insert(conn, dataclasses.replace(row, hmac=digest))

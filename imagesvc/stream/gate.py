@@ -1,11 +1,13 @@
 """Gate two: a tool in a sandbox reads the whole structure and must agree with gate one."""
 
+import io
 from pathlib import Path
 
 from imagesvc import errors
 from imagesvc.domain import disk_format
 from imagesvc.interface import converter as converters
 from imagesvc.interface import errors as driver_errors
+from imagesvc.interface import storage
 from imagesvc.stream import inspect, nbd
 from imagesvc.stream.format import refusal
 
@@ -47,6 +49,26 @@ def check_object(
             # A store that failed is no fault of the image, so it is told instead.
             if server.failure is not None:
                 raise server.failure
+
+
+def check_writer(
+    converter: converters.ConverterDriver,
+    facts: inspect.Facts,
+    writer: storage.ObjectWriter,
+    size_bytes: int,
+) -> None:
+    """Judge what was written to `writer` and is not committed yet. Raises UnsupportedImage."""
+    path = writer.uncommitted_path()
+    if path is not None:
+        check_file(converter, facts, path)
+        return
+    with writer.open_uncommitted() as source:
+
+        def read(offset: int, length: int) -> io.BytesIO:
+            source.seek(offset)
+            return io.BytesIO(source.read(length))
+
+        check_object(converter, facts, read, size_bytes)
 
 
 def _needs_tool(facts: inspect.Facts) -> bool:

@@ -1,0 +1,197 @@
+"""A page of images: disjoint branches, each read in order from an index, then merged.
+
+A page costs one statement, and one more when it follows a marker.
+"""
+
+import dataclasses
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.selectable import Join
+
+from imagesvc import errors
+from imagesvc.db import image_filter, image_table, member
+from imagesvc.domain import image_query
+
+TABLE = image_table.TABLE
+_NULLABLE = frozenset({"name", "container_format", "disk_format", "size_bytes"})
+_TIES = ("created_at", "id")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Branch:
+    """Images that meet `where`; with `member_id`, those offered to that project.
+
+    No image may be in two branches of one scope.
+    """
+
+    where: sa.ColumnElement[bool]
+    member_id: str | None = None
+    member_status: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scope:
+    """What a caller's list is made of, and which images may serve as marker."""
+
+    marker: sa.ColumnElement[bool]
+    branches: tuple[Branch, ...]
+
+
+class _MemberFirst(Join):
+    """member JOIN image; SQLite must be told to begin with the few rows of the member."""
+
+    inherit_cache = True
+
+
+@compiles(_MemberFirst, "sqlite")
+def _cross_join(element: _MemberFirst, compiler: SQLCompiler, **kw: Any) -> str:
+    kw["asfrom"] = True
+    left = compiler.process(element.left, **kw)
+    right = compiler.process(element.right, **kw)
+    kw.pop("asfrom")
+    return f"{left} CROSS JOIN {right} ON {compiler.process(element.onclause, **kw)}"
+
+
+def list_page(conn: sa.Connection, query: image_query.ImageQuery, visibility: Scope) -> image_query.Page:
+    """The images that `query` asks for within `visibility`, in order.
+
+    Raises InvalidRequest (MARKER) if the marker is unknown, deleted or not visible.
+    """
+    keys = _keys(query.sort)
+    marker = None if query.marker is None else _marker(conn, query.marker, visibility.marker)
+    if query.impossible or query.limit == 0 or not visibility.branches:
+        return image_query.Page((), full=False)
+    wanted = image_filter.conditions(query)
+    parts = [
+        _branch(branch, wanted, keys, marker, query.limit, conn.dialect.name)
+        for branch in visibility.branches
+    ]
+    merged = parts[0] if len(parts) == 1 else _merge(parts, keys, query.limit, conn.dialect.name)
+    page = merged.subquery("page")
+    statement = sa.select(page, *image_table.collections(page.c.id, conn.dialect.name)).order_by(
+        *_order(page.c, keys, conn.dialect.name)
+    )
+    rows = conn.execute(statement).mappings().all()
+    return image_query.Page(
+        tuple(image_table.entity(row) for row in rows), full=len(rows) == query.limit
+    )
+
+
+def _keys(sort: tuple[image_query.SortKey, ...]) -> tuple[image_query.SortKey, ...]:
+    """The sort keys, each once, with created_at and id as last resort.
+
+    Ties follow the direction of a single key, and are newest first after several.
+    """
+    keys = {key.field: key for key in reversed(sort)}
+    given = [keys[field] for field in dict.fromkeys(key.field for key in sort)]
+    descending = given[0].descending if len(given) == 1 else True
+    for field in _TIES:
+        if "id" not in keys and field not in keys:
+            given.append(image_query.SortKey(field, descending))
+    return tuple(given)
+
+
+def _marker(
+    conn: sa.Connection, image_id: str, visible: sa.ColumnElement[bool]
+) -> sa.RowMapping:
+    columns = (TABLE.c[field] for field in image_query.SORT_KEYS)
+    row = (
+        conn.execute(
+            sa.select(*columns).where(TABLE.c.id == image_id, image_table.ALIVE, visible)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        raise errors.InvalidRequest(
+            "The marker {marker} is no image that you can list from.",
+            reason=errors.Reason.MARKER,
+            marker=image_id,
+        )
+    return row
+
+
+def _branch(
+    branch: Branch,
+    wanted: tuple[sa.ColumnElement[bool], ...],
+    keys: tuple[image_query.SortKey, ...],
+    marker: sa.RowMapping | None,
+    limit: int,
+    dialect: str,
+) -> sa.Select[Any]:
+    columns: Any = TABLE.c
+    statement = sa.select(*image_table.COLUMNS)
+    if branch.member_id is not None:
+        members = member.TABLE
+        statement = statement.select_from(
+            _MemberFirst(members, TABLE, members.c.image_id == TABLE.c.id)
+        ).where(members.c.member_id == branch.member_id)
+        if branch.member_status is not None:
+            statement = statement.where(members.c.status == branch.member_status)
+        # The copies in the member's index stand for the same columns of the image.
+        columns = {field: TABLE.c[field] for field in image_query.SORT_KEYS}
+        columns |= {"created_at": members.c.image_created_at, "id": members.c.image_id}
+    statement = statement.where(image_table.ALIVE, branch.where, *wanted)
+    if marker is not None:
+        statement = statement.where(_after(columns, keys, marker))
+    return statement.order_by(*_order(columns, keys, dialect)).limit(limit)
+
+
+def _merge(
+    parts: list[sa.Select[Any]],
+    keys: tuple[image_query.SortKey, ...],
+    limit: int,
+    dialect: str,
+) -> sa.Select[Any]:
+    # SQLite takes ORDER BY and LIMIT of a branch only inside a sub-select.
+    wrapped = [sa.select(part.subquery(f"branch_{n}")) for n, part in enumerate(parts)]
+    union = sa.union_all(*wrapped).subquery("merged")
+    return sa.select(union).order_by(*_order(union.c, keys, dialect)).limit(limit)
+
+
+def _order(
+    columns: Any, keys: tuple[image_query.SortKey, ...], dialect: str
+) -> list[sa.ColumnElement[Any]]:
+    """Nulls are last going up and first going down: PostgreSQL's own order, told to SQLite."""
+    order: list[sa.ColumnElement[Any]] = []
+    for key in keys:
+        column = columns[key.field]
+        term = column.desc() if key.descending else column.asc()
+        if dialect == "sqlite" and key.field in _NULLABLE:
+            term = term.nulls_first() if key.descending else term.nulls_last()
+        order.append(term)
+    return order
+
+
+def _after(
+    columns: Any, keys: tuple[image_query.SortKey, ...], marker: sa.RowMapping
+) -> sa.ColumnElement[bool]:
+    """Rows that stand behind the marker in the order of `keys`."""
+    fields = [key.field for key in keys]
+    if not _NULLABLE.intersection(fields) and len({key.descending for key in keys}) == 1:
+        # One comparison of row values is what an index can begin at.
+        row = sa.tuple_(*(columns[field] for field in fields))
+        edge = sa.tuple_(*(sa.literal(marker[f], TABLE.c[f].type) for f in fields))
+        return row < edge if keys[0].descending else row > edge
+    choices = []
+    same: list[sa.ColumnElement[bool]] = []
+    for key in keys:
+        column, value = columns[key.field], marker[key.field]
+        choices.append(sa.and_(*same, _beyond(column, key, value)))
+        same.append(column.is_(None) if value is None else column == value)
+    return sa.or_(*choices)
+
+
+def _beyond(
+    column: sa.ColumnElement[Any], key: image_query.SortKey, value: Any
+) -> sa.ColumnElement[bool]:
+    if value is None:
+        return column.is_not(None) if key.descending else sa.false()
+    if key.descending:
+        return column < value
+    if key.field in _NULLABLE:
+        return sa.or_(column > value, column.is_(None))
+    return column > value

@@ -1,0 +1,124 @@
+"""Who sees which image: the same truth as Python test, as SQL for one, and as SQL for a list.
+
+Visible by id: one's own, public, community, those without owner, and shared ones that were
+offered to the caller's project, whatever it answered. A caller without a project sees public
+images alone; an administrator sees all. A list shows less: community images only when asked
+for, and offered ones only with the answer asked for.
+"""
+
+import sqlalchemy as sa
+
+from imagesvc.context import RequestContext
+from imagesvc.db import image_list, image_table
+from imagesvc.db import member as member_rows
+from imagesvc.domain.image import Image, Visibility
+from imagesvc.domain.image_query import ImageQuery
+from imagesvc.domain.state import ImageStatus, MemberStatus
+
+Branch = image_list.Branch
+Scope = image_list.Scope
+
+_GONE = frozenset({ImageStatus.DELETED, ImageStatus.PENDING_DELETE})
+_OPEN = (Visibility.PUBLIC, Visibility.COMMUNITY)
+_LISTED_UNASKED = (Visibility.PUBLIC, Visibility.SHARED, Visibility.PRIVATE)
+_image = image_table.TABLE.c
+_member = member_rows.TABLE.c
+
+
+def visible(ctx: RequestContext, image: Image, member_status: MemberStatus | None) -> bool:
+    """May the caller know of the image? `member_status` is the answer of the caller's project
+    to the offer of this image, None if it was not offered."""
+    if image.status in _GONE:
+        return False
+    if ctx.is_admin or image.visibility == Visibility.PUBLIC:
+        return True
+    if ctx.project_id is None:
+        return False
+    if image.owner in (None, ctx.project_id) or image.visibility in _OPEN:
+        return True
+    return image.visibility == Visibility.SHARED and member_status is not None
+
+
+def predicate(ctx: RequestContext) -> sa.ColumnElement[bool]:
+    """`visible` as an SQL condition on the image table."""
+    alive = image_table.ALIVE
+    if ctx.is_admin:
+        return alive
+    if ctx.project_id is None:
+        return sa.and_(alive, _image.visibility == Visibility.PUBLIC)
+    offered = sa.exists(
+        sa.select(_member.image_id)
+        .where(_member.image_id == _image.id, _member.member_id == ctx.project_id)
+        .correlate(image_table.TABLE)
+    )
+    return sa.and_(
+        alive,
+        sa.or_(
+            _image.owner == ctx.project_id,
+            _image.owner.is_(None),
+            _image.visibility.in_(_OPEN),
+            sa.and_(_image.visibility == Visibility.SHARED, offered),
+        ),
+    )
+
+
+def scope(ctx: RequestContext, query: ImageQuery) -> Scope:
+    """What `db.image.list_page` needs to know of the caller."""
+    return Scope(marker=predicate(ctx), branches=branches(ctx, query))
+
+
+def branches(ctx: RequestContext, query: ImageQuery) -> tuple[Branch, ...]:
+    """The list of the caller as disjoint branches, each of which an index gives in order."""
+    if ctx.is_admin:
+        return _administrator(ctx.project_id, query)
+    if ctx.project_id is None:
+        asked = query.visibility in (None, "all", Visibility.PUBLIC)
+        return (_of(Visibility.PUBLIC),) if asked else ()
+    return _project(ctx.project_id, query)
+
+
+def _administrator(project_id: str | None, query: ImageQuery) -> tuple[Branch, ...]:
+    """All projects' images; others' community images only when asked for, or when hidden."""
+    if query.visibility == "all" or (query.visibility is None and query.hidden):
+        return (Branch(sa.true()),)
+    if query.visibility is not None:
+        return (_of(query.visibility),)
+    found = tuple(_of(visibility) for visibility in _LISTED_UNASKED)
+    if project_id is not None and query.owner in (None, project_id):
+        found += (_own(project_id, Visibility.COMMUNITY),)
+    return found
+
+
+def _project(project_id: str, query: ImageQuery) -> tuple[Branch, ...]:
+    """Own, public and offered images, and all community images when asked for.
+
+    `all` adds others' community images, but not those that their owners hide.
+    """
+    asked = tuple(Visibility) if query.visibility in (None, "all") else (query.visibility,)
+    everyone = query.visibility == Visibility.COMMUNITY or (
+        query.visibility == "all" and not query.hidden
+    )
+    found: list[Branch] = []
+    for visibility in asked:
+        if visibility == Visibility.PUBLIC or (visibility == Visibility.COMMUNITY and everyone):
+            found.append(_of(visibility))
+        elif query.owner in (None, project_id):
+            found.append(_own(project_id, visibility))
+    if Visibility.SHARED in asked and query.owner != project_id:
+        found.append(_offered(project_id, query.member_status))
+    return tuple(found)
+
+
+def _of(visibility: str) -> Branch:
+    return Branch(_image.visibility == visibility)
+
+
+def _own(project_id: str, visibility: str) -> Branch:
+    return Branch(sa.and_(_image.owner == project_id, _image.visibility == visibility))
+
+
+def _offered(project_id: str, answer: MemberStatus | None) -> Branch:
+    where = sa.and_(
+        _image.visibility == Visibility.SHARED, _image.owner.is_distinct_from(project_id)
+    )
+    return Branch(where, member_id=project_id, member_status=answer)

@@ -1,0 +1,210 @@
+"""build(conf) -> Service: the only place where managers receive their collaborators."""
+
+import dataclasses
+import hashlib
+import hmac
+from pathlib import Path
+
+from oslo_config import cfg
+
+from imagesvc import errors
+from imagesvc.backend.registry import Backends
+from imagesvc.db.engine import Database, check_schema
+from imagesvc.domain.image_property import Limits
+from imagesvc.interface.identity import IdentityDriver
+from imagesvc.manager import signed_url
+from imagesvc.manager.audit import AuditManager
+from imagesvc.manager.backend import BackendManager
+from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.image import ImageManager
+from imagesvc.manager.image_file import ImageFileManager, Rules
+from imagesvc.manager.job import JobManager
+from imagesvc.manager.member import MemberManager
+from imagesvc.manager.operation import Operation
+from imagesvc.manager.server import ServerManager
+from imagesvc.manager.tag import TagManager
+from imagesvc.policy.check import Enforcer
+
+SERVICE_OPTS = (
+    cfg.StrOpt("region", default="RegionOne", help="Name of this region in the catalogue."),
+    cfg.StrOpt(
+        "state_dir",
+        default="/var/lib/imagesvc",
+        help="Folder of what the embedded parts keep: keys, users, servers.",
+    ),
+    cfg.StrOpt(
+        "key_file",
+        default="$state_dir/installation.key",
+        help="File with the installation's secret key, at least 32 bytes, readable by the "
+        "service alone. `imagesvc-manage db upgrade` makes it if it is missing.",
+    ),
+    cfg.StrOpt("bind_host", default="127.0.0.1", help="Address that the API listens on."),
+    cfg.PortOpt("bind_port", default=9292, help="TCP port that the API listens on."),
+    cfg.IntOpt("workers", default=2, min=1, help="API processes."),
+    cfg.IntOpt("threads", default=16, min=2, help="Threads of each API process."),
+    cfg.StrOpt(
+        "public_endpoint",
+        default="",
+        help="URL by which clients reach the service, without a trailing slash; empty: the URL "
+        "of each request. A wrong one sends every later call of a client elsewhere.",
+    ),
+    cfg.StrOpt(
+        "internal_endpoint",
+        default="",
+        help="URL by which compute backends fetch image bytes; empty: http://bind_host:bind_port.",
+    ),
+    cfg.IntOpt(
+        "signed_url_s",
+        default=3600,
+        min=60,
+        help="Seconds that a signed download URL lives. Too few break slow transfers.",
+    ),
+    cfg.StrOpt(
+        "hashing_algorithm",
+        default="sha512",
+        choices=["sha256", "sha512"],
+        help="Hash kept of each image. sha256 costs less than half the CPU of sha512.",
+    ),
+    cfg.BoolOpt(
+        "legacy_md5",
+        default=True,
+        help="Whether an MD5 checksum is kept too, for clients that look at nothing else.",
+    ),
+)
+DATABASE_OPTS = (
+    cfg.StrOpt(
+        "url",
+        secret=True,
+        default="sqlite:////var/lib/imagesvc/imagesvc.sqlite",
+        help="SQLAlchemy URL: sqlite:////path or postgresql://user:password@host/name.",
+    ),
+)
+LIMIT_OPTS = (
+    cfg.IntOpt(
+        "image_size_bytes", default=1 << 40, min=1, help="Largest image in bytes (1 TiB)."
+    ),
+    cfg.IntOpt(
+        "image_virtual_size_bytes",
+        default=64 << 40,
+        min=1,
+        help="Largest disk that an image may unfold to, in bytes.",
+    ),
+    cfg.IntOpt("image_properties", default=128, min=-1, help="Most properties; -1: no limit."),
+    cfg.IntOpt("image_tags", default=128, min=-1, help="Most tags of an image; -1: no limit."),
+    cfg.IntOpt("image_members", default=128, min=-1, help="Most members; -1: no limit."),
+)
+WORKER_OPTS = (
+    cfg.IntOpt("threads", default=2, min=1, help="Jobs that one worker runs at a time."),
+    cfg.FloatOpt("poll_interval_s", default=1.0, min=0.05, help="Seconds between two claims."),
+    cfg.FloatOpt(
+        "lease_s",
+        default=30.0,
+        min=1.0,
+        help="Seconds after which the job of a silent worker is taken over.",
+    ),
+    cfg.FloatOpt("drain_s", default=60.0, min=0.0, help="Seconds that a stop waits for steps."),
+    cfg.IntOpt("project_cap", default=10, min=1, help="Jobs of one project at a time."),
+    cfg.FloatOpt(
+        "upload_stale_s",
+        default=60.0,
+        min=1.0,
+        help="Seconds without a sign of life after which an upload counts as dead. Uploads give "
+        "one every 5 s.",
+    ),
+    cfg.FloatOpt("reap_interval_s", default=10.0, min=0.1, help="Seconds between clean-ups."),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Service:
+    """Everything a door needs, wired once a process."""
+
+    conf: cfg.ConfigOpts
+    database: Database
+    backends: Backends
+    identity: IdentityDriver
+    operation: Operation
+    enforcer: Enforcer
+    audit_key: bytes = dataclasses.field(repr=False)
+    images: ImageManager
+    image_files: ImageFileManager
+    members: MemberManager
+    tags: TagManager
+    jobs: JobManager
+    captures: CaptureManager
+    servers: ServerManager
+    audits: AuditManager
+    backend_manager: BackendManager
+
+    def close(self) -> None:
+        """Let go of backends and connections."""
+        self.backends.close()
+        self.database.dispose()
+
+
+def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
+    """Wire the service. Raises ConfigurationError with what to do."""
+    key = installation_key(conf)
+    database = Database(conf.database.url)
+    check_schema(database)
+    backends = Backends(conf)
+    backends.open(monitor=monitor)
+    audit_key = _derive(key, b"audit")
+    enforcer = Enforcer(conf)
+    operation = Operation(database, audit_key)
+    limits = Limits(
+        conf.limit.image_properties, conf.limit.image_tags, conf.limit.image_members
+    )
+    rules = Rules(
+        conf.limit.image_size_bytes,
+        conf.limit.image_virtual_size_bytes,
+        conf.service.hashing_algorithm,
+        conf.service.legacy_md5,
+    )
+    signer = signed_url.Signer(
+        _derive(key, b"signed-url"), internal_endpoint(conf), conf.service.signed_url_s
+    )
+    image_files = ImageFileManager(operation, enforcer, backends, rules, signer)
+    jobs = JobManager(operation, enforcer)
+    return Service(
+        conf=conf,
+        database=database,
+        backends=backends,
+        identity=backends.identity(),
+        operation=operation,
+        enforcer=enforcer,
+        audit_key=audit_key,
+        images=ImageManager(operation, enforcer, backends, limits),
+        image_files=image_files,
+        members=MemberManager(operation, enforcer, limits),
+        tags=TagManager(operation, enforcer, limits),
+        jobs=jobs,
+        captures=CaptureManager(operation, enforcer, backends, jobs),
+        servers=ServerManager(operation, enforcer, backends, jobs),
+        audits=AuditManager(operation, enforcer),
+        backend_manager=BackendManager(enforcer, backends),
+    )
+
+
+def internal_endpoint(conf: cfg.ConfigOpts) -> str:
+    """URL by which backends of this installation reach the API."""
+    given: str = conf.service.internal_endpoint
+    return given or f"http://{conf.service.bind_host}:{conf.service.bind_port}"
+
+
+def installation_key(conf: cfg.ConfigOpts) -> bytes:
+    """Read the installation's key. Raises ConfigurationError."""
+    path = Path(conf.service.key_file)
+    if not path.is_file():
+        raise errors.ConfigurationError(
+            f"There is no key file {path}. Run `imagesvc-manage db upgrade`, which makes it, or "
+            "restore it from the backup: signatures of the audit trail depend on it."
+        )
+    key = path.read_bytes().strip()
+    if len(key) < 32:
+        raise errors.ConfigurationError(f"The key file {path} holds less than 32 bytes.")
+    return key
+
+
+def _derive(key: bytes, purpose: bytes) -> bytes:
+    return hmac.new(key, b"imagesvc/" + purpose, hashlib.sha256).digest()
