@@ -94,7 +94,7 @@ class ImageManager:
         """List images. Raises InvalidRequest (MARKER) for an unknown or invisible marker."""
         self._enforcer.authorize(ctx, "image:list")
         with self._operation.database.read() as conn:
-            return image_rows.list_page(conn, query, visibility.branches(ctx, query))
+            return image_rows.list_page(conn, query, visibility.scope(ctx, query))
 
     def disks(self, ctx: RequestContext, image_id: str) -> tuple[ImageDisk, ...]:
         """The disks of an image that the caller sees, by index."""

@@ -39,7 +39,9 @@ class Caller:
 
     def upload(self, image_id, data=b"x" * 1000, **headers):
         """PUT the bytes."""
-        return self.request("PUT", f"/v2/images/{image_id}/file", data, kind=OCTETS, headers=headers)
+        return self.request(
+            "PUT", f"/v2/images/{image_id}/file", data, kind=OCTETS, headers=headers
+        )
 
     def active(self, data=b"x" * 1000, **values):
         """Make an active image and return its id."""

@@ -1,6 +1,7 @@
 """The WSGI app on SQLite and a file store."""
 
 import dataclasses
+import secrets
 
 import pytest
 
@@ -8,5 +9,46 @@ from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.api import app as door
 from imagesvc.db import migrate
-from tests.api.caller import Caller
 from tests.api.identity_driver import TokenIdentity
+
+CONF = """
+[service]
+state_dir = {folder}
+[database]
+url = sqlite:///{folder}/imagesvc.sqlite
+[storage_local]
+directory = {folder}/images
+[identity_local]
+directory = {folder}/identity
+[compute_local]
+directory = {folder}/servers
+[audit_sink_local]
+path = {folder}/audit.log
+"""
+
+
+@pytest.fixture(scope="session")
+def conf(tmp_path_factory):
+    """The configuration of a service in a folder of its own."""
+    folder = tmp_path_factory.mktemp("service")
+    key = folder / "installation.key"
+    key.write_text(secrets.token_hex(32))
+    key.chmod(0o600)
+    path = folder / "imagesvc.conf"
+    path.write_text(CONF.format(folder=folder))
+    return opts.load(path)
+
+
+@pytest.fixture(scope="session")
+def service(conf):
+    """A whole service, its callers named by their tokens."""
+    migrate.upgrade(conf.database.url)
+    built = services.build(conf, monitor=False)
+    yield dataclasses.replace(built, identity=TokenIdentity(None, backend_id="test"))
+    built.close()
+
+
+@pytest.fixture(scope="session")
+def app(service):
+    """Its WSGI application."""
+    return door.create_app(service)

@@ -26,7 +26,13 @@ REQUESTS = {
     ],
 }
 CASES = [
-    pytest.param(caller, visibility, request, outcome, id=f"{caller.name}-{visibility}-{request[0]}{request[1]}")
+    pytest.param(
+        caller,
+        visibility,
+        request,
+        outcome,
+        id=f"{caller.name}-{visibility}-{request[0]}{request[1]}",
+    )
     for caller, visibility, letter, outcome in permission_matrix.cases()
     for request in REQUESTS[letter]
 ]
@@ -72,7 +78,8 @@ def test_a_caller_gets_what_the_matrix_says(app, row, visibility, request_row, o
 
 @pytest.mark.parametrize("visibility", permission_matrix.VISIBILITIES)
 @pytest.mark.parametrize(
-    "row", [r for r in permission_matrix.MATRIX if permission_matrix.LISTED[r.name] is not None],
+    "row",
+    [r for r in permission_matrix.MATRIX if permission_matrix.LISTED[r.name] is not None],
     ids=lambda row: row.name,
 )
 def test_the_default_list_holds_what_the_matrix_says(app, row, visibility):
