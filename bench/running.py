@@ -74,7 +74,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_for(check, deadline_s: float = 60.0) -> None:  # noqa: ANN001
+def wait_for(check, deadline_s: float = 60.0) -> None:
     """Call `check` until it does not raise OSError."""
     end = time.monotonic() + deadline_s
     while True:

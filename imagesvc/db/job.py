@@ -1,0 +1,177 @@
+"""Jobs: insert, get, list, cancel, retry; what workers do stands in `job_lease`."""
+
+import dataclasses
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from imagesvc import errors
+from imagesvc.db import job_lease, job_table, metadata
+from imagesvc.domain import job as domain
+from imagesvc.domain import state
+
+TABLE = job_table.TABLE
+
+claim = job_lease.claim
+fence = job_lease.fence
+renew = job_lease.renew
+save_step = job_lease.save_step
+advance = job_lease.advance
+unwind = job_lease.unwind
+park = job_lease.park
+finish = job_lease.finish
+fail = job_lease.fail
+die = job_lease.die
+cancel_done = job_lease.cancel_done
+
+
+def insert(conn: sa.Connection, job: domain.Job) -> None:
+    """Add a job. Raises Conflict if the project used the idempotency key before."""
+    values = {column.name: getattr(job, column.name) for column in TABLE.columns}
+    values["run_after"] = job.run_after or job.created_at
+    values["args"], values["result"] = dict(job.args), dict(job.result)
+    statement = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(TABLE)
+    made = conn.execute(
+        statement.values(values).on_conflict_do_nothing(
+            index_elements=[TABLE.c.project_id, TABLE.c.idempotency_key]
+        )
+    )
+    if made.rowcount == 0:
+        raise errors.Conflict(
+            "The idempotency key {key} was used for another job.", key=job.idempotency_key
+        )
+
+
+def get(conn: sa.Connection, job_id: str, project_id: str | None = None) -> domain.Job | None:
+    """The job with its steps; None if missing, or not of `project_id` when that is given."""
+    wanted = TABLE.c.id == job_id
+    if project_id is not None:
+        wanted = sa.and_(wanted, TABLE.c.project_id == project_id)
+    return _one(conn, wanted)
+
+
+def by_idempotency(conn: sa.Connection, project_id: str, key: str) -> domain.Job | None:
+    """The job that the project submitted under this key, or None."""
+    return _one(conn, sa.and_(TABLE.c.project_id == project_id, TABLE.c.idempotency_key == key))
+
+
+def list_page(
+    conn: sa.Connection,
+    project_id: str | None = None,
+    state: str | None = None,
+    type: str | None = None,
+    marker: str | None = None,
+    limit: int = 25,
+) -> tuple[domain.Job, ...]:
+    """Jobs with their steps, newest first; of all projects with `project_id` None.
+
+    Raises InvalidRequest (MARKER) if the marker is unknown or another project's.
+    """
+    seen = sa.true() if project_id is None else TABLE.c.project_id == project_id
+    statement = sa.select(TABLE).where(seen)
+    if state is not None:
+        statement = statement.where(TABLE.c.state == state)
+    if type is not None:
+        statement = statement.where(TABLE.c.type == type)
+    if marker is not None:
+        last = conn.scalar(sa.select(TABLE.c.created_at).where(TABLE.c.id == marker, seen))
+        if last is None:
+            raise errors.InvalidRequest(
+                "The marker {marker} is no job that you can list from.",
+                reason=errors.Reason.MARKER,
+                marker=marker,
+            )
+        edge = sa.tuple_(sa.literal(last, metadata.UtcDateTime()), sa.literal(marker))
+        statement = statement.where(sa.tuple_(TABLE.c.created_at, TABLE.c.id) < edge)
+    newest = (TABLE.c.created_at.desc(), TABLE.c.id.desc())
+    rows = conn.execute(statement.order_by(*newest).limit(limit)).mappings().all()
+    steps = job_table.steps_of(conn, [row["id"] for row in rows])
+    return tuple(job_table.entity(row, steps[row["id"]]) for row in rows)
+
+
+def request_cancel(
+    conn: sa.Connection, job_id: str, project_id: str | None = None
+) -> domain.Job:
+    """Ask a job to stop. One that no worker has begun is cancelled at once.
+
+    Raises JobNotFound, StateConflict for an ended job; asked twice is no error.
+    """
+    row = state.JOB.of("cancel")
+    moment = metadata.now()
+    untouched = sa.and_(job_table.READY, TABLE.c.started_at.is_(None))
+    statement = (
+        sa.update(TABLE)
+        .where(TABLE.c.id == job_id, TABLE.c.state.in_(sorted(row.sources)))
+        .values(
+            cancel_requested=True,
+            state=sa.case((untouched, row.target), else_=TABLE.c.state),
+            finished_at=sa.case(
+                (untouched, sa.literal(moment, metadata.UtcDateTime())), else_=None
+            ),
+            # A parked job is woken, so that it unwinds now.
+            run_after=sa.case(
+                (job_table.READY, sa.literal(moment, metadata.UtcDateTime())),
+                else_=TABLE.c.run_after,
+            ),
+        )
+    )
+    return _changed(conn, statement, job_id, project_id, row)
+
+
+def retry(conn: sa.Connection, job_id: str, project_id: str | None = None) -> domain.Job:
+    """Run an ended job from its beginning. Raises JobNotFound, StateConflict if it is not ended."""
+    row = state.JOB.of("retry")
+    statement = (
+        sa.update(TABLE)
+        .where(TABLE.c.id == job_id, TABLE.c.state.in_(sorted(row.sources)))
+        .values(
+            state=row.target,
+            step=0,
+            attempt=0,
+            run_after=metadata.now(),
+            cancel_requested=False,
+            unwinding=False,
+            worker=None,
+            lease_until=None,
+            started_at=None,
+            finished_at=None,
+            error_code=None,
+            error_text=None,
+            operator_text=None,
+            result={},
+        )
+    )
+    job = _changed(conn, statement, job_id, project_id, row)
+    conn.execute(sa.delete(job_table.STEP).where(job_table.STEP.c.job_id == job_id))
+    return dataclasses.replace(job, steps=())
+
+
+def _one(conn: sa.Connection, wanted: sa.ColumnElement[bool]) -> domain.Job | None:
+    row = conn.execute(sa.select(TABLE).where(wanted)).mappings().one_or_none()
+    if row is None:
+        return None
+    return job_table.entity(row, job_table.steps_of(conn, [row["id"]])[row["id"]])
+
+
+def _changed(
+    conn: sa.Connection,
+    statement: sa.Update,
+    job_id: str,
+    project_id: str | None,
+    row: state.Transition,
+) -> domain.Job:
+    if project_id is not None:
+        statement = statement.where(TABLE.c.project_id == project_id)
+    found = conn.execute(statement).rowcount
+    job = get(conn, job_id, project_id)
+    if job is None:
+        raise errors.JobNotFound(job_id=job_id)
+    if found == 0:
+        raise errors.StateConflict(
+            noun="job",
+            id=job_id,
+            status=job.state,
+            event=row.event,
+            allowed=", ".join(sorted(row.sources)),
+        )
+    return job

@@ -1,0 +1,224 @@
+"""What a worker does to a job: claim it, keep the lease, write under it, let go.
+
+Each write names worker and lease token; one that finds no such row raises LeaseLost.
+"""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from imagesvc import errors
+from imagesvc.db import job_table, metadata
+from imagesvc.domain import job as domain
+from imagesvc.domain import state
+
+TABLE = job_table.TABLE
+STEP = job_table.STEP
+
+# Any number will do, as long as nothing else in the database locks it.
+_CLAIM_LOCK = 7_302_614_205_518_846
+
+
+def claim(
+    conn: sa.Connection,
+    worker: str,
+    lease_s: float,
+    now: datetime.datetime,
+    project_cap: int | None = None,
+) -> domain.Job | None:
+    """Take the job that is due, or one whose lease lapsed (that is one attempt more).
+
+    A project has at most `project_cap` jobs begun and not ended; None is no cap. Call it in a
+    short transaction of its own: on PostgreSQL claims queue for one lock, without which two
+    claimers could both see the last free place.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_CLAIM_LOCK)))
+    lapsed = conn.scalar(
+        sa.select(TABLE.c.id)
+        .where(job_table.RUNNING, TABLE.c.lease_until < now)
+        .order_by(TABLE.c.lease_until)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    job_id = lapsed if lapsed is not None else conn.scalar(_due(now, project_cap))
+    if job_id is None:
+        return None
+    target = state.JOB.of("claim").target
+    row = (
+        conn.execute(
+            sa.update(TABLE)
+            .where(TABLE.c.id == job_id)
+            .values(
+                state=target,
+                worker=worker,
+                lease_until=now + datetime.timedelta(seconds=lease_s),
+                lease_token=TABLE.c.lease_token + 1,
+                attempt=TABLE.c.attempt + (1 if lapsed is not None else 0),
+                started_at=sa.func.coalesce(
+                    TABLE.c.started_at, sa.literal(now, metadata.UtcDateTime())
+                ),
+            )
+            .returning(TABLE)
+        )
+        .mappings()
+        .one()
+    )
+    return job_table.entity(row, job_table.steps_of(conn, [job_id])[job_id])
+
+
+def fence(conn: sa.Connection, job: domain.Job) -> None:
+    """Hold the job's row until the transaction ends, or raise LeaseLost.
+
+    First statement of any transaction that changes other rows on behalf of the job.
+    """
+    _write(conn, job, {"lease_token": TABLE.c.lease_token})
+
+
+def renew(conn: sa.Connection, job: domain.Job, lease_s: float) -> bool:
+    """Prolong the lease; returns whether the job was asked to stop."""
+    until = metadata.now() + datetime.timedelta(seconds=lease_s)
+    row = conn.execute(
+        sa.update(TABLE)
+        .where(_held(job))
+        .values(lease_until=until)
+        .returning(TABLE.c.cancel_requested)
+    ).one_or_none()
+    if row is None:
+        raise errors.LeaseLost(job_id=job.id)
+    return bool(row.cancel_requested)
+
+
+def save_step(conn: sa.Connection, job: domain.Job, step: domain.JobStep) -> None:
+    """Write the row of a step, new or known."""
+    fence(conn, job)
+    values = {column.name: getattr(step, column.name) for column in STEP.columns}
+    values["memo"] = dict(step.memo)
+    insert = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(STEP)
+    changed = {name: insert.excluded[name] for name in values if name not in ("job_id", "n")}
+    conn.execute(
+        insert.values(values).on_conflict_do_update(
+            index_elements=[STEP.c.job_id, STEP.c.n], set_=changed
+        )
+    )
+
+
+def advance(conn: sa.Connection, job: domain.Job, step: int) -> None:
+    """Go to step number `step`; attempts are counted anew."""
+    _write(conn, job, {"step": step, "attempt": 0})
+
+
+def unwind(
+    conn: sa.Connection,
+    job: domain.Job,
+    *,
+    error_code: str | None = None,
+    error_text: str | None = None,
+    operator_text: str | None = None,
+) -> None:
+    """From now on the steps are undone; the cause is kept for the end."""
+    _write(
+        conn,
+        job,
+        {
+            "unwinding": True,
+            "attempt": 0,
+            "error_code": error_code,
+            "error_text": error_text,
+            "operator_text": operator_text,
+        },
+    )
+
+
+def park(conn: sa.Connection, job: domain.Job, run_after: datetime.datetime, attempt: int) -> None:
+    """Let go of the job until `run_after`, with `attempt` attempts counted."""
+    _leave(conn, job, "park", {"run_after": run_after, "attempt": attempt})
+
+
+def finish(conn: sa.Connection, job: domain.Job, result: Mapping[str, Any] | None = None) -> None:
+    """The job is done."""
+    _leave(conn, job, "finish", {} if result is None else {"result": dict(result)})
+
+
+def fail(
+    conn: sa.Connection,
+    job: domain.Job,
+    *,
+    error_code: str | None = None,
+    error_text: str | None = None,
+    operator_text: str | None = None,
+) -> None:
+    """The job failed; a cause kept by `unwind` stays where none is given."""
+    _leave(conn, job, "fail", _cause(error_code, error_text, operator_text))
+
+
+def die(
+    conn: sa.Connection,
+    job: domain.Job,
+    *,
+    error_code: str | None = None,
+    error_text: str | None = None,
+    operator_text: str | None = None,
+) -> None:
+    """The job killed its workers too often."""
+    _leave(conn, job, "die", _cause(error_code, error_text, operator_text))
+
+
+def cancel_done(conn: sa.Connection, job: domain.Job) -> None:
+    """The job stopped as asked, and its steps are undone."""
+    _leave(conn, job, "cancel", {})
+
+
+def _due(now: datetime.datetime, project_cap: int | None) -> sa.Select[tuple[str]]:
+    statement = (
+        sa.select(TABLE.c.id)
+        .where(job_table.READY, TABLE.c.run_after <= now)
+        .order_by(TABLE.c.priority, TABLE.c.run_after, TABLE.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if project_cap is None:
+        return statement
+    begun = TABLE.alias("begun")
+    full = (
+        sa.select(begun.c.project_id)
+        .where(begun.c.started_at.is_not(None), begun.c.finished_at.is_(None))
+        .group_by(begun.c.project_id)
+        .having(sa.func.count() >= project_cap)
+    )
+    # A parked job has its place already.
+    return statement.where(
+        sa.or_(TABLE.c.started_at.is_not(None), TABLE.c.project_id.not_in(full))
+    )
+
+
+def _held(job: domain.Job) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        TABLE.c.id == job.id,
+        TABLE.c.lease_token == job.lease_token,
+        TABLE.c.worker == job.worker,
+        job_table.RUNNING,
+    )
+
+
+def _write(conn: sa.Connection, job: domain.Job, values: Mapping[str, Any]) -> None:
+    if conn.execute(sa.update(TABLE).where(_held(job)).values(values)).rowcount == 0:
+        raise errors.LeaseLost(job_id=job.id)
+
+
+def _leave(conn: sa.Connection, job: domain.Job, event: str, values: Mapping[str, Any]) -> None:
+    target = state.JOB.of(event).target
+    ended = {"finished_at": metadata.now()} if target in state.JOB_ENDED else {}
+    _write(
+        conn, job, {"state": target, "worker": None, "lease_until": None, **ended, **values}
+    )
+
+
+def _cause(
+    error_code: str | None, error_text: str | None, operator_text: str | None
+) -> dict[str, str]:
+    given = {"error_code": error_code, "error_text": error_text, "operator_text": operator_text}
+    return {name: text for name, text in given.items() if text is not None}

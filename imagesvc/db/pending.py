@@ -1,0 +1,59 @@
+"""Objects that are being written: noted before the first byte, so that a kill leaves a trace."""
+
+import dataclasses
+import datetime
+
+import sqlalchemy as sa
+
+from imagesvc.db import metadata
+
+TABLE = sa.Table(
+    "pending_object",
+    metadata.METADATA,
+    sa.Column("store_id", metadata.word(), primary_key=True),
+    sa.Column("storage_key", metadata.word(), primary_key=True),
+    sa.Column("image_id", metadata.word(), nullable=False),
+    sa.Column("created_at", metadata.UtcDateTime(), nullable=False),
+    sa.Column("owner_token", metadata.word(), nullable=False),
+)
+sa.Index("ix_pending_object_created_at", TABLE.c.created_at)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PendingObject:
+    """Bytes under way to `storage_key`; `owner_token` names the upload or job that writes."""
+
+    store_id: str
+    storage_key: str
+    image_id: str
+    created_at: datetime.datetime
+    owner_token: str
+
+
+def insert(
+    conn: sa.Connection, store_id: str, storage_key: str, image_id: str, owner_token: str
+) -> None:
+    """Note an object before its bytes are written; the key must be fresh."""
+    conn.execute(
+        sa.insert(TABLE).values(
+            store_id=store_id,
+            storage_key=storage_key,
+            image_id=image_id,
+            created_at=metadata.now(),
+            owner_token=owner_token,
+        )
+    )
+
+
+def remove(conn: sa.Connection, store_id: str, storage_key: str) -> bool:
+    """Forget the note; False if it was gone, and the object therefore doomed meanwhile."""
+    removed = conn.execute(
+        sa.delete(TABLE).where(TABLE.c.store_id == store_id, TABLE.c.storage_key == storage_key)
+    )
+    return removed.rowcount == 1
+
+
+def stale(conn: sa.Connection, before: datetime.datetime) -> tuple[PendingObject, ...]:
+    """Notes older than this moment, oldest first."""
+    statement = sa.select(TABLE).where(TABLE.c.created_at < before).order_by(TABLE.c.created_at)
+    return tuple(PendingObject(**row) for row in conn.execute(statement).mappings())

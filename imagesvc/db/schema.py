@@ -1,0 +1,23 @@
+"""Every table, imported once, so that METADATA is whole."""
+
+from imagesvc.db import (
+    audit,
+    doomed,
+    image_disk,
+    image_property,
+    image_table,
+    job_table,
+    lease,
+    member,
+    metadata,
+    pending,
+    quota,
+    tag,
+    upload,
+)
+
+METADATA = metadata.METADATA
+MODULES = (
+    image_table, image_property, tag, member, image_disk, job_table, audit, quota, doomed,
+    pending, lease, upload,
+)  # fmt: skip
