@@ -165,6 +165,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         _derive(key, b"signed-url"), internal_endpoint(conf), conf.service.signed_url_s
     )
     image_files = ImageFileManager(operation, enforcer, backends, rules, signer)
+    images = ImageManager(operation, enforcer, backends, limits)
     jobs = JobManager(operation, enforcer)
     return Service(
         conf=conf,
@@ -174,12 +175,12 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         operation=operation,
         enforcer=enforcer,
         audit_key=audit_key,
-        images=ImageManager(operation, enforcer, backends, limits),
+        images=images,
         image_files=image_files,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
         jobs=jobs,
-        captures=CaptureManager(operation, enforcer, backends, jobs),
+        captures=CaptureManager(operation, enforcer, backends, images, jobs),
         servers=ServerManager(operation, enforcer, backends, jobs),
         audits=AuditManager(operation, enforcer),
         backend_manager=BackendManager(enforcer, backends),

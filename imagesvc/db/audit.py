@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from imagesvc import errors
-from imagesvc.db import audit_trigger, metadata
+from imagesvc.db import metadata
 
 TABLE = sa.Table(
     "audit",
@@ -34,7 +34,8 @@ sa.Index("ix_audit_owner_project_id", TABLE.c.owner_project_id, TABLE.c.id)
 sa.Index("ix_audit_target_id", TABLE.c.target_id, TABLE.c.id)
 sa.Index("ix_audit_action", TABLE.c.action, TABLE.c.id)
 
-# Filled by a trigger with each audit row, emptied by sealing.
+# Filled by a trigger with each audit row, emptied by sealing. Other triggers, made by the
+# migration too, refuse to change or remove rows of the trail and its seals.
 UNSEALED = sa.Table(
     "audit_unsealed",
     metadata.METADATA,
@@ -55,13 +56,6 @@ CURSOR = sa.Table(
     sa.Column("sink", metadata.word(), primary_key=True),
     sa.Column("number", sa.BigInteger(), nullable=False),
 )
-
-for _table, _dialect, _statement in audit_trigger.statements():
-    sa.event.listen(
-        metadata.METADATA.tables[_table],
-        "after_create",
-        sa.DDL(_statement.replace("%", "%%")).execute_if(dialect=_dialect),
-    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

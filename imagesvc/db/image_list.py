@@ -51,11 +51,13 @@ def _cross_join(element: _MemberFirst, compiler: SQLCompiler, **kw: Any) -> str:
     kw["asfrom"] = True
     left = compiler.process(element.left, **kw)
     right = compiler.process(element.right, **kw)
-    kw.pop("asfrom")
-    return f"{left} CROSS JOIN {right} ON {compiler.process(element.onclause, **kw)}"
+    onclause: Any = element.onclause
+    return f"{left} CROSS JOIN {right} ON {compiler.process(onclause, **(kw | {'asfrom': False}))}"
 
 
-def list_page(conn: sa.Connection, query: image_query.ImageQuery, visibility: Scope) -> image_query.Page:
+def list_page(
+    conn: sa.Connection, query: image_query.ImageQuery, visibility: Scope
+) -> image_query.Page:
     """The images that `query` asks for within `visibility`, in order.
 
     Raises InvalidRequest (MARKER) if the marker is unknown, deleted or not visible.
@@ -94,14 +96,10 @@ def _keys(sort: tuple[image_query.SortKey, ...]) -> tuple[image_query.SortKey, .
     return tuple(given)
 
 
-def _marker(
-    conn: sa.Connection, image_id: str, visible: sa.ColumnElement[bool]
-) -> sa.RowMapping:
+def _marker(conn: sa.Connection, image_id: str, visible: sa.ColumnElement[bool]) -> sa.RowMapping:
     columns = (TABLE.c[field] for field in image_query.SORT_KEYS)
     row = (
-        conn.execute(
-            sa.select(*columns).where(TABLE.c.id == image_id, image_table.ALIVE, visible)
-        )
+        conn.execute(sa.select(*columns).where(TABLE.c.id == image_id, image_table.ALIVE, visible))
         .mappings()
         .one_or_none()
     )
@@ -188,10 +186,9 @@ def _after(
 def _beyond(
     column: sa.ColumnElement[Any], key: image_query.SortKey, value: Any
 ) -> sa.ColumnElement[bool]:
+    behind: sa.ColumnElement[bool] = column < value if key.descending else column > value
     if value is None:
         return column.is_not(None) if key.descending else sa.false()
-    if key.descending:
-        return column < value
-    if key.field in _NULLABLE:
-        return sa.or_(column > value, column.is_(None))
-    return column > value
+    if key.field in _NULLABLE and not key.descending:
+        return sa.or_(behind, column.is_(None))
+    return behind

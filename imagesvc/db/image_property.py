@@ -17,17 +17,17 @@ TABLE = sa.Table(
     sa.Column("name", metadata.word(), primary_key=True),
     sa.Column("value", metadata.word(), nullable=False),
 )
-_START = sa.func.substr(
+_start = sa.func.substr(
     TABLE.c.value, sa.literal_column("1"), sa.literal_column(str(_INDEXED_CHARACTERS))
 )
-sa.Index("ix_image_property_value", TABLE.c.name, _START, TABLE.c.image_id)
+sa.Index("ix_image_property_value", TABLE.c.name, _start, TABLE.c.image_id)
 
 
-def having(name: str, value: str) -> sa.Select[tuple[str]]:
+def having(name: str, value: str) -> sa.Select[str]:
     """Ids of the images whose property `name` is `value`."""
     return sa.select(TABLE.c.image_id).where(
         TABLE.c.name == name,
-        _START == value[:_INDEXED_CHARACTERS],
+        _start == value[:_INDEXED_CHARACTERS],
         TABLE.c.value == value,
     )
 
@@ -53,9 +53,7 @@ def remove(conn: sa.Connection, image_id: str, names: Iterable[str]) -> None:
     """Remove these properties; a missing one is no error."""
     chosen = tuple(names)
     if chosen:
-        conn.execute(
-            sa.delete(TABLE).where(TABLE.c.image_id == image_id, TABLE.c.name.in_(chosen))
-        )
+        conn.execute(sa.delete(TABLE).where(TABLE.c.image_id == image_id, TABLE.c.name.in_(chosen)))
 
 
 def clear(conn: sa.Connection, image_id: str) -> None:

@@ -18,9 +18,7 @@ _GONE = frozenset({state.ImageStatus.DELETED, state.ImageStatus.PENDING_DELETE})
 
 # Each guard of domain/state.py as a condition of the same statement.
 GUARDS: Mapping[str, sa.ColumnElement[bool]] = {
-    "has_formats": sa.and_(
-        TABLE.c.disk_format.is_not(None), TABLE.c.container_format.is_not(None)
-    ),
+    "has_formats": sa.and_(TABLE.c.disk_format.is_not(None), TABLE.c.container_format.is_not(None)),
     "has_location": sa.exists(
         sa.select(image_disk.LOCATION.c.image_id)
         .where(image_disk.LOCATION.c.image_id == TABLE.c.id)

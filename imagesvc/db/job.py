@@ -89,33 +89,26 @@ def list_page(
     return tuple(job_table.entity(row, steps[row["id"]]) for row in rows)
 
 
-def request_cancel(
-    conn: sa.Connection, job_id: str, project_id: str | None = None
-) -> domain.Job:
+def request_cancel(conn: sa.Connection, job_id: str, project_id: str | None = None) -> domain.Job:
     """Ask a job to stop. One that no worker has begun is cancelled at once.
 
     Raises JobNotFound, StateConflict for an ended job; asked twice is no error.
     """
     row = state.JOB.of("cancel")
-    moment = metadata.now()
-    untouched = sa.and_(job_table.READY, TABLE.c.started_at.is_(None))
-    statement = (
-        sa.update(TABLE)
-        .where(TABLE.c.id == job_id, TABLE.c.state.in_(sorted(row.sources)))
-        .values(
-            cancel_requested=True,
-            state=sa.case((untouched, row.target), else_=TABLE.c.state),
-            finished_at=sa.case(
-                (untouched, sa.literal(moment, metadata.UtcDateTime())), else_=None
-            ),
-            # A parked job is woken, so that it unwinds now.
-            run_after=sa.case(
-                (job_table.READY, sa.literal(moment, metadata.UtcDateTime())),
-                else_=TABLE.c.run_after,
-            ),
-        )
-    )
-    return _changed(conn, statement, job_id, project_id, row)
+    return _changed(conn, _cancel(row).where(TABLE.c.id == job_id), job_id, project_id, row)
+
+
+def cancel_for_image(conn: sa.Connection, image_id: str) -> None:
+    """Ask all jobs of an image that have not ended to stop."""
+    conn.execute(_cancel(state.JOB.of("cancel")).where(TABLE.c.image_id == image_id))
+
+
+def cancel_for_image(conn: sa.Connection, image_id: str) -> None:
+    """Ask every job that makes or reads the image to stop; none is no error."""
+    live = sorted(state.JOB.of("cancel").sources)
+    found = sa.select(TABLE.c.id).where(TABLE.c.image_id == image_id, TABLE.c.state.in_(live))
+    for job_id in conn.scalars(found).all():
+        request_cancel(conn, job_id)
 
 
 def retry(conn: sa.Connection, job_id: str, project_id: str | None = None) -> domain.Job:
@@ -144,6 +137,22 @@ def retry(conn: sa.Connection, job_id: str, project_id: str | None = None) -> do
     job = _changed(conn, statement, job_id, project_id, row)
     conn.execute(sa.delete(job_table.STEP).where(job_table.STEP.c.job_id == job_id))
     return dataclasses.replace(job, steps=())
+
+
+def _cancel(row: state.Transition) -> sa.Update:
+    moment = sa.literal(metadata.now(), metadata.UtcDateTime())
+    untouched = sa.and_(job_table.READY, TABLE.c.started_at.is_(None))
+    return (
+        sa.update(TABLE)
+        .where(TABLE.c.state.in_(sorted(row.sources)))
+        .values(
+            cancel_requested=True,
+            state=sa.case((untouched, row.target), else_=TABLE.c.state),
+            finished_at=sa.case((untouched, moment), else_=TABLE.c.finished_at),
+            # A parked job is woken, so that it unwinds now.
+            run_after=sa.case((job_table.READY, moment), else_=TABLE.c.run_after),
+        )
+    )
 
 
 def _one(conn: sa.Connection, wanted: sa.ColumnElement[bool]) -> domain.Job | None:

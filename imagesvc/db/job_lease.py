@@ -172,7 +172,7 @@ def cancel_done(conn: sa.Connection, job: domain.Job) -> None:
     _leave(conn, job, "cancel", {})
 
 
-def _due(now: datetime.datetime, project_cap: int | None) -> sa.Select[tuple[str]]:
+def _due(now: datetime.datetime, project_cap: int | None) -> sa.Select[str]:
     statement = (
         sa.select(TABLE.c.id)
         .where(job_table.READY, TABLE.c.run_after <= now)
@@ -190,9 +190,7 @@ def _due(now: datetime.datetime, project_cap: int | None) -> sa.Select[tuple[str
         .having(sa.func.count() >= project_cap)
     )
     # A parked job has its place already.
-    return statement.where(
-        sa.or_(TABLE.c.started_at.is_not(None), TABLE.c.project_id.not_in(full))
-    )
+    return statement.where(sa.or_(TABLE.c.started_at.is_not(None), TABLE.c.project_id.not_in(full)))
 
 
 def _held(job: domain.Job) -> sa.ColumnElement[bool]:
@@ -212,9 +210,7 @@ def _write(conn: sa.Connection, job: domain.Job, values: Mapping[str, Any]) -> N
 def _leave(conn: sa.Connection, job: domain.Job, event: str, values: Mapping[str, Any]) -> None:
     target = state.JOB.of(event).target
     ended = {"finished_at": metadata.now()} if target in state.JOB_ENDED else {}
-    _write(
-        conn, job, {"state": target, "worker": None, "lease_until": None, **ended, **values}
-    )
+    _write(conn, job, {"state": target, "worker": None, "lease_until": None, **ended, **values})
 
 
 def _cause(

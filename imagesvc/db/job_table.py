@@ -92,7 +92,9 @@ def steps_of(conn: sa.Connection, job_ids: Iterable[str]) -> dict[str, list[doma
     """Steps of these jobs by job id, each in order; one statement."""
     found: dict[str, list[domain.JobStep]] = {job_id: [] for job_id in job_ids}
     if found:
-        statement = sa.select(STEP).where(STEP.c.job_id.in_(found)).order_by(STEP.c.job_id, STEP.c.n)
+        statement = (
+            sa.select(STEP).where(STEP.c.job_id.in_(found)).order_by(STEP.c.job_id, STEP.c.n)
+        )
         for row in conn.execute(statement).mappings():
             values = dict(row)
             values["state"] = StepState(values["state"])

@@ -117,7 +117,7 @@ def _key(image_id: str, member_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(TABLE.c.image_id == image_id, TABLE.c.member_id == member_id)
 
 
-def _entity(row: sa.Row[tuple[str, str, str, datetime.datetime, datetime.datetime]]) -> Member:
+def _entity(row: sa.Row[str, str, str, datetime.datetime, datetime.datetime]) -> Member:
     return Member(
         image_id=row.image_id,
         member_id=row.member_id,

@@ -38,7 +38,12 @@ sa.Index("ix_quota_reservation_created_at", RESERVATION.c.created_at)
 
 
 def reserve(
-    conn: sa.Connection, project_id: str, resource: str, amount: int, token: str, unit: str = "bytes"
+    conn: sa.Connection,
+    project_id: str,
+    resource: str,
+    amount: int,
+    token: str,
+    unit: str = "bytes",
 ) -> None:
     """Set `amount` aside under `token`, in one conditional statement.
 
@@ -65,7 +70,9 @@ def reserve(
     first = sa.select(
         sa.literal(project_id), sa.literal(resource), sa.literal(0), sa.literal(amount)
     ).where(sa.or_(allowed == UNLIMITED, allowed >= amount))
-    insert = dialect.insert(USAGE).from_select(["project_id", "resource", "used", "reserved"], first)
+    insert = dialect.insert(USAGE).from_select(
+        ["project_id", "resource", "used", "reserved"], first
+    )
     done = conn.execute(
         insert.on_conflict_do_update(
             index_elements=[USAGE.c.project_id, USAGE.c.resource],

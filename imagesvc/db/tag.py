@@ -17,7 +17,7 @@ TABLE = sa.Table(
 sa.Index("ix_image_tag_tag", TABLE.c.tag, TABLE.c.image_id)
 
 
-def having(tag: str) -> sa.Select[tuple[str]]:
+def having(tag: str) -> sa.Select[str]:
     """Ids of the images that have the tag."""
     return sa.select(TABLE.c.image_id).where(TABLE.c.tag == tag)
 
@@ -29,9 +29,7 @@ def add(conn: sa.Connection, image_id: str, tag: str) -> None:
 
 def remove(conn: sa.Connection, image_id: str, tag: str) -> None:
     """Remove a tag. Raises TagNotFound if the image does not have it."""
-    found = conn.execute(
-        sa.delete(TABLE).where(TABLE.c.image_id == image_id, TABLE.c.tag == tag)
-    )
+    found = conn.execute(sa.delete(TABLE).where(TABLE.c.image_id == image_id, TABLE.c.tag == tag))
     if found.rowcount == 0:
         raise errors.TagNotFound(image_id=image_id, tag=tag)
 
@@ -39,9 +37,7 @@ def remove(conn: sa.Connection, image_id: str, tag: str) -> None:
 def replace(conn: sa.Connection, image_id: str, tags: Iterable[str]) -> None:
     """Make these all the tags of the image."""
     wanted = tuple(dict.fromkeys(tags))
-    conn.execute(
-        sa.delete(TABLE).where(TABLE.c.image_id == image_id, TABLE.c.tag.not_in(wanted))
-    )
+    conn.execute(sa.delete(TABLE).where(TABLE.c.image_id == image_id, TABLE.c.tag.not_in(wanted)))
     put(conn, image_id, wanted)
 
 

@@ -102,6 +102,7 @@ IMAGE = Machine(
         _row("importing", "import_done", "active", "has_location"),
         _row("importing", "import_failed", "queued"),
         _row("queued saving importing", "job_failed", "killed"),
+        _row("killed", "revive", "importing"),  # its job is run again
         _row("active", "deactivate", "deactivated"),
         _row("deactivated", "reactivate", "active"),
         _row(_ALL_IMAGE, "delete", "deleted", "not_protected"),

@@ -15,7 +15,7 @@ from imagesvc.domain.image_property import Change, Limits
 from imagesvc.domain.image_query import ImageQuery, Page
 from imagesvc.domain.state import IMAGE, ImageStatus
 from imagesvc.interface.errors import DriverError
-from imagesvc.manager.operation import Operation
+from imagesvc.manager.operation import Operation, Step
 from imagesvc.policy import visibility
 from imagesvc.policy.check import Enforcer
 
@@ -39,15 +39,21 @@ class ImageManager:
         Raises Forbidden for an owner or visibility that the caller may not give, Conflict
         (ID_TAKEN), InvalidRequest, TooLarge for too many properties or tags.
         """
-        image = self._born(ctx, new)
-        with self._operation.write(ctx, "image:create", "image", image.id) as op:
-            op.owner = image.owner
-            self._enforcer.authorize(ctx, "image:create", image)
-            if image.owner != ctx.project_id:
-                self._enforcer.authorize(ctx, "image:set_owner", image)
-            self._authorize_visibility(ctx, image, image.visibility)
-            image_rows.insert(op.conn, image)
+        with self._operation.write(ctx, "image:create", "image", new.id or "") as op:
+            image = self.insert(op, ctx, new)
+            op.target_id = image.id
             return image
+
+    def insert(self, op: Step, ctx: RequestContext, new: NewImage) -> Image:
+        """`create` inside the caller's operation, for jobs that make images."""
+        image = self._born(ctx, new)
+        op.owner = image.owner
+        self._enforcer.authorize(ctx, "image:create", image)
+        if image.owner != ctx.project_id:
+            self._enforcer.authorize(ctx, "image:set_owner", image)
+        self._authorize_visibility(ctx, image, image.visibility)
+        image_rows.insert(op.conn, image)
+        return image
 
     def _born(self, ctx: RequestContext, new: NewImage) -> Image:
         for field in image_property.VALUE_RULES:

@@ -34,7 +34,7 @@ class CapturesResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Start the job; the image is `queued` until it ends."""
-        body = validate.struct(req.get_media(), NewCapture)
+        body = validate.body(req, NewCapture)
         described = {"description": body.description} if body.description is not None else {}
         image, job = self._captures.start(
             req.context.caller,

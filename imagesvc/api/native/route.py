@@ -1,8 +1,9 @@
 """The paths of our own API."""
 
+from typing import Any
+
 import falcon
 
-from imagesvc import service as services
 from imagesvc.api.native import (
     audit,
     backend,
@@ -18,7 +19,7 @@ from imagesvc.api.native import (
 PREFIX = "/imagesvc/v1"
 
 
-def add_routes(app: falcon.App, service: services.Service) -> None:
+def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
     """Hang each resource at its path."""
     servers, jobs, files = service.servers, service.jobs, service.image_files
     routes = (
@@ -35,8 +36,10 @@ def add_routes(app: falcon.App, service: services.Service) -> None:
         ("/audit", audit.AuditResource(service.audits)),
         ("/backends", backend.BackendsResource(service.backend_manager)),
         ("/health", health.HealthResource(service.backend_manager)),
-        ("/images/{image_id}/disk/{disk}/file", image_disk.ImageDiskFileResource(files)),
+        ("/images/{image_id}/disk/{disk}/file", image_disk.ImageDiskFileResource(service.images, files)),
         ("/signed/{image_id}/{disk}", signed_file.SignedFileResource(files)),
     )
     for path, resource in routes:
         app.add_route(PREFIX + path, resource)
+    app.add_route("/healthcheck", health.LiveResource())
+    app.add_route("/healthcheck/ready", health.ReadyResource(service.backend_manager))

@@ -39,7 +39,7 @@ class ServersResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Start a job that creates one or many."""
-        body = validate.struct(req.get_media(), NewServers)
+        body = validate.body(req, NewServers)
         job = self._servers.create(
             req.context.caller,
             image_id=body.image_id,

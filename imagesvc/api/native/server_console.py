@@ -2,7 +2,7 @@
 
 import falcon
 
-from imagesvc import errors
+from imagesvc.api import media
 from imagesvc.api.native import query
 from imagesvc.manager import server as servers
 
@@ -11,6 +11,8 @@ WRITE_BYTES_MAX = 4096
 
 class ServerConsoleResource:
     """Console log and keyboard."""
+
+    body_bytes_max = WRITE_BYTES_MAX
 
     def __init__(self, manager: servers.ServerManager) -> None:
         self._servers = manager
@@ -26,8 +28,6 @@ class ServerConsoleResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Type the body, at most 4 KiB."""
-        data = req.bounded_stream.read(WRITE_BYTES_MAX + 1)
-        if len(data) > WRITE_BYTES_MAX:
-            raise errors.TooLarge(what="The text", limit=WRITE_BYTES_MAX, unit="bytes")
+        data = media.read(media.body(req), WRITE_BYTES_MAX)
         self._servers.console_write(req.context.caller, server_id, data)
         resp.status = falcon.HTTP_204

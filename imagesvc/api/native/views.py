@@ -4,8 +4,10 @@ import datetime
 from typing import Any
 
 from imagesvc.api.native import job_progress
+from imagesvc.backend.backend import BackendStatus
+from imagesvc.db.audit import AuditRecord
 from imagesvc.domain import job as jobs
-from imagesvc.interface import audit_sink, compute
+from imagesvc.interface import compute
 
 
 def time(value: datetime.datetime | None) -> str | None:
@@ -70,7 +72,7 @@ def _step(entity: jobs.JobStep) -> dict[str, Any]:
     }
 
 
-def audit_event(entity: audit_sink.AuditEvent) -> dict[str, Any]:
+def audit_event(entity: AuditRecord) -> dict[str, Any]:
     """One recorded action."""
     return {
         "id": entity.event_id,
@@ -86,7 +88,7 @@ def audit_event(entity: audit_sink.AuditEvent) -> dict[str, Any]:
     }
 
 
-def backend(entity: Any) -> dict[str, Any]:
+def backend(entity: BackendStatus) -> dict[str, Any]:
     """What provides a backend, without its configuration."""
     return {
         "kind": entity.kind,
@@ -94,13 +96,14 @@ def backend(entity: Any) -> dict[str, Any]:
         "driver": entity.driver,
         "distribution": entity.distribution,
         "version": entity.version,
-        "contract": str(entity.contract),
-        "capabilities": sorted(map(str, entity.capabilities)),
+        "contract": entity.contract,
+        "capabilities": list(entity.capabilities),
         "state": str(entity.state),
+        "default": entity.default,
     }
 
 
-def health(entity: Any) -> dict[str, Any]:
+def health(entity: BackendStatus) -> dict[str, Any]:
     """The last probe of a backend."""
     return {
         "kind": entity.kind,

@@ -1,0 +1,69 @@
+"""QEMU's command line for one server.
+
+Own node names, every format stated, backing nodes given here and never read from a header.
+Bases are opened read-only and without a lock of their own: they are immutable.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from imagesvc_drivers.compute.qemu import accelerator, server_folder
+
+_SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+SOCKET_BYTES_MAX = 107
+
+
+def sockets(runtime_dir: Path, server_id: str) -> dict[str, str]:
+    """Paths of the monitor and console sockets, short whatever the state folder's name is."""
+    key = hashlib.sha256(server_id.encode()).hexdigest()[:24]
+    return {"monitor": str(runtime_dir / f"{key}.m"), "console": str(runtime_dir / f"{key}.c")}
+
+
+def base_node(path: Path, disk_format: str) -> dict[str, Any]:
+    """A base as a block node; a backing file named by its header is not followed."""
+    node: dict[str, Any] = {
+        "driver": disk_format,
+        "read-only": True,
+        "file": {"driver": "file", "filename": str(path), "read-only": True},
+    }
+    if disk_format == "qcow2":
+        node["backing"] = None
+    return node
+
+
+def overlay_node(path: Path, base: dict[str, Any]) -> dict[str, Any]:
+    """An overlay of ours over a base."""
+    return {"driver": "qcow2", "file": {"driver": "file", "filename": str(path)}, "backing": base}
+
+
+def build(
+    binary: str,
+    accelerator_name: str,
+    folder: server_folder.ServerFolder,
+    server: server_folder.ServerRecord,
+    cache: Path,
+    paths: dict[str, str],
+) -> list[str]:
+    """The argument list; the guest stays halted until `cont`."""
+    argv = [binary, "-name", f"imagesvc-{server.server_id}", "-uuid", server.server_id]
+    argv += ["-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc"]
+    argv += [*accelerator.ARGUMENTS[accelerator_name], "-sandbox", _SANDBOX]
+    argv += ["-m", str(server.memory_mib), "-smp", str(server.vcpus)]
+    for index, disk in enumerate(server.disks):
+        base = base_node(cache / disk.base, disk.base_format)
+        node = overlay_node(folder.disk_path(disk.disk_id), base)
+        node |= {"node-name": disk.disk_id, "discard": "unmap"}
+        argv += ["-blockdev", json.dumps(node), "-device"]
+        argv += [f"virtio-blk-pci,drive={disk.disk_id},id=v-{disk.disk_id},bootindex={index + 1}"]
+    argv += ["-chardev", f"socket,id=mon,path={_value(paths['monitor'])},server=on,wait=off"]
+    argv += ["-mon", "chardev=mon,mode=control"]
+    console = f"socket,id=con,path={_value(paths['console'])},server=on,wait=off"
+    argv += ["-chardev", f"{console},logfile={_value(str(folder.console_path))},logappend=on"]
+    argv += ["-serial", "chardev:con", "-pidfile", str(folder.pid_path), "-S"]
+    return argv
+
+
+def _value(text: str) -> str:
+    return text.replace(",", ",,")
