@@ -17,7 +17,8 @@ from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
 from imagesvc.manager.capture import CaptureManager
 from imagesvc.manager.image import ImageManager
-from imagesvc.manager.image_file import ImageFileManager, Rules
+from imagesvc.manager.image_bytes import Rules
+from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.member import MemberManager
 from imagesvc.manager.operation import Operation

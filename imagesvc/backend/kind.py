@@ -1,6 +1,7 @@
 """The kinds of backend, each with its entry-point group and its contract."""
 
 import dataclasses
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.interface import audit_sink, base, compute, converter, identity, storage
@@ -12,7 +13,7 @@ class Kind:
 
     name: str
     group: str
-    base: type[base.Driver]
+    contract: type[Any]
     version: base.Version
     default_driver: str
     essential: bool = False

@@ -99,8 +99,8 @@ def _load_one(kind: kinds.Kind, name: str) -> LoadedDriver | LoadFailure:
 
 def check_contract(kind: kinds.Kind, driver_class: Any) -> str:
     """Say why the class does not fit the service's contract; empty if it does."""
-    if not (isinstance(driver_class, type) and issubclass(driver_class, kind.base)):
-        return f"{driver_class!r} is no {kind.base.__name__}"
+    if not (isinstance(driver_class, type) and issubclass(driver_class, kind.contract)):
+        return f"{driver_class!r} is no {kind.contract.__name__}"
     contract = getattr(driver_class, "contract", None)
     if not (isinstance(contract, tuple) and len(contract) == len(kind.version)):
         return f"{driver_class.__name__} names no contract version"

@@ -29,9 +29,11 @@ def insert(conn: sa.Connection, image: domain.Image) -> None:
     values = {field: getattr(image, field) for field in image_table.FIELDS}
     statement = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(TABLE)
     made = conn.execute(
-        statement.values(**values).on_conflict_do_nothing(index_elements=[TABLE.c.id])
+        statement.values(**values)
+        .on_conflict_do_nothing(index_elements=[TABLE.c.id])
+        .returning(TABLE.c.id)
     )
-    if made.rowcount == 0:
+    if made.one_or_none() is None:
         raise errors.Conflict(
             "The image id {image_id} is taken.",
             reason=errors.Reason.ID_TAKEN,

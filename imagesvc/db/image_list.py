@@ -186,9 +186,9 @@ def _after(
 def _beyond(
     column: sa.ColumnElement[Any], key: image_query.SortKey, value: Any
 ) -> sa.ColumnElement[bool]:
-    behind: sa.ColumnElement[bool] = column < value if key.descending else column > value
     if value is None:
         return column.is_not(None) if key.descending else sa.false()
+    behind: sa.ColumnElement[bool] = column < value if key.descending else column > value
     if key.field in _NULLABLE and not key.descending:
         return sa.or_(behind, column.is_(None))
     return behind

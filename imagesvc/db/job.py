@@ -32,11 +32,11 @@ def insert(conn: sa.Connection, job: domain.Job) -> None:
     values["args"], values["result"] = dict(job.args), dict(job.result)
     statement = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(TABLE)
     made = conn.execute(
-        statement.values(values).on_conflict_do_nothing(
-            index_elements=[TABLE.c.project_id, TABLE.c.idempotency_key]
-        )
+        statement.values(values)
+        .on_conflict_do_nothing(index_elements=[TABLE.c.project_id, TABLE.c.idempotency_key])
+        .returning(TABLE.c.id)
     )
-    if made.rowcount == 0:
+    if made.one_or_none() is None:
         raise errors.Conflict(
             "The idempotency key {key} was used for another job.", key=job.idempotency_key
         )

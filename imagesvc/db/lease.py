@@ -23,13 +23,15 @@ def acquire(conn: sa.Connection, name: str, worker: str, seconds: float) -> bool
     taken = conn.execute(
         insert.values(
             name=name, worker=worker, lease_until=moment + datetime.timedelta(seconds=seconds)
-        ).on_conflict_do_update(
+        )
+        .on_conflict_do_update(
             index_elements=[TABLE.c.name],
             set_={"worker": insert.excluded.worker, "lease_until": insert.excluded.lease_until},
             where=sa.or_(TABLE.c.worker == worker, TABLE.c.lease_until < moment),
         )
+        .returning(TABLE.c.name)
     )
-    return taken.rowcount == 1
+    return taken.one_or_none() is not None
 
 
 def release(conn: sa.Connection, name: str, worker: str) -> None:

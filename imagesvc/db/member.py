@@ -45,9 +45,11 @@ def insert(conn: sa.Connection, member: Member, *, image_created_at: datetime.da
             image_created_at=image_created_at,
             created_at=member.created_at,
             updated_at=member.updated_at,
-        ).on_conflict_do_nothing()
+        )
+        .on_conflict_do_nothing()
+        .returning(TABLE.c.member_id)
     )
-    if made.rowcount == 0:
+    if made.one_or_none() is None:
         raise errors.Conflict(
             "Image {image_id} is already shared with {member_id}.",
             image_id=member.image_id,

@@ -60,8 +60,9 @@ def reserve(
             created_at=metadata.now(),
         )
         .on_conflict_do_nothing()
+        .returning(RESERVATION.c.token)
     )
-    if noted.rowcount == 0:
+    if noted.one_or_none() is None:
         return
     allowed = _limit(project_id, resource)
     fits = sa.or_(
@@ -78,9 +79,9 @@ def reserve(
             index_elements=[USAGE.c.project_id, USAGE.c.resource],
             set_={"reserved": USAGE.c.reserved + amount},
             where=fits,
-        )
+        ).returning(USAGE.c.used)
     )
-    if done.rowcount == 0:
+    if done.one_or_none() is None:
         used, reserved, maximum = usage(conn, project_id, resource)
         raise errors.QuotaExceeded(
             resource=resource, used=used + reserved, limit=maximum, unit=unit, asked=amount

@@ -1,5 +1,7 @@
 """Backends as operators see them."""
 
+from collections.abc import Sequence
+
 from imagesvc.backend.backend import BackendStatus
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
@@ -13,16 +15,16 @@ class BackendManager:
         self._enforcer = enforcer
         self._backends = backends
 
-    def list(self, ctx: RequestContext) -> list[BackendStatus]:
+    def list(self, ctx: RequestContext) -> Sequence[BackendStatus]:
         """All backends, without a probe. Raises Forbidden."""
         self._enforcer.authorize(ctx, "backend:list")
         return self._backends.describe()
 
-    def health(self, ctx: RequestContext) -> list[BackendStatus]:
+    def health(self, ctx: RequestContext) -> Sequence[BackendStatus]:
         """The last probe of each backend. Raises Forbidden."""
         self._enforcer.authorize(ctx, "health:get")
         return self._backends.describe()
 
-    def unready(self) -> list[str]:
+    def unready(self) -> Sequence[str]:
         """Kinds and ids of essential backends that do not work; for readiness, no caller."""
         return [f"{status.kind}:{status.id}" for status in self._backends.unready()]

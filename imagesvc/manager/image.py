@@ -2,6 +2,8 @@
 
 import logging
 import uuid
+from collections.abc import Iterable
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -84,7 +86,7 @@ class ImageManager:
             os_type=new.os_type,
             architecture=new.architecture,
             description=new.description,
-            tags=tags,
+            tags=tuple(sorted(tags)),
             properties=properties,
         )
 
@@ -134,7 +136,7 @@ class ImageManager:
             status = image.status if image_property.FORMAT_FIELDS & update.values.keys() else None
             return image_rows.update(op.conn, image_id, update.values, status=status)
 
-    def _authorize_values(self, ctx: RequestContext, image: Image, values: dict) -> None:
+    def _authorize_values(self, ctx: RequestContext, image: Image, values: dict[str, Any]) -> None:
         if "visibility" in values and values["visibility"] != image.visibility:
             self._authorize_visibility(ctx, image, values["visibility"])
         if "owner" in values and values["owner"] != image.owner:
@@ -162,7 +164,7 @@ class ImageManager:
             job_rows.cancel_for_image(op.conn, image_id)
         self._sweep(objects)
 
-    def _sweep(self, objects: "list[tuple[str, str]]") -> None:
+    def _sweep(self, objects: Iterable[tuple[str, str]]) -> None:
         """Remove bytes at once; what cannot be removed now waits for the reaper."""
         for store_id, key in objects:
             try:
@@ -192,7 +194,7 @@ class ImageManager:
                 image_rows.transition(op.conn, image_id, event)
 
 
-def visible_image(conn: object, ctx: RequestContext, image_id: str) -> Image:
+def visible_image(conn: Any, ctx: RequestContext, image_id: str) -> Image:
     """The image, if the caller sees it. Raises ImageNotFound."""
     image = image_rows.get(conn, image_id, visibility.predicate(ctx))
     if image is None:

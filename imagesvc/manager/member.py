@@ -83,6 +83,8 @@ class MemberManager:
         with self._operation.write(ctx, "member:set_status", "image", image_id, detail) as op:
             image = visible_image(op.conn, ctx, image_id)
             op.owner = image.owner
+            if not _owns(ctx, image) and ctx.project_id != member_id:
+                raise errors.MemberNotFound(image_id=image_id, member_id=member_id)
             self._enforcer.authorize(
                 ctx, "member:set_status", {"owner": image.owner, "member_id": member_id}
             )
@@ -98,6 +100,7 @@ class MemberManager:
             image = visible_image(op.conn, ctx, image_id)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "member:remove", image)
+            _require_shared(image)
             member_rows.delete(op.conn, image_id, member_id)
 
 

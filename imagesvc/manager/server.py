@@ -1,7 +1,7 @@
 """Servers: made from images, and looked after as far as images need it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -94,7 +94,7 @@ class ServerManager:
 
     def list(
         self, ctx: RequestContext, *, marker: str | None = None, limit: int = 100
-    ) -> "list[compute.Server]":
+    ) -> Sequence[compute.Server]:
         """Servers by id, those after `marker`."""
         self._enforcer.authorize(ctx, "server:list")
         return self._compute().list_servers(_require_project(ctx), after=marker, limit=limit)

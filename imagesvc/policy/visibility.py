@@ -18,6 +18,8 @@ from imagesvc.domain.state import ImageStatus, MemberStatus
 Branch = image_list.Branch
 Scope = image_list.Scope
 
+# Neighbouring services reach every image by its id.
+SERVICE_ROLE = "service"
 _GONE = frozenset({ImageStatus.DELETED, ImageStatus.PENDING_DELETE})
 _OPEN = (Visibility.PUBLIC, Visibility.COMMUNITY)
 _LISTED_UNASKED = (Visibility.PUBLIC, Visibility.SHARED, Visibility.PRIVATE)
@@ -30,7 +32,7 @@ def visible(ctx: RequestContext, image: Image, member_status: MemberStatus | Non
     to the offer of this image, None if it was not offered."""
     if image.status in _GONE:
         return False
-    if ctx.is_admin or image.visibility == Visibility.PUBLIC:
+    if _sees_all(ctx) or image.visibility == Visibility.PUBLIC:
         return True
     if ctx.project_id is None:
         return False
@@ -39,10 +41,14 @@ def visible(ctx: RequestContext, image: Image, member_status: MemberStatus | Non
     return image.visibility == Visibility.SHARED and member_status is not None
 
 
+def _sees_all(ctx: RequestContext) -> bool:
+    return ctx.is_admin or SERVICE_ROLE in ctx.roles
+
+
 def predicate(ctx: RequestContext) -> sa.ColumnElement[bool]:
     """`visible` as an SQL condition on the image table."""
     alive = image_table.ALIVE
-    if ctx.is_admin:
+    if _sees_all(ctx):
         return alive
     if ctx.project_id is None:
         return sa.and_(alive, _image.visibility == Visibility.PUBLIC)

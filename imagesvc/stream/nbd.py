@@ -4,6 +4,7 @@ Protocol: NetworkBlockDevice/nbd, doc/proto.md; fixed newstyle with simple repli
 one export, whatever name the client asks for, to the sandboxed tool and nobody else.
 """
 
+import contextlib
 import shutil
 import socket
 import struct
@@ -16,7 +17,11 @@ from typing import BinaryIO
 
 OpenRead = Callable[[int, int], BinaryIO]
 
-_NBD_MAGIC, _OPTION_MAGIC, _OPTION_REPLY_MAGIC = 0x4E42444D41474943, 0x49484156454F5054, 0x3E889045565A9
+_NBD_MAGIC, _OPTION_MAGIC, _OPTION_REPLY_MAGIC = (
+    0x4E42444D41474943,
+    0x49484156454F5054,
+    0x3E889045565A9,
+)
 _REQUEST_MAGIC, _REPLY_MAGIC = 0x25609513, 0x67446698
 _FIXED_NEWSTYLE, _NO_ZEROES = 1, 2
 _HAS_FLAGS, _READ_ONLY, _SEND_FLUSH, _MULTI_CONN = 1, 2, 4, 256
@@ -25,8 +30,8 @@ _OPT_EXPORT_NAME, _OPT_ABORT, _OPT_LIST, _OPT_INFO, _OPT_GO = 1, 2, 3, 6, 7
 _REP_ACK, _REP_SERVER, _REP_INFO = 1, 2, 3
 _REP_UNSUPPORTED, _REP_INVALID = 0x80000001, 0x80000003
 _INFO_EXPORT, _INFO_BLOCK_SIZE = 0, 3
-_CMD_READ, _CMD_DISC, _CMD_FLUSH = 0, 2, 3
-_CMD_WRITES = (1, 4, 6)  # write, trim, write zeroes
+_CMD_READ, _CMD_WRITE, _CMD_DISC, _CMD_FLUSH = 0, 1, 2, 3
+_CMD_WRITES = (_CMD_WRITE, 4, 6)  # also trim and write zeroes
 _EPERM, _EIO, _EINVAL = 1, 5, 22
 _OPTION_BYTES_MAX = 4096
 _READ_BYTES_MAX = 32 << 20
@@ -121,7 +126,9 @@ class NbdServer:
             _reply(connection, 0, cookie)
         elif command in _CMD_WRITES:
             _reply(connection, _EPERM, cookie)
-            return command != 1  # the data of a write follows: hang up rather than read it
+            return bool(
+                command != _CMD_WRITE
+            )  # the data of a write follows: hang up rather than read it
         else:
             _reply(connection, _EINVAL, cookie)
         return True
@@ -160,9 +167,7 @@ def _read_part(reader: BinaryIO, length: int) -> bytes:
 
 def _negotiate(connection: socket.socket, size: int) -> bool:
     """Go through the options until the client starts to read; False if it leaves."""
-    connection.sendall(
-        struct.pack(">QQH", _NBD_MAGIC, _OPTION_MAGIC, _FIXED_NEWSTYLE | _NO_ZEROES)
-    )
+    connection.sendall(struct.pack(">QQH", _NBD_MAGIC, _OPTION_MAGIC, _FIXED_NEWSTYLE | _NO_ZEROES))
     (client_flags,) = struct.unpack(">I", _receive(connection, 4))
     while True:
         magic, option, length = struct.unpack(">QII", _receive(connection, 16))
@@ -212,7 +217,5 @@ def _receive(connection: socket.socket, length: int) -> bytes:
 
 
 def _shut(one: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):  # closed already
         one.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # closed already

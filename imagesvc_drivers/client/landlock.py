@@ -66,9 +66,7 @@ def _restrict(read: list[str], write: list[str]) -> None:
         _allow(ruleset, path, _READ_FILE)
     cut = _TRUNCATE & rights
     for path in write:
-        _allow(
-            ruleset, path, _READ_FILE | _WRITE_FILE | _READ_DIR | _REMOVE_FILE | _MAKE_REG | cut
-        )
+        _allow(ruleset, path, _READ_FILE | _WRITE_FILE | _READ_DIR | _REMOVE_FILE | _MAKE_REG | cut)
     _allow(ruleset, "/dev/null", _READ_FILE | _WRITE_FILE)
     _allow(ruleset, "/dev/urandom", _READ_FILE)
     _call(_RESTRICT_SELF, ruleset, 0)

@@ -8,13 +8,11 @@ programs and what the call names, and never more memory, time and output than it
 import enum
 import json
 import os
-import selectors
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,11 +20,11 @@ from pathlib import Path
 from typing import Protocol
 
 from imagesvc.interface import errors
-from imagesvc_drivers.client import landlock, seccomp
+from imagesvc_drivers.client import landlock, process, seccomp
+from imagesvc_drivers.client.process import Cancelled, EndlessOutput, Result
 
-OUTPUT_BYTES_MAX = 8 << 20
-_READ_BYTES = 64 << 10
-_CANCEL_POLL_S = 0.2
+__all__ = ["Cancelled", "EndlessOutput", "Level", "Limits", "Result", "Sandbox"]
+
 # Open images, sockets and libraries of one qemu-img: 20 at most were seen.
 _OPEN_FILES = 64
 _ENV = {"PATH": "/usr/bin", "MALLOC_ARENA_MAX": "1", "LC_ALL": "C"}
@@ -52,19 +50,6 @@ class Limits(Protocol):
     def memory_bytes(self) -> int: ...
     @property
     def output_bytes(self) -> int: ...
-
-
-class Cancelled(errors.DriverError):
-    """The caller's event ended the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a tool ended and what it wrote; `returncode` is above 128 or negative for signals."""
-
-    returncode: int
-    stdout: bytes
-    stderr: bytes
 
 
 class Sandbox:
@@ -99,7 +84,7 @@ class Sandbox:
         absolute paths under their own paths, as an overlay with a base needs. The folder
         `writes` is `/out`. Name them so in `argv`. `on_stdout` gets standard output as it comes
         instead of the result. Raises Timeout when a limit of time was reached, Cancelled,
-        InvalidConfiguration if the tool is missing, DriverError if it writes endless output.
+        InvalidConfiguration if the tool is missing, EndlessOutput if it writes too much.
         """
         level = self.level()
         return _Run(level, argv, reads, writes, limits).wait(limits.wall_s, on_stdout, cancel)
@@ -161,7 +146,7 @@ class _Run:
         cancel: threading.Event | None = None,
     ) -> Result:
         with _memory_file(self._filter) as fd:
-            process = subprocess.Popen(
+            child = subprocess.Popen(
                 self._command(fd),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -171,11 +156,11 @@ class _Run:
                 pass_fds=(fd,),
                 start_new_session=True,
             )
-        with process:
+        with child:
             try:
-                result = _collect(process, self._tool, wall_s, on_stdout, cancel)
+                result = process.collect(child, self._tool, wall_s, on_stdout, cancel)
             finally:
-                _kill_group(process)
+                process.kill_group(child)
         if result.returncode in _KILLED:
             raise errors.Timeout(
                 "The image takes too much time to read.",
@@ -261,61 +246,3 @@ def _memory_file(content: bytes) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the run. Before the wait the leader's pid cannot be reused."""
-    if process.returncode is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # all of the group ended by itself
-        process.wait()
-
-
-def _collect(
-    process: subprocess.Popen[bytes],
-    tool: str,
-    wall_s: float,
-    on_stdout: Callable[[bytes], None] | None,
-    cancel: threading.Event | None,
-) -> Result:
-    """Read both pipes to their ends, then wait; whoever calls kills what remains."""
-    deadline = time.monotonic() + wall_s
-    held: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
-    with selectors.DefaultSelector() as selector:
-        for name, pipe in (("stdout", process.stdout), ("stderr", process.stderr)):
-            if pipe is not None:
-                selector.register(pipe, selectors.EVENT_READ, name)
-        while selector.get_map():
-            if cancel is not None and cancel.is_set():
-                raise Cancelled("The run was cancelled.")
-            left = _left(deadline, tool, wall_s)
-            for key, _ in selector.select(min(left, _CANCEL_POLL_S) if cancel else left):
-                data = os.read(key.fd, _READ_BYTES)
-                if not data:
-                    selector.unregister(key.fileobj)
-                elif key.data == "stdout" and on_stdout is not None:
-                    on_stdout(data)
-                else:
-                    held[key.data] += data
-                    if len(held[key.data]) > OUTPUT_BYTES_MAX:
-                        raise errors.DriverError(
-                            "The image cannot be read.", f"{tool} wrote endless output."
-                        )
-    try:
-        process.wait(_left(deadline, tool, wall_s))
-    except subprocess.TimeoutExpired:
-        _left(0, tool, wall_s)
-    return Result(process.returncode, bytes(held["stdout"]), bytes(held["stderr"]))
-
-
-def _left(deadline: float, tool: str, wall_s: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise errors.Timeout(
-            "The image takes too much time to read.",
-            f"{tool} reached its time limit of {wall_s} s.",
-            retryable=False,
-        )
-    return left

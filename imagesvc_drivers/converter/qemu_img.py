@@ -92,13 +92,7 @@ class QemuImgConverter(converter.ConverterDriver):
     def probe(
         self, source: converter.Source, *, limits: converter.Limits | None = None
     ) -> converter.FormatInfo:
-        name = _qemu_name(source.disk_format)
-        reads, place = _place(source)
-        result = self._sandbox.run(
-            ["qemu-img", "info", "-f", name, "--output=json", place],
-            reads=reads,
-            limits=limits or self._limits,
-        )
+        result = self._read("info", source, limits)
         if result.returncode != 0:
             raise _unsafe("it does not open.", result)
         info = _format_info(_json(result), source.disk_format)
@@ -112,13 +106,7 @@ class QemuImgConverter(converter.ConverterDriver):
         info = self.probe(source, limits=limits)
         if source.disk_format not in _CHECKED:
             return info
-        reads, place = _place(source)
-        name = _qemu_name(source.disk_format)
-        result = self._sandbox.run(
-            ["qemu-img", "check", "-f", name, "--output=json", place],
-            reads=reads,
-            limits=limits or self._limits,
-        )
+        result = self._read("check", source, limits)
         if result.returncode not in (_CHECK_CLEAN, _CHECK_LEAKS):
             raise _unsafe("its structure is damaged.", result)
         report = _json(result)
@@ -157,6 +145,21 @@ class QemuImgConverter(converter.ConverterDriver):
             shutil.rmtree(folder)
         progress(total, total)
         return info
+
+    def _read(
+        self, command: str, source: converter.Source, limits: converter.Limits | None
+    ) -> sandbox.Result:
+        name = _qemu_name(source.disk_format)
+        reads, place = _place(source)
+        try:
+            return self._sandbox.run(
+                ["qemu-img", command, "-f", name, "--output=json", place],
+                reads=reads,
+                limits=limits or self._limits,
+            )
+        except sandbox.EndlessOutput as exc:
+            # One line for each broken cluster: a bomb of shared clusters has 131,072.
+            raise converter.UnsafeImage("its structure is damaged.", exc.operator_message) from exc
 
     def _write(
         self,

@@ -92,7 +92,9 @@ class Registry:
         user_id = self.user(user)[0]
         project_id = self.project(project).project_id
         with self._write() as db:
-            db.execute('insert or ignore into "grant" values (?, ?, ?)', (user_id, project_id, role))
+            db.execute(
+                'insert or ignore into "grant" values (?, ?, ?)', (user_id, project_id, role)
+            )
 
     def project(self, name_or_id: str) -> Project:
         """Find a project, by id first. Raises NotFound."""

@@ -1,176 +1,296 @@
-"""Image bytes as files in a local folder: the embedded default.
+"""Image bytes in a local directory (embedded default).
 
-An object lies at `<directory>/object/<key>`. It is written to `<directory>/part/<name>`,
-flushed, then linked to its place, so that a name never shows half an object. Zero blocks are
-left as holes.
+Layout under `directory`: `object/<key>` with `+` for each `/`, so that the keys `a` and `a/b`
+do not stand in each other's way, and `.part/<uuid>` for what is being written. Blocks of zeros
+are left out as holes. A key appears by link(2), which never replaces.
 """
 
 import contextlib
+import datetime
+import errno
+import fcntl
+import heapq
+import io
 import os
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from oslo_config import cfg
 
+from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import base, errors, storage
-from imagesvc.interface.storage import ObjectInfo, StorageCapability
-from imagesvc_drivers.storage.file_part import FileWriter, LimitedFile, describe, translated
+from imagesvc_drivers.storage import sparse
 
-_HEALTH_SLOW_MS = 1000.0
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_NEARLY_FULL = 0.05
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+OPTS = (
+    cfg.StrOpt(
+        "directory",
+        default="${service.state_dir}/image",
+        help="Directory of the image bytes, made if missing. All processes of the service need "
+        "the same one; two backends must not share it.",
+    ),
+)
+
+
+@contextlib.contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        detail = f"{what}: {exc}"
+        if exc.errno in _FULL:
+            raise errors.NoSpace("The storage backend is full.", detail) from exc
+        if exc.errno in (errno.EACCES, errno.EPERM):
+            raise errors.AccessDenied("The storage backend refuses access.", detail) from exc
+        raise errors.Unavailable("The storage backend does not work just now.", detail) from exc
 
 
 class FileStorage(storage.StorageDriver):
-    """Objects as files; many processes may share the folder."""
+    """Objects as sparse files in one directory."""
 
     contract = base.Version(1, 0)
-    OPTS = (
-        cfg.StrOpt(
-            "directory",
-            default="/var/lib/imagesvc/store",
-            help="Folder that holds the bytes of images, on one file system with enough room.",
-        ),
-    )
+    OPTS = OPTS
 
-    def __init__(self, options: object, *, backend_id: str) -> None:
+    def __init__(self, options: Any, *, backend_id: str) -> None:
         super().__init__(options, backend_id=backend_id)
-        directory = Path(getattr(options, "directory", "") or "")
-        if not directory.is_absolute():
-            raise errors.InvalidConfiguration("option directory must be an absolute path")
-        self._objects = directory / "object"
-        self._parts = directory / "part"
+        root = Path(options.directory)
+        if not root.is_absolute():
+            raise errors.InvalidConfiguration(f"option directory is {root}, not an absolute path")
+        self._objects = root / "object"
+        self._parts = root / ".part"
 
     def open(self) -> None:
-        """Make the folders. Raises Unavailable."""
-        with translated(""):
+        with _translated("cannot make the directory"):
             for folder in (self._objects, self._parts):
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def info(self) -> base.DriverInfo:
-        """Say what this driver is."""
         return base.DriverInfo(
             name="file",
             vendor="imagesvc",
-            version="1.0",
+            version="1",
             capabilities=frozenset(
-                {StorageCapability.LOCAL_FILE, StorageCapability.SERVER_SIDE_COPY}
+                (
+                    storage.StorageCapability.LOCAL_FILE,
+                    storage.StorageCapability.SERVER_SIDE_COPY,
+                )
             ),
         )
 
     def health(self) -> base.Health:
-        """Write, flush and remove a small file."""
-        begun = time.perf_counter()
+        began = time.monotonic()
         probe = self._parts / f"health-{uuid.uuid4().hex}"
         try:
-            with probe.open("wb") as file:
-                file.write(b"imagesvc")
-                file.flush()
-                os.fsync(file.fileno())
+            probe.touch(mode=0o600)
             probe.unlink()
-        except OSError as exc:
-            return base.Health(base.HealthState.DOWN, f"{exc.strerror} in the store's folder")
-        latency_ms = (time.perf_counter() - begun) * 1000
-        slow = latency_ms > _HEALTH_SLOW_MS
-        state = base.HealthState.DEGRADED if slow else base.HealthState.OK
-        return base.Health(state, "slow to flush" if slow else "", latency_ms)
+            usage = self.usage()
+        except (OSError, errors.DriverError) as exc:
+            return base.Health(base.HealthState.DOWN, str(exc))
+        took = (time.monotonic() - began) * 1000
+        free = 1 - usage.used_bytes / max(1, usage.total_bytes or 1)
+        if free < _NEARLY_FULL:
+            return base.Health(base.HealthState.DEGRADED, f"{free:.1%} of the space is free", took)
+        return base.Health(base.HealthState.OK, "", took)
 
-    def _place(self, key: str) -> Path:
-        return self._objects / storage.check_key(key)
-
-    def open_write(self, key: str, *, size: int | None = None) -> storage.ObjectWriter:
-        """Begin an object. Raises AlreadyExists, NoSpace."""
-        place = self._place(key)
-        if place.exists():
-            raise errors.AlreadyExists(f"The object {key} exists.")
-        with translated(key):
-            return FileWriter(key, self._parts / uuid.uuid4().hex, place, self._objects)
+    def open_write(self, key: str, *, size: int | None = None) -> "FileWriter":
+        target = self.path_of(key)
+        with _translated(f"cannot begin {key}"):
+            if target.exists():
+                raise errors.AlreadyExists(f"The object {key} exists.")
+            return FileWriter(key, self._parts / uuid.uuid4().hex, target)
 
     def open_read(self, key: str, *, offset: int = 0, length: int | None = None) -> BinaryIO:
-        """Read from `offset`; a real file, without `length` an unwrapped one."""
         if offset < 0 or (length is not None and length < 0):
-            raise errors.InvalidArgument("offset and length must not be negative.")
-        with translated(key):
-            file = self._place(key).open("rb", buffering=0)
-        if offset > os.fstat(file.fileno()).st_size:
-            file.close()
-            raise errors.InvalidArgument(f"The object {key} ends before byte {offset}.")
-        file.seek(offset)
-        if length is None:
-            return cast(BinaryIO, file)
-        return cast(BinaryIO, LimitedFile(file, length))
+            raise errors.InvalidArgument("Offset and length must not be negative.")
+        with self._found(key), _translated(f"cannot read {key}"):
+            file = self.path_of(key).open("rb", buffering=0)
+            size = os.fstat(file.fileno()).st_size
+            if offset > size:
+                file.close()
+                raise errors.InvalidArgument(f"Offset {offset} is past the end, {size}.")
+            file.seek(offset)
+        return cast(BinaryIO, file if length is None else BoundedFile(file, length))
 
-    def stat(self, key: str) -> ObjectInfo:
-        """Describe a committed object. Raises NotFound."""
-        place = self._place(key)
-        with translated(key):
-            if not place.is_file():
-                raise errors.NotFound(f"There is no object {key}.")
-            return describe(key, place.stat())
+    def stat(self, key: str) -> storage.ObjectInfo:
+        with self._found(key), _translated(f"cannot stat {key}"):
+            return _describe(key, self.path_of(key).stat())
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is gone is success."""
-        place = self._place(key)
-        with translated(key):
-            place.unlink(missing_ok=True)
-        for folder in place.parents:
-            if folder == self._objects:
-                break
-            try:
-                folder.rmdir()
-            except OSError:  # not empty, or gone: both are fine
-                break
+        path = self.path_of(key)
+        with _translated(f"cannot delete {key}"):
+            path.unlink(missing_ok=True)
+            _sync_folder(path.parent)
 
     def list(
         self, prefix: str = "", *, after: str | None = None, limit: int = 1000
-    ) -> "list[ObjectInfo]":
-        """List committed objects in key order."""
-        found: list[ObjectInfo] = []
-        with translated(prefix):
-            keys = sorted(
-                key for key in self._keys() if key.startswith(prefix) and key > (after or "")
+    ) -> "list[storage.ObjectInfo]":
+        with _translated("cannot list"), os.scandir(self._objects) as entries:
+            names = (entry.name.replace("+", "/") for entry in entries)
+            keys = heapq.nsmallest(
+                limit,
+                (key for key in names if key.startswith(prefix) and key > (after or "")),
             )
-            for key in keys[:limit]:
-                with contextlib.suppress(FileNotFoundError):
-                    found.append(describe(key, (self._objects / key).stat()))
+        found = []
+        for key in keys:
+            with contextlib.suppress(errors.NotFound):  # deleted since the directory was read
+                found.append(self.stat(key))
         return found
 
-    def _keys(self) -> Iterator[str]:
-        for folder, _, names in os.walk(self._objects):
-            for name in names:
-                yield str((Path(folder) / name).relative_to(self._objects))
-
     def usage(self) -> storage.Usage:
-        """Bytes in use and in all on the file system of the folder."""
-        with translated(""):
-            facts = os.statvfs(self._objects)
-        total = facts.f_blocks * facts.f_frsize
-        return storage.Usage(total - facts.f_bfree * facts.f_frsize, total)
+        with _translated("cannot ask for the space"):
+            space = os.statvfs(self._objects)
+        used = (space.f_blocks - space.f_bfree) * space.f_frsize
+        return storage.Usage(used, used + space.f_bavail * space.f_frsize)
 
     def discard_stale(self, *, older_than_s: float) -> int:
-        """Remove parts that no writer has touched for so long."""
-        count = 0
-        limit = time.time() - older_than_s
-        with translated(""):
-            for part in self._parts.iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    if part.stat().st_mtime < limit:
+        """Remove parts whose writer is dead; a living one holds a lock on its part."""
+        before = time.time() - older_than_s
+        removed = 0
+        with _translated("cannot discard"):
+            for part in tuple(self._parts.iterdir()):
+                with contextlib.suppress(FileNotFoundError, BlockingIOError), part.open("rb") as f:
+                    if os.fstat(f.fileno()).st_mtime <= before:
+                        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
                         part.unlink()
-                        count += 1
-        return count
+                        removed += 1
+        return removed
 
-    def copy(self, source_key: str, key: str) -> ObjectInfo:
-        """Copy inside the kernel, sharing blocks where the file system can."""
-        source = self.open_read(source_key)
-        writer = cast(FileWriter, self.open_write(key))
-        with source, writer:
-            with translated(key):
-                writer.copy_from(source.fileno())
+    def copy(self, source_key: str, key: str) -> storage.ObjectInfo:
+        writer = self.open_write(key)
+        with writer, self.open_read(source_key) as source:
+            writer.fill(source.fileno())
             return writer.commit()
 
     def path(self, key: str) -> Path:
-        """Give the file of an object. Raises NotFound."""
         self.stat(key)
-        return self._place(key)
+        return self.path_of(key)
 
+    def path_of(self, key: str) -> Path:
+        """Where the object of that key lies or would lie. Raises InvalidArgument."""
+        return self._objects / storage.check_key(key).replace("/", "+")
+
+    @contextlib.contextmanager
+    def _found(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except errors.Unavailable as exc:
+            if isinstance(exc.__cause__, FileNotFoundError):
+                raise errors.NotFound(f"There is no object {key}.") from exc
+            raise
+
+
+class FileWriter(storage.ObjectWriter):
+    """One part, locked while its writer lives; for one thread."""
+
+    def __init__(self, key: str, part: Path, target: Path) -> None:
+        self._key = key
+        self._part = part
+        self._target = target
+        self._offset = 0
+        self._file: io.FileIO | None = io.FileIO(os.open(part, _CREATE, 0o600), "r+b")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    @property
+    def offset(self) -> int:
+        return self._offset
+
+    def _open(self) -> io.FileIO:
+        if self._file is None:
+            raise errors.InvalidArgument("The write has ended.")
+        return self._file
+
+    def write(self, data: bytes) -> None:
+        descriptor = self._open().fileno()
+        with _translated(f"cannot write {self._key}"), memoryview(data) as view:
+            for begin, end in sparse.filled(data, self._offset):
+                while begin < end:
+                    begin += os.pwrite(descriptor, view[begin:end], self._offset + begin)
+        self._offset += len(data)
+
+    def fill(self, source: int) -> None:
+        """Take all bytes of another file, its holes kept, without reading them if possible."""
+        descriptor = self._open().fileno()
+        size = os.fstat(source).st_size
+        with _translated(f"cannot copy to {self._key}"):
+            sparse.copy(source, descriptor, size)
+        self._offset = size
+
+    def _settle(self) -> None:
+        with _translated(f"cannot write {self._key}"):
+            os.ftruncate(self._open().fileno(), self._offset)
+
+    def open_uncommitted(self) -> BinaryIO:
+        self._settle()
+        with _translated(f"cannot read {self._key}"):
+            return cast(BinaryIO, self._part.open("rb", buffering=0))
+
+    def uncommitted_path(self) -> Path | None:
+        self._settle()
+        return self._part
+
+    def commit(self) -> storage.ObjectInfo:
+        self._settle()
+        file = self._open()
+        with _translated(f"cannot commit {self._key}"):
+            os.fsync(file.fileno())
+            crashpoint("storage.file.synced")
+            try:
+                os.link(self._part, self._target)
+            except FileExistsError as exc:
+                raise errors.AlreadyExists(f"The object {self._key} exists.") from exc
+            crashpoint("storage.file.published")
+            _sync_folder(self._target.parent)
+            found = os.fstat(file.fileno())
+        self.abort()
+        return _describe(self._key, found)
+
+    def abort(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with _translated(f"cannot remove what was written of {self._key}"), file:
+                self._part.unlink(missing_ok=True)
+
+
+class BoundedFile(io.RawIOBase):
+    """At most `length` bytes of a file from its present place; closes it."""
+
+    def __init__(self, file: io.FileIO, length: int) -> None:
+        super().__init__()
+        self._file = file
+        self._left = length
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, buffer: Any) -> int:
+        with memoryview(buffer).cast("B") as view, view[: self._left] as room:
+            count = self._file.readinto(room) or 0
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _describe(key: str, found: os.stat_result) -> storage.ObjectInfo:
+    modified = datetime.datetime.fromtimestamp(found.st_mtime, datetime.UTC)
+    etag = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
+    return storage.ObjectInfo(key, found.st_size, modified, etag)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

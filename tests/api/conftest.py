@@ -19,7 +19,7 @@ url = sqlite:///{folder}/imagesvc.sqlite
 [storage_local]
 directory = {folder}/images
 [identity_local]
-directory = {folder}/identity
+path = {folder}/identity.sqlite
 [compute_local]
 directory = {folder}/servers
 [audit_sink_local]
@@ -40,12 +40,18 @@ def conf(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def service(conf):
-    """A whole service, its callers named by their tokens."""
+def built(conf):
+    """A whole service."""
     migrate.upgrade(conf.database.url)
-    built = services.build(conf, monitor=False)
-    yield dataclasses.replace(built, identity=TokenIdentity(None, backend_id="test"))
-    built.close()
+    service = services.build(conf, monitor=False)
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="session")
+def service(built):
+    """The same, its callers named by their tokens."""
+    return dataclasses.replace(built, identity=TokenIdentity(None, backend_id="test"))
 
 
 @pytest.fixture(scope="session")

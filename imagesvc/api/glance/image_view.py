@@ -50,7 +50,7 @@ def render(image: image_domain.Image) -> dict[str, Any]:
     view.update({name: getattr(image, field) for name, field in FIELDS.items()})
     view["created_at"] = time(image.created_at)
     view["updated_at"] = time(image.updated_at)
-    view["tags"] = list(image.tags)
+    view["tags"] = sorted(image.tags)
     view["self"] = path(image.id)
     view["file"] = path(image.id) + "/file"
     view["schema"] = "/v2/schemas/image"

@@ -12,9 +12,7 @@ from imagesvc.manager import image_file as image_files
 class ImageDiskFileResource:
     """The stored bytes of one disk."""
 
-    def __init__(
-        self, manager: images.ImageManager, files: image_files.ImageFileManager
-    ) -> None:
+    def __init__(self, manager: images.ImageManager, files: image_files.ImageFileManager) -> None:
         self._images = manager
         self._files = files
 

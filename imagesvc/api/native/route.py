@@ -36,7 +36,10 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/audit", audit.AuditResource(service.audits)),
         ("/backends", backend.BackendsResource(service.backend_manager)),
         ("/health", health.HealthResource(service.backend_manager)),
-        ("/images/{image_id}/disk/{disk}/file", image_disk.ImageDiskFileResource(service.images, files)),
+        (
+            "/images/{image_id}/disk/{disk}/file",
+            image_disk.ImageDiskFileResource(service.images, files),
+        ),
         ("/signed/{image_id}/{disk}", signed_file.SignedFileResource(files)),
     )
     for path, resource in routes:

@@ -73,8 +73,7 @@ def detect(head: bytes, tail: bytes = b"") -> set[str]:
     found = {
         one.disk_format
         for one in SIGNATURES
-        if (head if one.at >= 0 else tail)[one.at :].startswith(one.magic)
-        and len(tail) >= -one.at
+        if (head if one.at >= 0 else tail)[one.at :].startswith(one.magic) and len(tail) >= -one.at
     }
     if _is_vmdk_text(head):
         found.add("vmdk")

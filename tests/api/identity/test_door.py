@@ -1,5 +1,8 @@
 """The identity door as clients use it, over the embedded identity."""
 
+import secrets
+import types
+
 import pytest
 
 from imagesvc.api import app as door
@@ -9,9 +12,15 @@ PATH = "/v3/auth/tokens"
 
 
 @pytest.fixture(scope="module")
-def town(local_service):
-    """The app, and projects and users of the embedded identity."""
-    return door.create_app(local_service.service), local_service
+def town(built):
+    """The app, and the password and projects of the embedded identity."""
+    password = secrets.token_hex(16)
+    projects = {}
+    for name, role in (("demo", "member"), ("other", "member"), ("admin", "admin")):
+        projects[name] = built.identity.create_project(name)
+        built.identity.create_user(name, password)
+        built.identity.grant(name, name, role)
+    return door.create_app(built), types.SimpleNamespace(password=password, projects=projects)
 
 
 def _login(app, user, password, project=None, **scope):
@@ -101,7 +110,10 @@ def test_a_token_is_shown_and_revoked(town):
     assert shown.status_code == 200
     assert shown.headers["X-Subject-Token"] == token
     assert shown.json["token"]["user"]["name"] == "demo"
-    assert "catalog" not in caller.get(f"{PATH}", headers=subject, query_string="nocatalog").json["token"]
+    assert (
+        "catalog"
+        not in caller.get(f"{PATH}", headers=subject, query_string="nocatalog").json["token"]
+    )
     head = caller.request("HEAD", PATH, headers=subject)
     assert (head.status_code, head.content) == (200, b"")
     assert caller.request("DELETE", PATH, headers=subject).status_code == 204
@@ -151,7 +163,10 @@ def test_projects(town):
 def test_catalog_and_domains(town):
     app, local = town
     demo = Caller(app, token=_token(app, "demo", local.password, "demo"))
-    assert {item["type"] for item in demo.get("/v3/auth/catalog").json["catalog"]} == {"image", "identity"}
+    assert {item["type"] for item in demo.get("/v3/auth/catalog").json["catalog"]} == {
+        "image",
+        "identity",
+    }
     assert [item["id"] for item in demo.get("/v3/auth/domains").json["domains"]] == ["default"]
 
 

@@ -1,0 +1,58 @@
+"""imagesvc-api: checks that the service can start, then becomes gunicorn."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from oslo_config import cfg
+
+from imagesvc import service
+from imagesvc.cmd import command_line
+from imagesvc.db import engine
+
+PROG = "imagesvc-api"
+
+
+def gunicorn_args(conf: cfg.ConfigOpts, own_config: str | None) -> list[str]:
+    """The command line of gunicorn."""
+    host = conf.service.bind_host
+    shown = f"[{host}]" if ":" in host else host
+    return [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        own_config or "python:imagesvc.cmd.gunicorn_conf",
+        "--bind",
+        f"{shown}:{conf.service.bind_port}",
+        "--workers",
+        str(conf.service.workers),
+        "--threads",
+        str(conf.service.threads),
+        "imagesvc.wsgi:application()",
+    ]
+
+
+def _start(parsed: argparse.Namespace) -> int:
+    conf = command_line.load(parsed)
+    service.installation_key(conf)
+    engine.check_schema(engine.Database(conf.database.url))
+    args = gunicorn_args(conf, parsed.gunicorn_config)
+    os.execv(args[0], args)  # noqa: S606 - our own interpreter, a list
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until a signal."""
+    parser = command_line.parser(PROG, "Serve the HTTP APIs with gunicorn.")
+    parser.add_argument(
+        "--gunicorn-config",
+        metavar="FILE",
+        help="a gunicorn configuration instead of the one that comes with the package",
+    )
+    parsed = parser.parse_args(argv)
+    return command_line.run(PROG, lambda: _start(parsed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""How gunicorn serves the API: threads for hour-long bodies, narrow limits on headers.
+
+`imagesvc-api` names this module; the numbers that operators change come from imagesvc.conf.
+"""
+
+import logging
+from typing import Any
+
+worker_class = "gthread"
+# A worker's main loop beats while its threads move bytes, so this does not bound transfers.
+timeout = 60
+graceful_timeout = 30
+keepalive = 75
+backlog = 1024
+sendfile = True
+preload_app = False
+reuse_port = False
+control_socket_disable = True
+errorlog = "-"
+accesslog = None
+proc_name = "imagesvc-api"
+
+# Request smuggling: small lines, few headers, and no header whose underscores would make it
+# another one's twin. Forwarded headers are believed of nobody; see [service] public_endpoint.
+limit_request_line = 4094
+limit_request_fields = 100
+limit_request_field_size = 8190
+header_map = "drop"
+forwarder_headers: list[str] = []
+forwarded_allow_ips = ""
+
+LOG_FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Send the service's own log lines to stderr."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)

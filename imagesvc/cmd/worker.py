@@ -1,0 +1,85 @@
+"""imagesvc-worker: runs jobs, and the chores that keep rows and bytes in step."""
+
+import argparse
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from imagesvc import service as services
+from imagesvc.cmd import command_line
+from imagesvc.cmd.gunicorn_conf import LOG_FORMAT
+from imagesvc.worker import outbox, reaper, runner, seal
+
+LOG = logging.getLogger(__name__)
+PROG = "imagesvc-worker"
+CHORES = (reaper, seal, outbox)
+
+
+class Worker:
+    """Runner threads, and one thread for the chores."""
+
+    def __init__(self, service: services.Service) -> None:
+        self._service = service
+        self._stop = threading.Event()
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._threads = [
+            threading.Thread(
+                target=runner.Runner(service, f"{name}-{number}").run_forever,
+                args=(self._stop,),
+                name=f"runner-{number}",
+                daemon=True,
+            )
+            for number in range(service.conf.worker.threads)
+        ]
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT, then let running steps end for a while."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        for thread in self._threads:
+            thread.start()
+        LOG.info("worker started threads=%s", len(self._threads))
+        while not self._stop.is_set():
+            self._do_chores()
+            self._stop.wait(self._service.conf.worker.reap_interval_s)
+        deadline = time.monotonic() + self._service.conf.worker.drain_s
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
+        left = sum(thread.is_alive() for thread in self._threads)
+        LOG.info("worker ends steps_left=%s", left)
+        return 0
+
+    def _do_chores(self) -> None:
+        for chore in CHORES:
+            try:
+                chore.run(self._service)
+            except Exception:  # one chore's fault must stop neither the others nor the jobs
+                LOG.exception("chore failed name=%s", chore.__name__)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stop.set()
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    service = services.build(command_line.load(parsed))
+    code = Worker(service).run()
+    service.close()
+    return code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run jobs until a signal."""
+    parsed = command_line.parser(PROG, "Run jobs and chores.").parse_args(argv)
+    return command_line.run(PROG, lambda: _work(parsed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
