@@ -208,5 +208,10 @@ def installation_key(conf: cfg.ConfigOpts) -> bytes:
     return key
 
 
+def audit_key(conf: cfg.ConfigOpts) -> bytes:
+    """The key of the audit trail's HMACs. Raises ConfigurationError."""
+    return _derive(installation_key(conf), b"audit")
+
+
 def _derive(key: bytes, purpose: bytes) -> bytes:
     return hmac.new(key, b"imagesvc/" + purpose, hashlib.sha256).digest()

@@ -4,12 +4,12 @@ import argparse
 import os
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from imagesvc import service
 from imagesvc.backend.registry import Backends
-from imagesvc.cmd import command_line, manage_identity
+from imagesvc.cmd import command_line, manage_identity, manage_server
 from imagesvc.db import engine, migrate
 from imagesvc.manager import audit_verify
 
@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     backend["check"].add_argument("kind")
     backend["check"].add_argument("id", nargs="?")
     _add(nouns, "audit", {"verify": audit_verify_})
+    _add(nouns, "server", {"list": manage_server.list_running, "stop": manage_server.stop_running})
     manage_identity.add_parsers(nouns)
     return parser
 
@@ -121,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add(
     nouns: "argparse._SubParsersAction[argparse.ArgumentParser]",
     noun: str,
-    verbs: dict[str, Callable[[argparse.Namespace], int]],
+    verbs: Mapping[str, Callable[[argparse.Namespace], int]],
 ) -> dict[str, argparse.ArgumentParser]:
     group = nouns.add_parser(noun).add_subparsers(metavar="VERB", required=True)
     made = {}

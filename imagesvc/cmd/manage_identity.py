@@ -1,6 +1,7 @@
 """imagesvc-manage identity: projects, users and roles of the embedded identity."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,35 +28,38 @@ def _identity(parsed: argparse.Namespace) -> Any:
 
 def project_create(parsed: argparse.Namespace) -> int:
     """Make a project and print its id."""
-    identity = _identity(parsed)
-    try:
-        print(identity.create_project(parsed.name))
-    except driver_errors.AlreadyExists:  # wanted there, and is there
-        if not parsed.exist_ok:
-            raise
-        print(identity.find_project(parsed.name).project_id)
+    print(_identity(parsed).create_project(parsed.name))
     return 0
 
 
 def user_create(parsed: argparse.Namespace) -> int:
-    """Make a user, the password read from a file or from standard input."""
-    source = parsed.password_file
-    text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
-    password = text.rstrip("\r\n")
-    if not password:
-        raise errors.ConfigurationError("The password is empty.")
-    try:
-        print(_identity(parsed).create_user(parsed.name, password))
-    except driver_errors.AlreadyExists:  # wanted there, and is there
-        if not parsed.exist_ok:
-            raise
+    """Make a user, the password read from a file or from standard input; print its id."""
+    password = _password(parsed.password_file)
+    print(_identity(parsed).create_user(parsed.name, password))
     return 0
 
 
 def grant(parsed: argparse.Namespace) -> int:
     """Give a user a role in a project."""
-    _identity(parsed).grant(parsed.user, parsed.project, parsed.role)
+    identity = _identity(parsed)
+    if parsed.create:
+        with contextlib.suppress(driver_errors.AlreadyExists):
+            identity.create_project(parsed.project)
+        with contextlib.suppress(driver_errors.AlreadyExists):
+            identity.create_user(parsed.user, _password(parsed.password_file))
+    identity.grant(parsed.user, parsed.project, parsed.role)
     return 0
+
+
+def _password(source: str) -> str:
+    path = Path(source)
+    if source != "-" and not path.is_file():
+        raise errors.ConfigurationError(f"There is no password file {path}.")
+    text = sys.stdin.read() if source == "-" else path.read_text("utf-8")
+    password = text.rstrip("\r\n")
+    if not password:
+        raise errors.ConfigurationError("The password is empty.")
+    return password
 
 
 def add_parsers(nouns: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -65,15 +69,20 @@ def add_parsers(nouns: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         verbs = group.add_parser(noun).add_subparsers(metavar="VERB", required=True)
         verb = verbs.add_parser("create", help=act.__doc__, description=act.__doc__)
         verb.add_argument("name")
-        verb.add_argument(
-            "--exist-ok", action="store_true", help="an existing one is success, and left as it is"
-        )
         if noun == "user":
-            verb.add_argument(
-                "--password-file", metavar="FILE", required=True, help="- is standard input"
-            )
+            _add_password(verb)
         verb.set_defaults(act=act)
     verb = group.add_parser("grant", help=grant.__doc__, description=grant.__doc__)
     for name in ("user", "project", "role"):
         verb.add_argument(name)
+    verb.add_argument(
+        "--create", action="store_true", help="make the user and the project where missing"
+    )
+    _add_password(verb)
     verb.set_defaults(act=grant)
+
+
+def _add_password(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--password-file", metavar="FILE", default="-", help="default: -, standard input"
+    )

@@ -28,7 +28,8 @@ def having(name: str, value: str) -> sa.Select[str]:
     return sa.select(TABLE.c.image_id).where(
         TABLE.c.name == name,
         _start == value[:_INDEXED_CHARACTERS],
-        TABLE.c.value == value,
+        # With "=" SQLite would put the value into the line above, away from the index.
+        TABLE.c.value.is_not_distinct_from(value),
     )
 
 

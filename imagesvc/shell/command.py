@@ -25,13 +25,17 @@ def fields(entity: Mapping[str, Any], names: Iterable[str] | None = None) -> tup
     return tuple(chosen), tuple(entity[name] for name in chosen)
 
 
+def _client(app: Any) -> clients.Client:
+    return cast(clients.Client, app.client)
+
+
 class Command(command.Command):
     """A command that prints nothing, or bytes."""
 
     @property
     def client(self) -> clients.Client:
         """The client of the chosen cloud."""
-        return cast(clients.Client, self.app.client)
+        return _client(self.app)
 
 
 class List(lister.Lister):
@@ -40,7 +44,7 @@ class List(lister.Lister):
     @property
     def client(self) -> clients.Client:
         """The client of the chosen cloud."""
-        return cast(clients.Client, self.app.client)
+        return _client(self.app)
 
 
 class Show(show.ShowOne):
@@ -49,7 +53,7 @@ class Show(show.ShowOne):
     @property
     def client(self) -> clients.Client:
         """The client of the chosen cloud."""
-        return cast(clients.Client, self.app.client)
+        return _client(self.app)
 
 
 def add_wait(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,8 @@ _JOB = (("Job", "id"), ("Type", "type"), ("State", "state"))
 class CreateServer(command.List):
     """Create one or many servers from an image."""
 
+    _failed = False
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Image, name and size."""
         parser = super().get_parser(prog_name)
@@ -39,12 +41,11 @@ class CreateServer(command.List):
             return command.table(_JOB, [job])
         job = job_wait.wait(self.client, job["id"], timeout_s=parsed_args.timeout)
         made = job["result"].get("servers", [])
-        self._failed = [server for server in made if server.get("error")]
+        self._failed = any(server.get("error") for server in made)
         return command.table(_MADE, made)
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """End with 1 if some of the servers could not be made."""
-        self._failed: list[Any] = []
         code = super().run(parsed_args)
         return 1 if self._failed else int(code or 0)
 

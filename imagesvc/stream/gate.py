@@ -1,6 +1,7 @@
 """Gate two: a tool in a sandbox reads the whole structure and must agree with gate one."""
 
 import io
+import threading
 from pathlib import Path
 
 from imagesvc import errors
@@ -62,11 +63,13 @@ def check_writer(
     if path is not None:
         check_file(converter, facts, path)
         return
+    lock = threading.Lock()  # the NBD server reads from one thread a connection
     with writer.open_uncommitted() as source:
 
         def read(offset: int, length: int) -> io.BytesIO:
-            source.seek(offset)
-            return io.BytesIO(source.read(length))
+            with lock:
+                source.seek(offset)
+                return io.BytesIO(source.read(length))
 
         check_object(converter, facts, read, size_bytes)
 

@@ -34,7 +34,7 @@ _CMD_READ, _CMD_WRITE, _CMD_DISC, _CMD_FLUSH = 0, 1, 2, 3
 _CMD_WRITES = (_CMD_WRITE, 4, 6)  # also trim and write zeroes
 _EPERM, _EIO, _EINVAL = 1, 5, 22
 _OPTION_BYTES_MAX = 4096
-_READ_BYTES_MAX = 32 << 20
+_READ_BYTES_MAX = 4 << 20  # told to the client, which then asks for no more
 # A request is answered in parts of this size, so that memory does not grow with it.
 _PART_BYTES = 1 << 20
 _BLOCK_SIZES = struct.pack(">HIII", _INFO_BLOCK_SIZE, 1, 4096, _READ_BYTES_MAX)

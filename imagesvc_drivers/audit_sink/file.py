@@ -74,7 +74,7 @@ class FileAuditSink(audit_sink.AuditSink):
         return base.Health(base.HealthState.OK, "", (time.monotonic() - began) * 1000)
 
     def emit(self, events: Sequence[audit_sink.AuditEvent]) -> None:
-        with _translated(), self._locked(), self._path.open("ab+", opener=_private) as file:
+        with _translated(), self._locked(), open(self._path, "ab+", opener=_private) as file:
             size = _drop_torn_line(file.fileno())
             known = self._known(file.fileno(), size)
             fresh = {item.event_id: item for item in events if item.event_id not in known}
@@ -91,7 +91,7 @@ class FileAuditSink(audit_sink.AuditSink):
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         lock = self._path.with_name(self._path.name + ".lock")
-        with lock.open("ab", opener=_private) as file:
+        with open(lock, "ab", opener=_private) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -17,8 +17,8 @@ class AuditResource:
         page = query.page(req, {"action", "target_id"})
         found = self._audits.query(
             req.context.caller,
-            action=req.params.get("action"),
-            target_id=req.params.get("target_id"),
+            action=query.text(req, "action"),
+            target_id=query.text(req, "target_id"),
             marker=page.marker,
             limit=page.limit,
         )

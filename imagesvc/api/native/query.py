@@ -32,31 +32,36 @@ def known(req: falcon.Request, names: Set[str]) -> None:
             raise errors.InvalidRequest(f"Query parameter {name} is given twice.")
 
 
+def text(req: falcon.Request, name: str) -> str | None:
+    """A parameter as it stands."""
+    return req.get_param(name)
+
+
 def integer(req: falcon.Request, name: str, default: int, *, low: int = 0) -> int:
     """A parameter that is a whole number of at least `low`."""
-    text = req.params.get(name)
-    if text is None:
+    value = text(req, name)
+    if value is None:
         return default
-    if not (text.isascii() and text.isdigit()) or len(text) > INTEGER_DIGITS_MAX:
+    if not (value.isascii() and value.isdigit()) or len(value) > INTEGER_DIGITS_MAX:
         raise errors.InvalidRequest(f"Query parameter {name} must be a whole number.")
-    if int(text) < low:
+    if int(value) < low:
         raise errors.InvalidRequest(f"Query parameter {name} must be {low} or more.")
-    return int(text)
+    return int(value)
 
 
 def choice(req: falcon.Request, name: str, values: Sequence[str]) -> str | None:
     """A parameter that is one of `values`."""
-    text: str | None = req.params.get(name)
-    if text is not None and text not in values:
+    value = text(req, name)
+    if value is not None and value not in values:
         raise errors.InvalidRequest(f"Query parameter {name} must be one of: {', '.join(values)}.")
-    return text
+    return value
 
 
 def page(req: falcon.Request, filters: Set[str]) -> PageQuery:
     """Marker and limit; a limit above the greatest means the greatest."""
     known(req, {"marker", "limit", *filters})
     limit = integer(req, "limit", LIMIT_DEFAULT, low=1)
-    return PageQuery(req.params.get("marker"), min(limit, LIMIT_MAX))
+    return PageQuery(text(req, "marker"), min(limit, LIMIT_MAX))
 
 
 def answer(

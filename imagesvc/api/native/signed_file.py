@@ -21,7 +21,7 @@ class SignedFileResource:
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str, disk: str) -> None:
         """Give the bytes, or one range of them."""
         query.known(req, {"expires", "signature"})
-        signature = req.params.get("signature", "")
+        signature = query.text(req, "signature") or ""
         if len(signature) != SIGNATURE_LENGTH or not signature.isascii():
             raise errors.Forbidden("The URL is not valid, or no longer.")
         index = download.disk_index(image_id, disk)

@@ -30,7 +30,7 @@ _CHUNK_BYTES = 1 << 20
 _ATTEMPTS = 5
 _DIGEST = re.compile(r"[0-9a-f]{128}")
 _FETCH_LOCK_S = 24 * 3600
-# A base younger than this stays though no server has it: its server may be on the way.
+# A base asked for within this time stays though no server has it: its server may be on the way.
 _KEEP_S = 3600
 
 
@@ -71,15 +71,17 @@ class BaseCache:
                     crashpoint("compute.qemu.fetched")
                     partial.replace(self.path(name))
                     record.sync_folder(self._folder)
-            os.utime(self.path(name))
+            os.utime(self._folder / f"{source.digest}.lock")
         return name
 
     def drop_unused(self, used: set[str]) -> None:
         """Remove the old bases that are not among `used`."""
-        for path in self._folder.iterdir():
-            old = time.time() - path.stat().st_mtime > _KEEP_S
-            if old and path.name not in used and not path.name.endswith(".lock"):
-                path.unlink(missing_ok=True)
+        for lock in self._folder.glob("*.lock"):
+            if time.time() - lock.stat().st_mtime < _KEEP_S:
+                continue
+            for path in self._folder.glob(f"{lock.stem}.*"):
+                if path.name not in used and path != lock:
+                    path.unlink(missing_ok=True)
 
     def _bring(self, source: ImageSource) -> Path:
         """Return the unverified file. A link is never the file that a download appends to."""

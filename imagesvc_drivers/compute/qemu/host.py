@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from imagesvc_drivers.compute.qemu import (
     command_line,
     image_tool,
     process,
+    record,
     server_folder,
 )
 
@@ -66,7 +68,7 @@ class Host:
 
     def binary(self) -> str:
         """QEMU's path. Raises Unavailable."""
-        found = shutil.which(self.options.binary)
+        found: str | None = shutil.which(self.options.binary)
         if found is None:
             raise errors.Unavailable(
                 "Servers cannot be run here.", f"{self.options.binary} is not installed"
@@ -104,3 +106,22 @@ class Host:
             server = folder.read()
             used |= {disk.base for disk in server.disks} if server else set()
         self.cache.drop_unused(used)
+
+    def probe(self) -> None:
+        """Raise Unavailable or NotSupported if servers cannot be made here just now."""
+        self.binary()
+        self.tool.check()
+        probe = self.state_dir / "cache" / f".health-{os.getpid()}-{threading.get_ident()}"
+        try:
+            probe.touch()
+            probe.unlink()
+        except OSError as exc:
+            raise errors.Unavailable("The state folder is not usable.", str(exc)) from exc
+
+    def describe(self) -> str:
+        """The accelerator, if it was chosen already; for operators."""
+        known = record.read(self.state_dir / "accelerator.json")
+        wanted: str = self.options.accelerator
+        if wanted == "auto":
+            return f"accelerator {known['answer']}" if known else "accelerator not probed yet"
+        return f"accelerator {wanted}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imagesvc.interface import errors
 from imagesvc_drivers.client import sandbox
-from imagesvc_drivers.compute.qemu import record, server_folder
+from imagesvc_drivers.compute.qemu import record
 
 _QCOW2_MAGIC = b"QFI\xfb"
 _QCOW2_HEADER_BYTES = 104
@@ -32,6 +32,10 @@ class ImageTool:
 
     def __init__(self) -> None:
         self._sandbox = sandbox.Sandbox()
+
+    def check(self) -> None:
+        """Raise NotSupported if there is no sandbox."""
+        self._sandbox.level()
 
     def create_overlay(self, path: Path, base: Path, base_format: str, size_bytes: int) -> None:
         """Make an overlay; the finished file appears under its name in one step."""
@@ -104,11 +108,6 @@ def round_up(size_bytes: int) -> int:
     return -(-size_bytes // _SECTOR_BYTES) * _SECTOR_BYTES
 
 
-def chain(disk: server_folder.DiskRecord, cache: Path) -> tuple[Path, str]:
-    """The base under an overlay."""
-    return cache / disk.base, disk.base_format
-
-
 def _value(path: Path) -> str:
     return str(path).replace(",", ",,")
 
@@ -116,6 +115,6 @@ def _value(path: Path) -> str:
 def _translate(text: str) -> errors.DriverError:
     if "No space left" in text:
         return errors.NoSpace("The compute backend's disk is full.", text)
-    if '"write" lock' in text or "shared \"consistent read\" lock" in text:
+    if '"write" lock' in text or 'shared "consistent read" lock' in text:
         return InUse("The disk is in use by a running server.", text)
     return errors.DriverError("The disk could not be written.", text, retryable=False)

@@ -23,6 +23,7 @@ from imagesvc_drivers.compute.qemu import record
 _HANDLE = re.compile(r"[a-z]+-[0-9a-f]{40}")
 _KEEP_S = 30 * 24 * 3600
 _LOCK_S = 30.0
+_ATTEMPTS = 3
 
 
 class OperationBook:
@@ -42,6 +43,8 @@ class OperationBook:
         with record.lock(self._path(handle, "begin"), wait_s=_LOCK_S):
             known = record.read(self._path(handle, "json"))
             if known is None or known["state"] == ProgressState.FAILED:
+                self._path(handle, "stop").unlink(missing_ok=True)
+                self._path(handle, "sources").unlink(missing_ok=True)
                 self.save(handle, body | {"state": ProgressState.RUNNING, "error": ""})
             elif known["state"] == ProgressState.RUNNING and "sources" in body:
                 record.write(self._path(handle, "sources"), {"sources": body["sources"]})
@@ -120,16 +123,16 @@ class Crew:
 
 @contextlib.contextmanager
 def recorded(book: OperationBook, handle: Handle, body: dict[str, Any]) -> Iterator[None]:
-    """Turn what goes wrong with the work into its FAILED state."""
+    """Turn what goes wrong with the work into its FAILED state, after some tries if it may pass."""
     try:
         yield
     except errors.DriverError as exc:
-        book.save(
-            handle,
-            body
-            | {"state": ProgressState.FAILED, "error": exc.user_message,
-               "cause": exc.operator_message},
-        )  # fmt: skip
+        body["attempts"] = body.get("attempts", 0) + 1
+        may_pass = exc.retryable or isinstance(exc, errors.Busy)
+        if not (may_pass and body["attempts"] < _ATTEMPTS):
+            body |= {"state": ProgressState.FAILED, "error": exc.user_message}
+            body["cause"] = exc.operator_message
+        book.save(handle, body)
 
 
 def progress(body: dict[str, Any]) -> Progress:

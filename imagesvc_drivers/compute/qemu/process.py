@@ -45,6 +45,12 @@ def find(folder: server_folder.ServerFolder) -> int | None:
     return pid if ours else None
 
 
+def running(folder: server_folder.ServerFolder) -> bool:
+    """Whether the server's QEMU lives and was started to the end."""
+    known = folder.process()
+    return known is not None and find(folder) == known["pid"]
+
+
 def settled(folder: server_folder.ServerFolder) -> bool:
     """Whether the server was ever started to the end."""
     return folder.process() is not None
@@ -64,7 +70,6 @@ def launch(
     """
     pid = find(folder)
     if pid is None:
-        folder.process_path.unlink(missing_ok=True)
         folder.pid_path.unlink(missing_ok=True)
         _spawn(folder, argv, Path(sockets["monitor"]), timeout_s)
         crashpoint("compute.qemu.spawned")
@@ -73,9 +78,7 @@ def launch(
         raise errors.Unavailable("The server did not start.", _log_tail(folder))
     monitor.command(Path(sockets["monitor"]), "cont")
     crashpoint("compute.qemu.continued")
-    record.write(
-        folder.process_path, {"pid": pid, "start_time": start_time(pid), **sockets}
-    )
+    record.write(folder.process_path, {"pid": pid, "start_time": start_time(pid), **sockets})
 
 
 def _spawn(
@@ -140,8 +143,7 @@ def end(folder: server_folder.ServerFolder, *, powerdown_s: float = 0, quit_s: f
         if find(folder) != pid:
             return
         if known and powerdown_s and _ask(Path(known["monitor"]), "system_powerdown"):
-            if _ended(fd, powerdown_s):
-                return
+            _ended(fd, powerdown_s)
         if known and _ask(Path(known["monitor"]), "quit") and _ended(fd, quit_s):
             return
         signal.pidfd_send_signal(fd, signal.SIGTERM)

@@ -1,10 +1,10 @@
 """The folder of one server: its record, its disks, its console log, its lock.
 
-    servers/<server id>/server.json    what the server is (ServerRecord)
-                        process.json   pid, start time and sockets of the running QEMU
-                        disk0.qcow2    overlay over a base of the cache
-                        console.log    all that the serial console ever said
-                        lock           one actor at a time: QMP and console take one client
+servers/<server id>/server.json    what the server is (ServerRecord)
+                    process.json   pid, start time and sockets of the running QEMU
+                    disk0.qcow2    overlay over a base of the cache
+                    console.log    all that the serial console ever said
+                    lock           one actor at a time: QMP and console take one client
 """
 
 import contextlib

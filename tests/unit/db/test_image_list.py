@@ -56,7 +56,7 @@ def _populate(database, chance, count):
             for project, answer in answers.items():
                 offer = Member(image.id, project, answer, make.START, make.START)
                 member.insert(conn, offer, image_created_at=image.created_at)
-            if chance.random() < 0.1:
+            if chance.random() < 0.1 and not image.protected:
                 rows.transition(conn, image.id, "delete")
             else:
                 world[image.id] = image, answers

@@ -8,7 +8,7 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from imagesvc.db import engine, image_property, image_table, member, metadata, tag
+from imagesvc.db import engine, image_property, image_table, member, metadata, migrate, tag
 from imagesvc.db import image as rows
 from imagesvc.domain.image_query import FieldFilter, ImageQuery, Operator, SortKey
 from imagesvc.policy import visibility
@@ -21,8 +21,6 @@ COUNT = 5000
 def filled(request, tmp_path_factory):
     """5,000 images of 50 projects, with statistics."""
     if request.param == "sqlite":
-        from imagesvc.db import migrate
-
         url = f"sqlite:///{tmp_path_factory.mktemp('plan') / 'db.sqlite'}"
         migrate.upgrade(url)
     else:
@@ -154,7 +152,7 @@ def test_branches_come_in_order_from_their_indexes(filled, admin, behind):
     wanted = {"ix_image_newest"} if admin else {"ix_image_owner_visibility", "ix_image_visibility"}
     assert wanted <= set(re.findall(r"ix_image_\w+", text)), text
     if not admin:
-        assert "ix_image_member_status" in text
+        assert "ix_image_member_" in text, text
 
 
 def test_the_time_of_the_metadata_is_kept_to_the_microsecond(filled):

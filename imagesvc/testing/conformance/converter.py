@@ -1,0 +1,163 @@
+"""Laws of converters."""
+
+import struct
+import threading
+from pathlib import Path
+
+import pytest
+
+from imagesvc.interface import converter, errors
+from imagesvc.testing.conformance import base
+
+SIZE_BYTES = 4 << 20
+LIMITS = converter.Limits(output_bytes=64 << 20)
+_CLUSTER = 1 << 16
+
+
+def broken_qcow2(*, backing: bytes = b"", data_file: bool = False) -> bytes:
+    """A qcow2 header that refers to another file, or one whose tables are missing."""
+    head = struct.pack(
+        ">IIQIIQIIQQIIQQQQII", 0x514649FB, 3, 512 if backing else 0, len(backing), 16,
+        SIZE_BYTES, 0, 1, 3 * _CLUSTER, _CLUSTER, 1, 0, 0, 4 if data_file else 0, 0, 0, 4, 104,
+    )  # fmt: skip
+    return (head.ljust(512, b"\0") + backing).ljust(4 * _CLUSTER, b"\0")
+
+
+class ConverterConformance(base.DriverConformance):
+    """Derive, and give a fixture `driver` made by `self.make(...)`."""
+
+    VERSION = converter.VERSION
+    CAPABILITY = converter.ConverterCapability
+
+    @pytest.fixture
+    def raw(self, tmp_path: Path) -> converter.Source:
+        """A raw disk with a few bytes in it."""
+        path = tmp_path / "source.raw"
+        path.write_bytes(b"conformance".ljust(SIZE_BYTES - 5, b"\0") + b"tail!")
+        return converter.Source("raw", path=path)
+
+    def convert(
+        self, driver: converter.ConverterDriver, source: converter.Source, target: Path, to: str
+    ) -> converter.Source:
+        """Convert within generous limits."""
+        driver.convert(
+            source, target, to,
+            progress=lambda done, total: None, cancel=threading.Event(), limits=LIMITS,
+        )  # fmt: skip
+        return converter.Source(to, path=target)
+
+    def needs_convert(self, driver: converter.ConverterDriver) -> None:
+        """Skip the law if CONVERT is not promised."""
+        if not self.has(driver, converter.ConverterCapability.CONVERT):
+            pytest.skip("no CONVERT")
+
+    def test_a_probe_tells_format_and_size(
+        self, driver: converter.ConverterDriver, raw: converter.Source
+    ) -> None:
+        """`probe` answers in the caller's names of formats."""
+        info = driver.probe(raw)
+        assert (info.disk_format, info.virtual_size_bytes) == ("raw", SIZE_BYTES)
+        assert not (info.backing_file or info.data_file or info.encrypted)
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            broken_qcow2(backing=b"/etc/passwd"),
+            broken_qcow2(data_file=True),
+            broken_qcow2()[:80],
+            bytes(_CLUSTER),
+        ],
+        ids=["backing", "data-file", "cut", "another-format"],
+    )
+    def test_what_is_unsafe_or_does_not_open_is_refused(
+        self, driver: converter.ConverterDriver, tmp_path: Path, data: bytes
+    ) -> None:
+        """`probe` and `check` raise UnsafeImage."""
+        path = tmp_path / "hostile"
+        path.write_bytes(data)
+        for judge in (driver.probe, driver.check):
+            with pytest.raises(converter.UnsafeImage):
+                judge(converter.Source("qcow2", path=path))
+
+    def test_check_finds_a_damaged_structure(
+        self, driver: converter.ConverterDriver, tmp_path: Path
+    ) -> None:
+        """A header alone is not enough for `check`."""
+        path = tmp_path / "damaged"
+        path.write_bytes(broken_qcow2())
+        with pytest.raises(converter.UnsafeImage):
+            driver.check(converter.Source("qcow2", path=path))
+
+    def test_an_unknown_format_is_not_supported(
+        self, driver: converter.ConverterDriver, raw: converter.Source
+    ) -> None:
+        """A format that no pair of `formats` names raises NotSupported."""
+        with pytest.raises(errors.NotSupported):
+            driver.probe(converter.Source("no-such-format", path=raw.path))
+
+    def test_every_target_keeps_the_disk(
+        self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
+    ) -> None:
+        """Each target from raw opens in its format and has the guest's size."""
+        self.needs_convert(driver)
+        for to in sorted(target for source, target in driver.formats() if source == "raw"):
+            made = self.convert(driver, raw, tmp_path / f"made.{to}", to)
+            info = driver.check(made)
+            assert (info.disk_format, info.virtual_size_bytes) == (to, SIZE_BYTES)
+
+    def test_there_and_back_gives_the_same_bytes(
+        self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
+    ) -> None:
+        """For every format that can be read as well as written."""
+        self.needs_convert(driver)
+        pairs = driver.formats()
+        for to in sorted({b for a, b in pairs if a == "raw" and (b, "raw") in pairs} - {"raw"}):
+            made = self.convert(driver, raw, tmp_path / f"there.{to}", to)
+            back = self.convert(driver, made, tmp_path / f"back.{to}", "raw")
+            assert back.path is not None
+            assert raw.path is not None
+            assert back.path.read_bytes() == raw.path.read_bytes()
+
+    def test_progress_ends_at_the_total(
+        self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
+    ) -> None:
+        """`progress` is told (done, total), never falling, at last (total, total)."""
+        self.needs_convert(driver)
+        seen: list[tuple[int, int]] = []
+        driver.convert(
+            raw, tmp_path / "out", "qcow2",
+            progress=lambda done, total: seen.append((done, total)),
+            cancel=threading.Event(), limits=LIMITS,
+        )  # fmt: skip
+        assert seen == sorted(seen)
+        assert seen[-1] == (SIZE_BYTES, SIZE_BYTES)
+
+    def test_a_name_that_is_taken_is_left_alone(
+        self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
+    ) -> None:
+        """`convert` makes a new file only: AlreadyExists."""
+        self.needs_convert(driver)
+        target = tmp_path / "taken"
+        target.write_bytes(b"mine")
+        with pytest.raises(errors.AlreadyExists):
+            self.convert(driver, raw, target, "qcow2")
+        assert target.read_bytes() == b"mine"
+
+    @pytest.mark.parametrize("how", ["cancel", "output", "pair"])
+    def test_a_convert_that_ends_early_leaves_nothing(
+        self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path, how: str
+    ) -> None:
+        """Cancelled, over its bound or not possible: a DriverError and no file."""
+        self.needs_convert(driver)
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        cancel = threading.Event()
+        if how == "cancel":
+            cancel.set()
+        with pytest.raises(errors.DriverError):
+            driver.convert(
+                raw, folder / "out", "no-such-format" if how == "pair" else "raw",
+                progress=lambda done, total: None, cancel=cancel,
+                limits=converter.Limits(output_bytes=1000) if how == "output" else LIMITS,
+            )  # fmt: skip
+        assert not list(folder.iterdir())

@@ -1,0 +1,115 @@
+"""Steps, what they are given, and what they may answer."""
+
+import abc
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any, ClassVar
+
+from imagesvc import service as services
+from imagesvc.context import RequestContext
+from imagesvc.domain.job import Job
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wait:
+    """Answer of a step that waits for something outside: come back in so many seconds."""
+
+    seconds: float
+
+
+class Memo(MutableMapping[str, Any]):
+    """What a step keeps; each change is saved under the job's lease before it returns."""
+
+    def __init__(self, values: dict[str, Any], save: Callable[[dict[str, Any]], None]) -> None:
+        self._values = values
+        self._save = save
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._values[key] = value
+        self._save(self._values)
+
+    def __delitem__(self, key: str) -> None:
+        del self._values[key]
+        self._save(self._values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def once(self, key: str, make: Callable[[], Any]) -> Any:
+        """What was made before, or what `make` makes now.
+
+        A kill between making and saving makes it again: `make` takes a token for that.
+        """
+        if key not in self:
+            self[key] = make()
+        return self[key]
+
+
+@dataclasses.dataclass(slots=True)
+class StepContext:
+    """What a step works with.
+
+    `request_token` never changes for this step of this job; drivers get it. `lease_token`
+    names temporary objects. `results` are the memos of the steps before, by step name.
+    `check` raises Cancelled or LeaseLost; `progress(done_bytes, total_bytes)` does too.
+    """
+
+    service: services.Service
+    job: Job
+    memo: Memo
+    results: dict[str, dict[str, Any]]
+    request_token: str
+    check: Callable[[], None]
+    progress: Callable[[int, int | None], None]
+
+    @property
+    def lease_token(self) -> int:
+        """Rises with each claim of the job."""
+        return self.job.lease_token
+
+    @property
+    def caller(self) -> RequestContext:
+        """Who asked for the job."""
+        return RequestContext(
+            user_id=self.job.user_id,
+            project_id=self.job.project_id,
+            request_id=self.job.request_id,
+        )
+
+
+class Step(abc.ABC):
+    """One thing done to one outside system, safe to run again after a kill at any line.
+
+    `final`: once it is done the job cannot be cancelled any more.
+    """
+
+    name: ClassVar[str]
+    final: ClassVar[bool] = False
+
+    def applies(self, job: Job) -> bool:
+        """Whether this job needs the step."""
+        return True
+
+    @abc.abstractmethod
+    def run(self, ctx: StepContext) -> Wait | None:
+        """Do it, or say how long to wait. May be called any number of times."""
+
+    def undo(self, ctx: StepContext) -> None:  # noqa: B027 - most leave nothing behind
+        """Take back what `run` made, finished or not; safe to repeat."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Flow:
+    """The steps of one type of job; `makes_image`: its failure ends the image `killed`."""
+
+    steps: tuple[Step, ...]
+    makes_image: bool = False

@@ -1,0 +1,17 @@
+"""JobType -> steps: the whole map of long work."""
+
+from imagesvc.domain.job import JobType
+from imagesvc.worker.flow import Flow
+from imagesvc.worker.step.activate import Activate
+from imagesvc.worker.step.cleanup import DeleteSnapshot
+from imagesvc.worker.step.provision import CreateServers
+from imagesvc.worker.step.snapshot import Snapshot
+from imagesvc.worker.step.store import Store
+from imagesvc.worker.step.verify import Verify
+
+FLOWS = {
+    JobType.CAPTURE_SYSTEM_DISK: Flow(
+        (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()), makes_image=True
+    ),
+    JobType.CREATE_SERVERS: Flow((CreateServers(),)),
+}

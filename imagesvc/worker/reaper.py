@@ -1,0 +1,94 @@
+"""Brings rows and bytes back together after kills: dead uploads, bytes that nobody names."""
+
+import logging
+import os
+import socket
+from datetime import timedelta
+from typing import Any
+
+from imagesvc import errors
+from imagesvc import service as services
+from imagesvc.crashpoint import crashpoint
+from imagesvc.db import doomed, lease, metadata, pending
+from imagesvc.db import image as image_rows
+from imagesvc.db import job as job_rows
+from imagesvc.domain.state import JOB_ENDED, ImageStatus
+from imagesvc.interface.errors import DriverError
+
+LOG = logging.getLogger(__name__)
+BATCH = 100
+
+
+def run(service: services.Service) -> int:
+    """One round; how many things were repaired. One worker at a time does it."""
+    conf = service.conf.worker
+    me = f"{socket.gethostname()}:{os.getpid()}"
+    with service.database.write() as conn:
+        if not lease.acquire(conn, "reaper", me, conf.reap_interval_s * 3 + 60):
+            return 0
+    count = _end_dead_uploads(service) + _doom_orphans(service) + _delete_doomed(service)
+    for store_id in service.backends.ids("storage"):
+        try:
+            driver = service.backends.storage(store_id)
+            count += driver.discard_stale(older_than_s=conf.upload_stale_s)
+        except (DriverError, errors.BackendFailed) as exc:  # next round
+            LOG.warning("store not swept store=%s: %s", store_id, exc)
+    return count
+
+
+def _end_dead_uploads(service: services.Service) -> int:
+    before = metadata.now() - timedelta(seconds=service.conf.worker.upload_stale_s)
+    with service.database.read() as conn:
+        stale = image_rows.stale_saving(conn, before)
+    count = 0
+    for image_id, status, token in stale:
+        event = "upload_failed" if status == ImageStatus.SAVING else "stage_failed"
+        with service.database.write() as conn:
+            try:
+                image_rows.transition(conn, image_id, event, upload_token=token)
+            except (errors.NotFound, errors.StateConflict, errors.Conflict):
+                continue  # it went on by itself meanwhile
+        crashpoint("reaper.upload_ended")
+        LOG.info("dead upload ended image_id=%s", image_id)
+        count += 1
+    return count
+
+
+def _doom_orphans(service: services.Service) -> int:
+    """Objects that were announced, never published, and whose writer is gone."""
+    before = metadata.now() - timedelta(seconds=service.conf.worker.upload_stale_s)
+    count = 0
+    with service.database.read() as conn:
+        orphans = [note for note in pending.stale(conn, before) if not _in_work(conn, note)]
+    for note in orphans:
+        with service.database.write() as conn:
+            if pending.remove(conn, note.store_id, note.storage_key):
+                doomed.add(conn, note.store_id, note.storage_key)
+                count += 1
+        crashpoint("reaper.orphan_doomed")
+    return count
+
+
+def _in_work(conn: Any, note: pending.PendingObject) -> bool:
+    image = image_rows.get(conn, note.image_id)
+    if image is not None and image.status in (ImageStatus.SAVING, ImageStatus.UPLOADING):
+        return True
+    job = job_rows.get(conn, note.owner_token)
+    return job is not None and job.state not in JOB_ENDED
+
+
+def _delete_doomed(service: services.Service) -> int:
+    with service.database.read() as conn:
+        objects = doomed.list(conn, BATCH)
+    count = 0
+    for store_id, key in objects:
+        try:
+            service.backends.storage(store_id).delete(key)
+        except (DriverError, errors.ImagesvcError) as exc:  # kept for the next round
+            LOG.warning("bytes not deleted store=%s key=%s: %s", store_id, key, exc)
+            continue
+        crashpoint("reaper.bytes_deleted")
+        with service.database.write() as conn:
+            doomed.remove(conn, store_id, key)
+        count += 1
+    return count

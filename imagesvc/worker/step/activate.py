@@ -1,0 +1,48 @@
+"""The image becomes active."""
+
+from imagesvc.crashpoint import crashpoint
+from imagesvc.db import image_disk, pending
+from imagesvc.db import job as job_rows
+from imagesvc.domain.image import ImageDisk
+from imagesvc.manager import image_bytes
+from imagesvc.manager.operation import Step as AuditStep
+from imagesvc.worker.flow import Step, StepContext, Wait
+
+
+class Activate(Step):
+    """Publish the stored disk in one fenced transaction; keeps nothing."""
+
+    name = "activate"
+    final = True
+
+    def run(self, ctx: StepContext) -> Wait | None:
+        """Insert the disk, importing -> active, audit. Raises StateConflict, ImageNotFound."""
+        stored = ctx.results["store"]
+        image_id = ctx.job.image_id or ""
+        location = (stored["store_id"], stored["key"])
+        crashpoint("step.activate.begin")
+        with ctx.service.database.write() as conn:
+            job_rows.fence(conn, ctx.job)
+            disks = image_disk.list_for(conn, image_id)
+            if any(location in disk.locations for disk in disks):
+                return None  # done before a kill
+            disk = ImageDisk(
+                index=0,
+                role="system",
+                disk_format="raw",
+                size_bytes=stored["size_bytes"],
+                virtual_size_bytes=stored["virtual_size_bytes"],
+                md5=stored["md5"],
+                hash_algorithm=stored["hash_algorithm"],
+                hash_value=stored["hash_value"],
+                locations=(location,),
+            )
+            image_bytes.publish(conn, image_id, disk, "import_done")
+            pending.remove(conn, *location)
+            detail = {"size_bytes": disk.size_bytes, "job_id": ctx.job.id}
+            audit = AuditStep(conn, image_id, owner=ctx.job.project_id, detail=detail)
+            ctx.service.operation.record(
+                conn, ctx.caller, "capture:complete", "image", audit, "success"
+            )
+        crashpoint("step.activate.done")
+        return None

@@ -1,0 +1,90 @@
+"""The file store: the laws of storage, and what is its own."""
+
+import errno
+import os
+
+import pytest
+
+from imagesvc.interface import base, errors
+from imagesvc.testing.conformance import storage as laws
+from imagesvc_drivers.storage.file import FileStorage
+
+MIB = 1 << 20
+
+
+class TestFileStorage(laws.StorageConformance):
+    crashpoints = ("storage.file.synced", "storage.file.published")
+
+    @pytest.fixture
+    def driver(self, tmp_path):
+        return self.make(FileStorage, directory=str(tmp_path / "store"))
+
+    def test_zeros_take_no_space(self, driver, key):
+        with driver.open_write(key) as writer:
+            writer.write(b"x" + bytes(8 * MIB - 1))
+            writer.write(bytes(8 * MIB))
+            writer.commit()
+        facts = driver.path(key).stat()
+        assert facts.st_size == 16 * MIB
+        assert facts.st_blocks * 512 < MIB
+
+    def test_a_copy_keeps_the_holes(self, driver, key):
+        laws.write(driver, key, b"x" + bytes(16 * MIB))
+        driver.copy(key, f"{key}-copy")
+        assert driver.path(f"{key}-copy").stat().st_blocks * 512 < MIB
+
+    def test_a_write_of_odd_length_does_not_lose_the_holes_after_it(self, driver, key):
+        with driver.open_write(key) as writer:
+            writer.write(b"odd")
+            for _ in range(8):
+                writer.write(bytes(MIB))
+            writer.commit()
+        assert driver.path(key).stat().st_blocks * 512 < 2 * MIB
+
+    def test_a_part_of_a_killed_writer_is_discarded(self, driver, key, tmp_path):
+        self.kill_writer(driver, key, "written")
+        assert driver.discard_stale(older_than_s=3600) == 0
+        assert driver.discard_stale(older_than_s=0) == 1
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+    def test_a_living_writer_is_never_discarded(self, driver, key):
+        with driver.open_write(key) as writer:
+            writer.write(b"slow")
+            assert self.again(driver).discard_stale(older_than_s=-1) == 0
+            writer.commit()
+        assert laws.drain(driver.open_read(key)) == b"slow"
+
+    def test_a_full_disk_is_no_space(self, driver, key, monkeypatch):
+        """A mock, since filling a real file system would need privileges."""
+
+        def refuse(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with driver.open_write(key) as writer:
+            monkeypatch.setattr(os, "fdatasync", refuse)
+            monkeypatch.setattr(os, "fsync", refuse)
+            writer.write(b"x")
+            with pytest.raises(errors.NoSpace):
+                writer.commit()
+            monkeypatch.undo()
+        self.assert_absent(driver, key)
+
+    def test_bytes_are_for_the_service_alone(self, driver, key):
+        laws.write(driver, key, b"x")
+        path = driver.path(key)
+        assert path.stat().st_mode & 0o077 == 0
+        assert path.parent.stat().st_mode & 0o077 == 0
+
+    def test_a_bounded_reader_has_a_fileno(self, driver, key):
+        laws.write(driver, key, b"0123456789")
+        with driver.open_read(key, offset=2, length=3) as reader:
+            assert os.fstat(reader.fileno()).st_size == 10
+            assert reader.read() == b"234"
+
+    def test_a_relative_directory_is_refused(self):
+        with pytest.raises(errors.InvalidConfiguration, match="directory"):
+            self.construct(FileStorage, directory="store")
+
+    def test_a_lost_directory_is_down(self, driver, tmp_path):
+        (tmp_path / "store").rename(tmp_path / "gone")
+        assert driver.health().state is base.HealthState.DOWN
