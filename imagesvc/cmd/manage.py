@@ -1,6 +1,7 @@
 """imagesvc-manage: what operators do to an installation on its own machine."""
 
 import argparse
+import logging
 import os
 import secrets
 import sys
@@ -135,6 +136,7 @@ def _add(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command."""
     parsed = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.ERROR)
     return command_line.run(PROG, lambda: int(parsed.act(parsed)))
 
 

@@ -1,6 +1,7 @@
 """imagesvc-status: checks before an upgrade, without a running service."""
 
 import argparse
+import logging
 import shutil
 import sys
 from collections.abc import Sequence
@@ -81,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = verbs.add_parser("check", help=upgrade_check.__doc__)
     verb.set_defaults(act=upgrade_check)
     parsed = parser.parse_args(argv)
+    logging.basicConfig(level=logging.ERROR)
     return command_line.run(PROG, lambda: int(parsed.act(parsed)))
 
 

@@ -20,6 +20,10 @@ class Client:
         self._session.verify = cloud.verify
         self._root: str | None = None
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._session.close()
+
     def get(self, path: str, **query: Any) -> Any:
         """Read JSON; query values that are None are left out."""
         return self._call("GET", path, params=_given(query)).json()

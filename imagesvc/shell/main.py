@@ -43,6 +43,11 @@ class ImagesvcApp(app.App):
             self._client = clients.Client(clouds.load(self.options.os_cloud))
         return self._client
 
+    def clean_up(self, cmd: Any, result: int, err: Exception | None) -> None:
+        """Close what the command opened."""
+        if self._client is not None:
+            self._client.close()
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it did what it says."""
