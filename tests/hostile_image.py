@@ -142,7 +142,9 @@ CASES: dict[str, Case] = {
     "qcow2-cluster-bits-0": _qcow2(cluster_bits=0),
     "qcow2-cluster-bits-30": _qcow2(cluster_bits=30),
     "qcow2-size-2-63": _qcow2(size=1 << 63),
-    "qcow2-size-1-pib": _qcow2(size=1 << 50, cluster_bits=21, l1_size=2048),
+    "qcow2-size-1-pib": _qcow2(
+        size=1 << 50, cluster_bits=21, l1_size=2048, l1_offset=3 << 21, refcount_offset=1 << 21
+    ),
     "qcow2-long-header": _qcow2(length=0xFFFFFFFF),
     "qcow2-odd-header": _qcow2(length=105),
     "qcow2-cut-at-50": Case("qcow2", qcow2()[:50]),

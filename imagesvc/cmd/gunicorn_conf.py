@@ -26,7 +26,7 @@ limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
 header_map = "drop"
-forwarder_headers: list[str] = []
+forwarder_headers = ""
 forwarded_allow_ips = ""
 
 LOG_FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"

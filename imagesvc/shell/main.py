@@ -43,7 +43,7 @@ class ImagesvcApp(app.App):
             self._client = clients.Client(clouds.load(self.options.os_cloud))
         return self._client
 
-    def clean_up(self, cmd: Any, result: int, err: Exception | None) -> None:
+    def clean_up(self, cmd: Any, result: int, err: BaseException | None) -> None:
         """Close what the command opened."""
         if self._client is not None:
             self._client.close()

@@ -239,7 +239,8 @@ def _format_info(report: dict[str, Any], disk_format: str) -> converter.FormatIn
         virtual_size_bytes=int(report.get("virtual-size", -1)),
         actual_size_bytes=int(report.get("actual-size", 0)),
         backing_file="backing-filename" in report or "full-backing-filename" in report,
-        data_file="data-file" in specific or bool(specific.get("data-file-raw")),
+        # The second key, whatever its value, is there exactly for images with a data file.
+        data_file="data-file" in specific or "data-file-raw" in specific,
         encrypted=bool(report.get("encrypted")) or "encrypt" in specific,
         sub_format=str(specific.get("compat") or specific.get("create-type") or ""),
     )

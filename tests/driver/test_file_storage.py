@@ -6,13 +6,14 @@ import os
 import pytest
 
 from imagesvc.interface import base, errors
-from imagesvc.testing.conformance import storage as laws
+from imagesvc.testing.conformance import storage_object as laws
+from imagesvc.testing.conformance.storage import StorageConformance
 from imagesvc_drivers.storage.file import FileStorage
 
 MIB = 1 << 20
 
 
-class TestFileStorage(laws.StorageConformance):
+class TestFileStorage(StorageConformance):
     crashpoints = ("storage.file.synced", "storage.file.published")
 
     @pytest.fixture

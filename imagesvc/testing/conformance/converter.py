@@ -57,7 +57,7 @@ class ConverterConformance(base.DriverConformance):
         """`probe` answers in the caller's names of formats."""
         info = driver.probe(raw)
         assert (info.disk_format, info.virtual_size_bytes) == ("raw", SIZE_BYTES)
-        assert not (info.backing_file or info.data_file or info.encrypted)
+        assert (info.backing_file, info.data_file, info.encrypted) == (False, False, False)
 
     @pytest.mark.parametrize(
         "data",

@@ -1,58 +1,21 @@
 """Laws of storage drivers; see `imagesvc.interface.storage`."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-import uuid
-from typing import BinaryIO, ClassVar
 
 import pytest
 
 from imagesvc.interface import errors, storage
 from imagesvc.interface.storage import StorageCapability, StorageDriver
 from imagesvc.testing.conformance import storage_child
-from imagesvc.testing.conformance.base import DriverConformance
+from imagesvc.testing.conformance.storage_capability import StorageCapabilityConformance
+from imagesvc.testing.conformance.storage_kill import StorageKillConformance
+from imagesvc.testing.conformance.storage_object import BLOCK, drain, write
 
-BLOCK = 1 << 20
 SIZES = (0, 1, 4095, 65536, BLOCK - 1, BLOCK, BLOCK + 1)
-KILL_SIZE = 1_500_000
 
 
-def write(driver: StorageDriver, key: str, data: bytes) -> storage.ObjectInfo:
-    """Write and commit one object."""
-    with driver.open_write(key) as writer:
-        writer.write(data)
-        return writer.commit()
-
-
-def drain(reader: BinaryIO) -> bytes:
-    """Read to the end and close."""
-    with reader:
-        return b"".join(iter(lambda: reader.read(BLOCK), b""))
-
-
-class StorageConformance(DriverConformance):
+class StorageConformance(StorageCapabilityConformance, StorageKillConformance):
     """Derive, give `driver`; name the driver's own crash points in `crashpoints`."""
-
-    VERSION = storage.VERSION
-    CAPABILITY = StorageCapability
-    crashpoints: ClassVar[tuple[str, ...]] = ()
-
-    @pytest.fixture
-    def key(self) -> str:
-        """A fresh key."""
-        return f"law/{uuid.uuid4().hex}"
-
-    def assert_absent(self, driver: StorageDriver, key: str) -> None:
-        """Nothing of `key` can be seen."""
-        with pytest.raises(errors.NotFound):
-            driver.stat(key)
-        with pytest.raises(errors.NotFound):
-            driver.open_read(key)
-        assert key not in [found.key for found in driver.list(key)]
 
     # ------------------------------------------------------------ writing
 
@@ -98,9 +61,14 @@ class StorageConformance(DriverConformance):
 
     def test_an_exception_in_the_block_aborts(self, driver: StorageDriver, key: str) -> None:
         """The writer is a context manager that aborts what was not committed."""
-        with pytest.raises(ZeroDivisionError), driver.open_write(key) as writer:
-            writer.write(b"x")
-            raise ZeroDivisionError
+
+        def fail() -> None:
+            with driver.open_write(key) as writer:
+                writer.write(b"x")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
         self.assert_absent(driver, key)
 
     def test_abort_after_commit_changes_nothing(self, driver: StorageDriver, key: str) -> None:
@@ -287,140 +255,3 @@ class StorageConformance(DriverConformance):
         usage = driver.usage()
         assert usage.used_bytes >= 0
         assert usage.total_bytes is None or usage.total_bytes >= usage.used_bytes
-
-    # ------------------------------------------------------- capabilities
-
-    def test_server_side_copy(self, driver: StorageDriver, key: str) -> None:
-        """SERVER_SIDE_COPY: an equal object of its own; or NotSupported."""
-        data = storage_child.content(5, 300_000) + bytes(300_000) + b"end"
-        write(driver, key, data)
-        if not self.has(driver, StorageCapability.SERVER_SIDE_COPY):
-            with pytest.raises(errors.NotSupported):
-                driver.copy(key, f"{key}-copy")
-            return
-        assert driver.copy(key, f"{key}-copy").size_bytes == len(data)
-        with pytest.raises(errors.AlreadyExists):
-            driver.copy(key, f"{key}-copy")
-        with pytest.raises(errors.NotFound):
-            driver.copy(f"{key}-none", f"{key}-copy-2")
-        self.assert_absent(driver, f"{key}-copy-2")
-        driver.delete(key)
-        assert drain(driver.open_read(f"{key}-copy")) == data
-
-    def test_local_file(self, driver: StorageDriver, key: str) -> None:
-        """LOCAL_FILE: `path` and a real file from `open_read`; or NotSupported."""
-        write(driver, key, b"0123456789")
-        if not self.has(driver, StorageCapability.LOCAL_FILE):
-            with pytest.raises(errors.NotSupported):
-                driver.path(key)
-            return
-        assert driver.path(key).read_bytes() == b"0123456789"
-        with driver.open_read(key, offset=4) as reader:
-            assert os.lseek(reader.fileno(), 0, os.SEEK_CUR) == len(b"0123")
-            assert os.read(reader.fileno(), 100) == b"456789"
-        with pytest.raises(errors.NotFound):
-            driver.path(f"{key}-none")
-
-    def test_presigned_url(self, driver: StorageDriver, key: str) -> None:
-        """PRESIGNED_URL: a URL; or NotSupported."""
-        write(driver, key, b"x")
-        if self.has(driver, StorageCapability.PRESIGNED_URL):
-            assert "://" in driver.presign(key)
-            return
-        with pytest.raises(errors.NotSupported):
-            driver.presign(key)
-
-    def test_resumable_write(self, driver: StorageDriver, key: str) -> None:
-        """RESUMABLE_WRITE: another instance goes on at `offset`; or NotSupported."""
-        if not self.has(driver, StorageCapability.RESUMABLE_WRITE):
-            with pytest.raises(errors.NotSupported):
-                driver.resume_write(key, "upload")
-            with driver.open_write(key) as writer, pytest.raises(errors.NotSupported):
-                _ = writer.upload_id
-            return
-        data = storage_child.content(9, 20 * BLOCK)
-        writer = driver.open_write(key)
-        for begin in range(0, 12 * BLOCK, BLOCK):
-            writer.write(data[begin : begin + BLOCK])
-        with self.again(driver).resume_write(key, writer.upload_id) as other:
-            assert other.offset <= 12 * BLOCK
-            other.write(data[other.offset :])
-            other.commit()
-        assert drain(driver.open_read(key)) == data
-        with pytest.raises(errors.NotFound):
-            driver.resume_write(f"{key}-none", "unknown")
-
-    # --------------------------------------------------------------- kill
-
-    def kill_writer(self, driver: StorageDriver, key: str, die: str, crashpoint: str = "") -> bytes:
-        """Let a child process write `key` and be killed; gives what it wrote."""
-        driver_class, backend_id, options = self.recipe(driver)
-        order = {
-            "driver": f"{driver_class.__module__}:{driver_class.__qualname__}",
-            "backend_id": backend_id,
-            "options": options,
-            "key": key,
-            "size": KILL_SIZE,
-            "seed": 11,
-            "die": die,
-        }
-        done = subprocess.run(  # noqa: S603 - our own module
-            [sys.executable, "-m", "imagesvc.testing.conformance.storage_child"],
-            input=json.dumps(order, default=str).encode(),
-            env=os.environ | {"IMAGESVC_CRASHPOINT": crashpoint},
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-        return storage_child.content(11, KILL_SIZE)
-
-    def test_a_writer_killed_before_commit_leaves_nothing(
-        self, driver: StorageDriver, key: str
-    ) -> None:
-        """A kill leaves nothing that can be seen, and the key is free."""
-        self.kill_writer(driver, key, "written")
-        self.assert_absent(driver, key)
-        driver.discard_stale(older_than_s=0)
-        self.assert_absent(driver, key)
-        write(driver, key, b"after")
-        assert drain(driver.open_read(key)) == b"after"
-
-    def test_a_writer_killed_after_commit_leaves_the_whole(
-        self, driver: StorageDriver, key: str
-    ) -> None:
-        """What `commit` returned for stays, also once the rest of the writer is discarded."""
-        data = self.kill_writer(driver, key, "committed")
-        driver.discard_stale(older_than_s=0)
-        assert drain(self.again(driver).open_read(key)) == data
-
-    def test_a_writer_killed_inside_commit_leaves_nothing_or_the_whole(
-        self, driver: StorageDriver, key: str
-    ) -> None:
-        """At each crash point of the driver; never a part, and the key can be dealt with."""
-        for number, crashpoint in enumerate(self.crashpoints):
-            used = f"{key}-{number}"
-            data = self.kill_writer(driver, used, "committed", crashpoint)
-            driver.discard_stale(older_than_s=0)
-            try:
-                found = driver.stat(used)
-            except errors.NotFound:
-                self.assert_absent(driver, used)
-            else:
-                assert found.size_bytes == len(data)
-                assert drain(driver.open_read(used)) == data
-            driver.delete(used)
-            write(driver, used, b"after")
-
-    def test_discarding_spares_what_is_young_or_committed(
-        self, driver: StorageDriver, key: str
-    ) -> None:
-        """`discard_stale` takes only what is older and was never committed."""
-        write(driver, f"{key}-kept", b"kept")
-        with driver.open_write(key) as writer:
-            writer.write(b"x" * BLOCK)
-            driver.discard_stale(older_than_s=3600)
-            writer.write(b"y")
-            writer.commit()
-        assert drain(driver.open_read(key)) == b"x" * BLOCK + b"y"
-        assert drain(driver.open_read(f"{key}-kept")) == b"kept"

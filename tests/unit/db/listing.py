@@ -70,10 +70,7 @@ def ordered(query, images):
             one, two = getattr(left, field), getattr(right, field)
             if one == two:
                 continue
-            if one is None or two is None:
-                up = two is None
-            else:
-                up = one < two
+            up = two is None if one is None or two is None else one < two
             return -1 if up != descending else 1
         return 0
 

@@ -112,9 +112,7 @@ def test_tags_are_added_removed_and_replaced(database):
 def _reach(database, image_id, status):
     """Put a status into the row, whatever the table says."""
     with database.write() as conn:
-        conn.execute(
-            sa.update(rows.TABLE).where(rows.TABLE.c.id == image_id).values(status=status)
-        )
+        conn.execute(sa.update(rows.TABLE).where(rows.TABLE.c.id == image_id).values(status=status))
 
 
 @pytest.mark.parametrize("row", state.IMAGE.rows, ids=lambda row: row.event)

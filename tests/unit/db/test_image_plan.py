@@ -39,9 +39,9 @@ def _fill(database):
         image = make.image(
             owner=f"p{n % 50}",
             name=f"name {n}",
-            visibility=chance.choices(
-                ("private", "shared", "public", "community"), (60, 30, 5, 5)
-            )[0],
+            visibility=chance.choices(("private", "shared", "public", "community"), (60, 30, 5, 5))[
+                0
+            ],
             created_at=make.START + datetime.timedelta(seconds=n),
             md5=f"{n:032x}",
             hash_value=f"{n:0128x}",

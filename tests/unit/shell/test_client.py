@@ -86,7 +86,7 @@ def test_a_list_is_read_over_its_pages_up_to_the_limit(server, caller):
         (200, {"jobs": [3], "next": "3"}),
     ]
     assert caller.items("/jobs", "jobs", 3) == [1, 2, 3]
-    assert server.seen[-1][0] == "/imagesvc/v1/jobs?limit=1&marker=2"
+    assert server.seen[-1][0] == "/imagesvc/v1/jobs?marker=2&limit=1"
 
 
 def test_a_name_that_two_servers_have_is_refused(server, caller):

@@ -32,8 +32,12 @@ def test_the_algorithm_is_chosen_and_md5_may_be_left_out(algorithm: str) -> None
 
 
 def test_threads_end_when_the_stream_breaks() -> None:
-    with pytest.raises(ConnectionError), Digest(threads=True) as digest:
-        for _ in range(3):
-            digest.update(BLOCK)
-        raise ConnectionError
+    def broken() -> None:
+        with Digest(threads=True) as digest:
+            for _ in range(3):
+                digest.update(BLOCK)
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        broken()
     assert not [thread for thread in threading.enumerate() if thread.name == "digest"]

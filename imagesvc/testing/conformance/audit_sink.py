@@ -1,0 +1,91 @@
+"""Laws of audit sinks; see `imagesvc.interface.audit_sink`."""
+
+import datetime
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+
+from imagesvc.interface import audit_sink
+from imagesvc.interface.audit_sink import AuditEvent, AuditSink, AuditSinkCapability
+from imagesvc.testing.conformance.base import DriverConformance
+
+
+def event(number: int = 0, **detail: object) -> AuditEvent:
+    """A fresh event."""
+    return AuditEvent(
+        event_id=uuid.uuid4().hex,
+        created_at=datetime.datetime(2026, 1, 2, 3, 4, 5, number, datetime.UTC),
+        action="image:create",
+        outcome="success",
+        target_type="image",
+        target_id=str(uuid.uuid4()),
+        project_id=uuid.uuid4().hex,
+        user_id=None,
+        request_id=f"req-{uuid.uuid4()}",
+        detail=detail,
+    )
+
+
+class AuditSinkConformance(DriverConformance):
+    """Derive, give `driver` and `received`."""
+
+    VERSION = audit_sink.VERSION
+    CAPABILITY = AuditSinkCapability
+
+    def received(self, driver: AuditSink) -> Sequence[str]:
+        """Ids of the events at the other side, in the order of their arrival."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method `received`.")
+
+    def expect(self, driver: AuditSink, events: Sequence[AuditEvent]) -> None:
+        """Every event is there; once, unless the driver says AT_LEAST_ONCE; in order."""
+        wanted = [item.event_id for item in events]
+        found = [one for one in self.received(driver) if one in set(wanted)]
+        assert list(dict.fromkeys(found)) == wanted
+        if not self.has(driver, AuditSinkCapability.AT_LEAST_ONCE):
+            assert max(Counter(found).values(), default=1) == 1
+
+    def test_a_batch_arrives_in_order(self, driver: AuditSink) -> None:
+        """`emit` returns when all of the batch is there."""
+        events = [event(number) for number in range(50)]
+        driver.emit(events)
+        self.expect(driver, events)
+
+    def test_an_empty_batch_is_fine(self, driver: AuditSink) -> None:
+        """Nothing is sent."""
+        before = list(self.received(driver))
+        driver.emit([])
+        assert list(self.received(driver)) == before
+
+    def test_a_batch_given_again_is_told(self, driver: AuditSink) -> None:
+        """Repeated event ids are dropped, also by another process and when mixed with new ones."""
+        events = [event(number) for number in range(6)]
+        driver.emit(events[:3])
+        driver.emit(events[:3])
+        self.again(driver).emit(events[1:4])
+        driver.emit([*events, events[0]])
+        self.expect(driver, events)
+
+    def test_any_text_survives(self, driver: AuditSink) -> None:
+        """Line ends, quotes and other scripts in `detail` cannot forge or break an event."""
+        events = [
+            event(1, name='a\nb\r\n"c"\\ \u2028 \0', deep={"list": [1, None, "é"]}),
+            event(2),
+        ]
+        driver.emit(events)
+        self.expect(driver, events)
+
+    def test_threads_and_processes_may_emit_at_once(self, driver: AuditSink) -> None:
+        """No event is lost or mixed with another."""
+        batches = [[event(number) for number in range(20)] for _ in range(6)]
+        sinks = [driver, self.again(driver)] * 3
+        threads = [
+            threading.Thread(target=sink.emit, args=(batch,))
+            for sink, batch in zip(sinks, batches, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for batch in batches:
+            self.expect(driver, batch)

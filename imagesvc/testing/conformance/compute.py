@@ -1,0 +1,293 @@
+"""Laws of compute drivers (`imagesvc.interface.compute`).
+
+class TestAcmeCompute(ComputeConformance):
+    @pytest.fixture
+    def driver(self, tmp_path): return self.make(AcmeCompute, url=...)
+
+    @pytest.fixture
+    def image_source(self): return ImageSource(...)    # boots, and says something on COM1
+"""
+
+import dataclasses
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from imagesvc.interface import compute, errors
+from imagesvc.interface.compute import ComputeCapability, ServerSpec, ServerState
+from imagesvc.interface.image_source import ImageSource
+from imagesvc.interface.operation import Handle, ProgressState
+from imagesvc.testing.conformance import child
+from imagesvc.testing.conformance.base import DriverConformance
+from imagesvc.testing.conformance.operation import OperationConformance, follow, result_of
+
+PROJECT = "conformance"
+FOREIGN = "somebody-else"
+UNKNOWN = "3f2f4f0e-0000-4000-8000-000000000000"
+_PAUSE_S = 0.03
+_LIMIT_S = 60.0
+
+
+class ComputeConformance(OperationConformance, DriverConformance):
+    """The suite; servers that it makes are deleted after each test."""
+
+    VERSION = compute.VERSION
+    CAPABILITY = ComputeCapability
+    # Points of `imagesvc.crashpoint` that the driver passes in start_create and its polls.
+    CREATE_CRASH_POINTS: ClassVar[tuple[str, ...]] = ()
+    # The same for start_snapshot of a running server.
+    SNAPSHOT_CRASH_POINTS: ClassVar[tuple[str, ...]] = ()
+
+    @pytest.fixture
+    def image_source(self) -> ImageSource:
+        """A bootable image that says something on the serial console."""
+        raise NotImplementedError(f"{type(self).__name__} needs a fixture `image_source`.")
+
+    @pytest.fixture
+    def spec(self, image_source: ImageSource) -> ServerSpec:
+        """The servers of the suite."""
+        return ServerSpec(
+            name="law", project_id=PROJECT, disks=(image_source,), image_id=image_source.image_id
+        )
+
+    @pytest.fixture(autouse=True)
+    def _no_server_stays(self, driver: compute.ComputeDriver) -> Iterator[None]:
+        yield
+        driver.open()
+        for server in driver.list_servers(PROJECT, limit=1000):
+            driver.delete_server(server.server_id, project_id=PROJECT)
+
+    @pytest.fixture
+    def start_work(self, spec: ServerSpec) -> Callable[[Any, str], Handle]:
+        """Long work of this kind: making one server."""
+        return lambda driver, token: driver.start_create(spec, 1, token)
+
+    def server(self, driver: compute.ComputeDriver, spec: ServerSpec) -> str:
+        """Make a server, wait for its first words, give its id."""
+        made = result_of(driver, driver.start_create(spec, 1, uuid.uuid4().hex))
+        self.console(driver, made[0]["server_id"])
+        return str(made[0]["server_id"])
+
+    def console(
+        self, driver: compute.ComputeDriver, server_id: str, *, text: bytes = b"\n", offset: int = 0
+    ) -> bytes:
+        """Wait until the console after `offset` holds `text`, and give it."""
+        deadline = time.monotonic() + _LIMIT_S
+        while True:
+            log = driver.read_console(server_id, project_id=PROJECT, offset=offset)
+            if text in log:
+                return log
+            assert time.monotonic() < deadline, f"{text!r} is not in {log!r}"
+            time.sleep(_PAUSE_S)
+
+    def snapshot(self, driver: compute.ComputeDriver, server_id: str) -> str:
+        """Snapshot the system disk."""
+        disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
+        handle = driver.start_snapshot(
+            server_id, disk.disk_id, uuid.uuid4().hex, project_id=PROJECT
+        )
+        return str(result_of(driver, handle))
+
+    def test_servers_of_one_creation_run_and_are_numbered(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """ServerSpec: with a count above one the servers are named name-1, name-2, ..."""
+        made = result_of(driver, driver.start_create(spec, 3, "three"))
+        assert [each["error"] for each in made] == ["", "", ""]
+        servers = [driver.get_server(each["server_id"], project_id=PROJECT) for each in made]
+        assert [server.name for server in servers] == ["law-1", "law-2", "law-3"]
+        assert {server.state for server in servers} == {ServerState.RUNNING}
+        assert len({server.server_id for server in servers}) == 3
+        assert servers[0].disks[0].boot
+        assert servers[0].image_id == spec.image_id
+        for each in servers:
+            self.console(driver, each.server_id)
+
+    def test_the_list_has_pages_in_the_order_of_ids(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """list_servers: ordered by id, those after the id `after`, of this project."""
+        result_of(driver, driver.start_create(spec, 2, "pages"))
+        every = [server.server_id for server in driver.list_servers(PROJECT)]
+        assert every == sorted(every)
+        assert len(every) == 2
+        first = driver.list_servers(PROJECT, limit=1)
+        rest = driver.list_servers(PROJECT, after=first[0].server_id)
+        assert [server.server_id for server in (*first, *rest)] == every
+        assert driver.list_servers(FOREIGN) == []
+
+    def test_a_server_of_another_project_is_not_found(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """A server of another project is NotFound, and nothing happens to it."""
+        mine = self.server(driver, spec)
+        for server_id, project_id in ((mine, FOREIGN), (UNKNOWN, PROJECT), ("../x", PROJECT)):
+            for call in (
+                lambda i, p: driver.get_server(i, project_id=p),
+                lambda i, p: driver.start_server(i, project_id=p),
+                lambda i, p: driver.stop_server(i, project_id=p),
+                lambda i, p: driver.read_console(i, project_id=p),
+                lambda i, p: driver.start_snapshot(i, "disk0", "foreign", project_id=p),
+            ):
+                with pytest.raises(errors.NotFound):
+                    call(server_id, project_id)
+            driver.delete_server(server_id, project_id=project_id)
+        assert driver.get_server(mine, project_id=PROJECT).state is ServerState.RUNNING
+
+    def test_servers_stop_start_and_go(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """stop, start and delete may be repeated; the console log goes on."""
+        server_id = self.server(driver, spec)
+        for _ in range(2):
+            driver.stop_server(server_id, project_id=PROJECT)
+        assert driver.get_server(server_id, project_id=PROJECT).state is ServerState.STOPPED
+        offset = len(driver.read_console(server_id, project_id=PROJECT))
+        for _ in range(2):
+            driver.start_server(server_id, project_id=PROJECT)
+        assert driver.get_server(server_id, project_id=PROJECT).state is ServerState.RUNNING
+        self.console(driver, server_id, offset=offset)
+        for _ in range(2):
+            driver.delete_server(server_id, project_id=PROJECT)
+        with pytest.raises(errors.NotFound):
+            driver.get_server(server_id, project_id=PROJECT)
+
+    def test_another_instance_finds_the_servers(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """Servers outlive the service."""
+        server_id = self.server(driver, spec)
+        driver.close()
+        other = self.again(driver)
+        found = other.get_server(server_id, project_id=PROJECT)
+        assert found.state is ServerState.RUNNING
+        other.stop_server(server_id, project_id=PROJECT)
+        assert driver.get_server(server_id, project_id=PROJECT).state is ServerState.STOPPED
+
+    @pytest.mark.parametrize("stopped", [False, True])
+    def test_a_snapshot_reads_as_the_raw_disk(
+        self, driver: compute.ComputeDriver, spec: ServerSpec, stopped: bool
+    ) -> None:
+        """open_snapshot: the raw bytes from `offset`, snapshot_size of them."""
+        server_id = self.server(driver, spec)
+        if stopped:
+            driver.stop_server(server_id, project_id=PROJECT)
+        disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
+        snapshot_id = self.snapshot(driver, server_id)
+        driver.delete_server(server_id, project_id=PROJECT)
+        assert driver.snapshot_size(snapshot_id) == disk.size_bytes
+        with driver.open_snapshot(snapshot_id) as stream:
+            whole = stream.read()
+        assert len(whole) == disk.size_bytes
+        with driver.open_snapshot(snapshot_id, offset=1000) as stream:
+            assert stream.read(5000) == whole[1000:6000]
+        for _ in range(2):
+            driver.delete_snapshot(snapshot_id)
+        with pytest.raises(errors.NotFound):
+            driver.open_snapshot(snapshot_id)
+        with pytest.raises(errors.NotFound):
+            driver.snapshot_size(snapshot_id)
+
+    def test_an_unknown_disk_is_not_found(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """start_snapshot of a disk that the server does not have raises NotFound."""
+        server_id = self.server(driver, spec)
+        with pytest.raises(errors.NotFound):
+            driver.start_snapshot(server_id, "no-such-disk", "disk", project_id=PROJECT)
+
+    def test_a_creation_of_other_bytes_fails_and_leaves_nothing(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """FAILED if none was made; bytes that are not those of the digest make no server."""
+        wrong = dataclasses.replace(spec.disks[0], digest="0" * 128)
+        handle = driver.start_create(dataclasses.replace(spec, disks=(wrong,)), 2, "wrong")
+        ended = follow(driver, handle)
+        assert ended.state is ProgressState.FAILED
+        assert ended.error
+        assert driver.list_servers(PROJECT) == []
+
+    def test_all_disks_are_copied_at_one_instant(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """start_group_snapshot (CONSISTENT_GROUP): a dict disk id -> snapshot id."""
+        two = dataclasses.replace(spec, disks=spec.disks * 2)
+        server_id = self.server(driver, two)
+        if not self.has(driver, ComputeCapability.CONSISTENT_GROUP):
+            with pytest.raises(errors.NotSupported):
+                driver.start_group_snapshot(server_id, "group", project_id=PROJECT)
+            return
+        handle = driver.start_group_snapshot(server_id, "group", project_id=PROJECT)
+        made = result_of(driver, handle)
+        disks = driver.get_server(server_id, project_id=PROJECT).disks
+        assert {d.disk_id: d.size_bytes for d in disks} == {
+            disk_id: driver.snapshot_size(each) for disk_id, each in made.items()
+        }
+
+    def test_quiesce_needs_its_capability(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """`quiesce=True` only with QUIESCE."""
+        server_id = self.server(driver, spec)
+        disk_id = driver.get_server(server_id, project_id=PROJECT).disks[0].disk_id
+
+        def start() -> Handle:
+            return driver.start_snapshot(
+                server_id, disk_id, "quiesce", project_id=PROJECT, quiesce=True
+            )
+
+        if self.has(driver, ComputeCapability.QUIESCE):
+            result_of(driver, start())
+            return
+        with pytest.raises(errors.NotSupported):
+            start()
+
+    def test_optional_methods_say_so_when_missing(self, driver: compute.ComputeDriver) -> None:
+        """Without the capability a method raises NotSupported."""
+        optional: dict[ComputeCapability, Callable[[], Any]] = {
+            ComputeCapability.ATTACH: lambda: driver.attach_volume(UNKNOWN, {}, project_id=PROJECT),
+            ComputeCapability.CONSOLE_WRITE: lambda: driver.write_console(
+                UNKNOWN, b"x", project_id=PROJECT
+            ),
+        }
+        for capability, call in optional.items():
+            known = self.has(driver, capability)
+            with pytest.raises(errors.NotFound if known else errors.NotSupported):
+                call()
+
+    def test_a_creation_goes_on_after_a_kill(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """After kill -9 at any point the same token, or poll, ends with the servers asked for."""
+        for point in self.CREATE_CRASH_POINTS:
+            code = child.run_to_crash_point(
+                self.recipe(driver), point, "start_create", spec, 2, point
+            )
+            assert code == -9, f"{point} was not passed"
+            made = result_of(driver, driver.start_create(spec, 2, point))
+            ids = {each["server_id"] for each in made}
+            assert {server.server_id for server in driver.list_servers(PROJECT)} == ids, point
+            for server_id in ids:
+                self.console(driver, server_id)
+                driver.delete_server(server_id, project_id=PROJECT)
+
+    def test_a_snapshot_goes_on_after_a_kill(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """After kill -9 at any point the same token ends with one readable snapshot."""
+        if not self.SNAPSHOT_CRASH_POINTS:
+            return
+        server_id = self.server(driver, spec)
+        disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
+        for point in self.SNAPSHOT_CRASH_POINTS:
+            call = ("start_snapshot", server_id, disk.disk_id, point)
+            code = child.run_to_crash_point(self.recipe(driver), point, *call, project_id=PROJECT)
+            assert code == -9, f"{point} was not passed"
+            handle = driver.start_snapshot(server_id, disk.disk_id, point, project_id=PROJECT)
+            snapshot_id = result_of(driver, handle)
+            with driver.open_snapshot(snapshot_id) as stream:
+                assert len(stream.read()) == disk.size_bytes
+            driver.delete_snapshot(snapshot_id)

@@ -1,0 +1,79 @@
+"""Laws of what a storage driver may offer beyond the required methods."""
+
+import os
+
+import pytest
+
+from imagesvc.interface import errors
+from imagesvc.interface.storage import StorageCapability, StorageDriver
+from imagesvc.testing.conformance import storage_child
+from imagesvc.testing.conformance.storage_object import (
+    BLOCK,
+    StorageObjectConformance,
+    drain,
+    write,
+)
+
+
+class StorageCapabilityConformance(StorageObjectConformance):
+    """A capability is tested if it is promised; else its methods must say NotSupported."""
+
+    def test_server_side_copy(self, driver: StorageDriver, key: str) -> None:
+        """SERVER_SIDE_COPY: an equal object of its own; or NotSupported."""
+        data = storage_child.content(5, 300_000) + bytes(300_000) + b"end"
+        write(driver, key, data)
+        if not self.has(driver, StorageCapability.SERVER_SIDE_COPY):
+            with pytest.raises(errors.NotSupported):
+                driver.copy(key, f"{key}-copy")
+            return
+        assert driver.copy(key, f"{key}-copy").size_bytes == len(data)
+        with pytest.raises(errors.AlreadyExists):
+            driver.copy(key, f"{key}-copy")
+        with pytest.raises(errors.NotFound):
+            driver.copy(f"{key}-none", f"{key}-copy-2")
+        self.assert_absent(driver, f"{key}-copy-2")
+        driver.delete(key)
+        assert drain(driver.open_read(f"{key}-copy")) == data
+
+    def test_local_file(self, driver: StorageDriver, key: str) -> None:
+        """LOCAL_FILE: `path` and a real file from `open_read`; or NotSupported."""
+        write(driver, key, b"0123456789")
+        if not self.has(driver, StorageCapability.LOCAL_FILE):
+            with pytest.raises(errors.NotSupported):
+                driver.path(key)
+            return
+        assert driver.path(key).read_bytes() == b"0123456789"
+        with driver.open_read(key, offset=4) as reader:
+            assert os.lseek(reader.fileno(), 0, os.SEEK_CUR) == len(b"0123")
+            assert os.read(reader.fileno(), 100) == b"456789"
+        with pytest.raises(errors.NotFound):
+            driver.path(f"{key}-none")
+
+    def test_presigned_url(self, driver: StorageDriver, key: str) -> None:
+        """PRESIGNED_URL: a URL; or NotSupported."""
+        write(driver, key, b"x")
+        if self.has(driver, StorageCapability.PRESIGNED_URL):
+            assert "://" in driver.presign(key)
+            return
+        with pytest.raises(errors.NotSupported):
+            driver.presign(key)
+
+    def test_resumable_write(self, driver: StorageDriver, key: str) -> None:
+        """RESUMABLE_WRITE: another instance goes on at `offset`; or NotSupported."""
+        if not self.has(driver, StorageCapability.RESUMABLE_WRITE):
+            with pytest.raises(errors.NotSupported):
+                driver.resume_write(key, "upload")
+            with driver.open_write(key) as writer, pytest.raises(errors.NotSupported):
+                _ = writer.upload_id
+            return
+        data = storage_child.content(9, 20 * BLOCK)
+        writer = driver.open_write(key)
+        for begin in range(0, 12 * BLOCK, BLOCK):
+            writer.write(data[begin : begin + BLOCK])
+        with self.again(driver).resume_write(key, writer.upload_id) as other:
+            assert other.offset <= 12 * BLOCK
+            other.write(data[other.offset :])
+            other.commit()
+        assert drain(driver.open_read(key)) == data
+        with pytest.raises(errors.NotFound):
+            driver.resume_write(f"{key}-none", "unknown")

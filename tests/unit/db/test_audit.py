@@ -1,0 +1,117 @@
+"""The audit trail: append-only, sealed in order, read by sinks from their cursors."""
+
+import dataclasses
+import uuid
+
+import pytest
+import sqlalchemy as sa
+
+from imagesvc import errors
+from imagesvc.db import audit as rows
+from tests.unit.db import make
+
+
+def _record(**facts):
+    values = {
+        "event_id": str(uuid.uuid4()),
+        "created_at": make.START,
+        "action": "image:create",
+        "outcome": "success",
+        "target_type": "image",
+        "target_id": "i",
+        "project_id": "alpha",
+        "user_id": "u",
+        "request_id": "req-1",
+        "detail": {"b": 1.5, "a": ["ü", None]},
+        "hmac": "00",
+    }
+    return rows.AuditRecord(**(values | facts))
+
+
+def _insert(database, **facts):
+    record = _record(**facts)
+    with database.write() as conn:
+        rows.insert(conn, record)
+    return record
+
+
+@pytest.mark.parametrize("table", ["audit", "audit_seal"])
+@pytest.mark.parametrize("verb", ["update", "delete"])
+def test_the_trail_can_be_neither_changed_nor_shortened(database, table, verb):
+    record = _insert(database)
+    with database.write() as conn:
+        rows.seal(conn, [(1, rows.unsealed(conn, 1)[0].id, "c")])
+    column = "hmac" if table == "audit" else "chain"
+    statement = f"UPDATE {table} SET {column} = 'x'" if verb == "update" else f"DELETE FROM {table}"
+    with pytest.raises(sa.exc.IntegrityError, match="append-only"), database.write() as conn:
+        conn.exec_driver_sql(statement)
+    with database.read() as conn:
+        found = rows.list_sealed(conn, 0, 10)
+    assert [(row.event_id, row.hmac, row.chain) for row in found] == [(record.event_id, "00", "c")]
+
+
+def test_a_table_of_the_trail_cannot_be_emptied_on_postgresql(postgresql):
+    _insert(postgresql)
+    with pytest.raises(sa.exc.IntegrityError, match="append-only"), postgresql.write() as conn:
+        conn.exec_driver_sql("TRUNCATE audit CASCADE")
+
+
+def test_a_record_comes_back_as_it_went_in(database):
+    record = _insert(database)
+    with database.read() as conn:
+        (found,) = rows.list_page(conn)
+    assert dataclasses.replace(found, id=0) == record
+
+
+def test_a_record_goes_with_its_transaction(database):
+    with database.engine.connect() as conn:
+        rows.insert(conn, _record())
+        conn.rollback()
+    with database.read() as conn:
+        assert rows.list_page(conn) == ()
+        assert rows.unsealed(conn, 10) == ()
+
+
+def test_records_are_sealed_in_order_and_once(database):
+    events = [_insert(database).event_id for _ in range(5)]
+    with database.write() as conn:
+        assert rows.last_seal(conn) == (0, "")
+        waiting = rows.unsealed(conn, 3)
+        assert [row.event_id for row in waiting] == events[:3]
+        rows.seal(conn, [(n, row.id, f"c{n}") for n, row in enumerate(waiting, 1)])
+        assert rows.last_seal(conn) == (3, "c3")
+        assert [row.event_id for row in rows.unsealed(conn, 10)] == events[3:]
+        assert rows.unsealed_since(conn) == (2, make.START)
+        sealed = rows.list_sealed(conn, 1, 10)
+    assert [(row.number, row.event_id) for row in sealed] == [(2, events[1]), (3, events[2])]
+    with pytest.raises(sa.exc.IntegrityError), database.write() as conn:
+        rows.seal(conn, [(3, waiting[0].id, "again")])
+
+
+def test_a_sink_goes_on_at_its_cursor(database):
+    with database.write() as conn:
+        assert rows.get_cursor(conn, "file") == 0
+        rows.set_cursor(conn, "file", 3)
+        rows.set_cursor(conn, "file", 5)
+        assert rows.get_cursor(conn, "file") == 5
+        assert rows.get_cursor(conn, "other") == 0
+
+
+def test_the_list_filters_and_pages_newest_first(database):
+    own = [_insert(database).event_id for _ in range(3)]
+    on_own = _insert(database, project_id="beta", owner_project_id="alpha").event_id
+    foreign = _insert(database, project_id="beta", action="image:delete", target_id="j").event_id
+
+    def listed(**wanted):
+        with database.read() as conn:
+            return [row.event_id for row in rows.list_page(conn, **wanted)]
+
+    mine = [on_own, *reversed(own)]
+    assert listed(project_id="alpha", owner_project_id="alpha") == mine
+    assert listed(project_id="alpha", owner_project_id="alpha", limit=2) == mine[:2]
+    assert listed(project_id="alpha", owner_project_id="alpha", marker=mine[1]) == mine[2:]
+    assert listed() == [foreign, *mine]
+    assert listed(action="image:delete") == listed(target_id="j") == [foreign]
+    with pytest.raises(errors.InvalidRequest) as caught:
+        listed(project_id="alpha", marker=foreign)
+    assert caught.value.reason is errors.Reason.MARKER

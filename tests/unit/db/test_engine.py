@@ -1,0 +1,174 @@
+"""The engine: transactions, processes, lost connections, schema versions."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from imagesvc import errors
+from imagesvc.db import engine, image, metadata, migrate, schema
+from tests.unit.db import make
+
+
+def test_a_clean_exit_commits_and_another_rolls_back(database):
+    kept, lost = make.image(), make.image()
+    with database.write() as conn:
+        image.insert(conn, kept)
+
+    def fail(conn):
+        image.insert(conn, lost)
+        image.insert(conn, lost)
+
+    with pytest.raises(errors.Conflict):
+        database.run(fail)
+    with database.read() as conn:
+        assert image.get(conn, kept.id) == kept
+        assert image.get(conn, lost.id) is None
+
+
+def test_sqlite_loses_no_commit_and_checks_references(sqlite_url):
+    database = engine.Database(sqlite_url)
+    with database.read() as conn:
+        found = [
+            conn.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        ]
+    database.dispose()
+    assert found == ["wal", 2, 1, 30000]
+
+
+def test_writers_queue_instead_of_failing(database):
+    with database.write() as conn:
+        image.insert(conn, owner := make.image())
+
+    def raise_revision(conn):
+        found = image.get(conn, owner.id)
+        image.update(conn, owner.id, {"name": f"{found.revision}"})
+
+    threads = [
+        threading.Thread(target=lambda: [database.run(raise_revision) for _ in range(10)])
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as conn:
+        assert image.get(conn, owner.id).revision == 40
+
+
+def test_work_is_done_again_when_postgresql_asks_for_it(postgresql):
+    calls = []
+
+    def work(conn):
+        calls.append(1)
+        if len(calls) < 3:
+            conn.exec_driver_sql("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")
+        return len(calls)
+
+    assert postgresql.run(work) == 3
+
+
+def test_work_that_never_succeeds_ends(postgresql):
+    calls = []
+
+    def work(conn):
+        calls.append(1)
+        conn.exec_driver_sql("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$")
+
+    with pytest.raises(sa.exc.DBAPIError):
+        postgresql.run(work)
+    assert len(calls) == 5
+
+
+def test_a_cut_connection_is_replaced(postgresql):
+    with postgresql.read() as conn:
+        pid = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    other = engine.Database(postgresql.engine.url.render_as_string(hide_password=False))
+    with other.read() as conn:
+        conn.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+    other.dispose()
+    with postgresql.read() as conn:
+        assert conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() != pid
+
+
+def test_each_process_has_an_engine_of_its_own(database, monkeypatch):
+    mine = database.engine
+    assert database.engine is mine
+    pid = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+    child = database.engine
+    assert child is not mine
+    database.dispose()
+    monkeypatch.undo()
+    assert database.engine is mine
+
+
+def test_psycopg_is_imported_for_postgresql_alone(sqlite_url):
+    code = (
+        "import sys; from imagesvc.db import engine, image\n"
+        f"db = engine.Database({sqlite_url!r})\n"
+        "with db.read() as conn: image.get(conn, 'x')\n"
+        "sys.exit('psycopg' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_unknown_database_is_refused():
+    with pytest.raises(errors.ConfigurationError, match="mysql"):
+        engine.Database("mysql://host/name")
+
+
+def test_a_start_on_another_schema_names_the_command(database, tmp_path):
+    engine.check_schema(database)
+    empty = engine.Database(f"sqlite:///{tmp_path / 'empty.sqlite'}")
+    with pytest.raises(errors.ConfigurationError, match="imagesvc-manage db upgrade"):
+        engine.check_schema(empty)
+    empty.dispose()
+    with database.write() as conn:
+        conn.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(errors.ConfigurationError, match="9999"):
+        engine.check_schema(database)
+
+
+def test_a_second_upgrade_changes_nothing(url):
+    migrate.upgrade(url)
+    assert migrate.current(url) == migrate.head() == metadata.SCHEMA_VERSION
+
+
+def test_an_upgrade_makes_the_schema_of_the_code_on_sqlite(sqlite_url, tmp_path):
+    migrated, made = engine.Database(sqlite_url), engine.Database(f"sqlite:///{tmp_path}/made")
+    with made.write() as conn:
+        schema.METADATA.create_all(conn)
+    found = []
+    for database in (migrated, made):
+        with database.read() as conn:
+            rows = conn.exec_driver_sql(
+                "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index') "
+                "AND name NOT LIKE 'alembic%' AND name NOT LIKE 'sqlite_%'"
+            )
+            found.append({row.name: sorted(row.sql.replace(",", "").split()) for row in rows})
+        database.dispose()
+    assert found[0] == found[1]
+
+
+def test_an_upgrade_makes_the_schema_of_the_code_on_postgresql(postgresql):
+    with postgresql.read() as conn:
+        context = MigrationContext.configure(conn, opts={"compare_type": False})
+        assert compare_metadata(context, schema.METADATA) == []
+
+
+def test_two_upgrades_at_once_make_one_schema(postgresql_server):
+    fresh = postgresql_server.create()
+    threads = [threading.Thread(target=migrate.upgrade, args=(fresh,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert migrate.current(fresh) == metadata.SCHEMA_VERSION
+    postgresql_server.drop(fresh)

@@ -1,0 +1,283 @@
+"""Jobs: claims, leases, fences, caps, cancel and retry."""
+
+import dataclasses
+import datetime
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from imagesvc import errors
+from imagesvc.db import job as rows
+from imagesvc.db import metadata
+from imagesvc.domain.job import JobStep
+from imagesvc.domain.state import JobState, StepState
+from tests.unit.db import make
+
+LEASE_S = 30
+
+
+def _insert(database, **facts):
+    job = make.job(**facts)
+    with database.write() as conn:
+        rows.insert(conn, job)
+    return job
+
+
+def _claim(database, worker="w1", now=None, cap=None):
+    with database.write() as conn:
+        return rows.claim(conn, worker, LEASE_S, now or metadata.now(), cap)
+
+
+def _get(database, job):
+    with database.read() as conn:
+        return rows.get(conn, job.id)
+
+
+def _later(seconds=LEASE_S + 1):
+    return metadata.now() + datetime.timedelta(seconds=seconds)
+
+
+def test_a_job_comes_back_as_it_went_in(database):
+    job = _insert(database, image_id="i", idempotency_key="k", args={"b": [1], "a": None})
+    found = _get(database, job)
+    assert found == dataclasses.replace(job, run_after=job.created_at)
+    with database.read() as conn:
+        assert rows.get(conn, job.id, "alpha") == found
+        assert rows.get(conn, job.id, "beta") is None
+        assert rows.by_idempotency(conn, "alpha", "k") == found
+        assert rows.by_idempotency(conn, "beta", "k") is None
+
+
+def test_an_idempotency_key_is_a_projects_own(database):
+    _insert(database, idempotency_key="k")
+    _insert(database, idempotency_key="k", project_id="beta")
+    _insert(database)
+    _insert(database)
+    with pytest.raises(errors.Conflict):
+        _insert(database, idempotency_key="k")
+
+
+def test_jobs_are_claimed_once_by_priority_and_time(database):
+    late = _insert(database)
+    first = _insert(database, priority=1)
+    _insert(database, run_after=_later(600))
+    claimed = _claim(database)
+    assert (claimed.id, claimed.state, claimed.worker) == (first.id, JobState.RUNNING, "w1")
+    assert (claimed.lease_token, claimed.attempt) == (1, 0)
+    assert claimed.started_at is not None
+    assert _claim(database).id == late.id
+    assert _claim(database) is None
+
+
+def test_a_lapsed_lease_is_taken_over_and_the_first_holder_writes_no_more(database):
+    _insert(database)
+    old = _claim(database)
+    assert _claim(database, "w2") is None
+    new = _claim(database, "w2", _later())
+    assert (new.id, new.lease_token, new.attempt, new.worker) == (old.id, 2, 1, "w2")
+    step = JobStep(old.id, 0, "snapshot", StepState.RUNNING)
+    writes = (
+        lambda conn: rows.fence(conn, old),
+        lambda conn: rows.renew(conn, old, LEASE_S),
+        lambda conn: rows.save_step(conn, old, step),
+        lambda conn: rows.advance(conn, old, 1),
+        lambda conn: rows.unwind(conn, old),
+        lambda conn: rows.park(conn, old, metadata.now(), 0),
+        lambda conn: rows.finish(conn, old),
+        lambda conn: rows.fail(conn, old),
+        lambda conn: rows.die(conn, old),
+        lambda conn: rows.cancel_done(conn, old),
+    )
+    for write in writes:
+        with pytest.raises(errors.LeaseLost), database.write() as conn:
+            write(conn)
+    assert _get(database, old) == new
+    with database.write() as conn:
+        assert rows.renew(conn, new, LEASE_S) is False
+        rows.finish(conn, new, {"server_ids": ["s"]})
+    done = _get(database, new)
+    assert (done.state, done.result, done.worker) == (JobState.DONE, {"server_ids": ["s"]}, None)
+    with pytest.raises(errors.LeaseLost), database.write() as conn:
+        rows.renew(conn, new, LEASE_S)
+
+
+def test_steps_are_written_and_read_in_order(database):
+    _insert(database)
+    job = _claim(database)
+    second = JobStep(job.id, 1, "store", StepState.PENDING)
+    first = JobStep(job.id, 0, "snapshot", StepState.RUNNING, memo={"handle": "h"})
+    with database.write() as conn:
+        rows.save_step(conn, job, second)
+        rows.save_step(conn, job, first)
+        first = dataclasses.replace(first, state=StepState.DONE, done_bytes=5, total_bytes=5)
+        rows.save_step(conn, job, first)
+        rows.advance(conn, job, 1)
+    found = _get(database, job)
+    assert (found.step, found.steps) == (1, (first, second))
+
+
+def test_a_parked_job_waits_and_is_no_attempt_but_keeps_its_place(database):
+    _insert(database)
+    job = _claim(database, cap=1)
+    with database.write() as conn:
+        rows.park(conn, job, _later(60), 0)
+    other = _insert(database)
+    assert _claim(database, cap=1) is None
+    again = _claim(database, "w2", _later(61), cap=1)
+    assert (again.id, again.attempt, again.lease_token) == (job.id, 0, 2)
+    with database.write() as conn:
+        rows.finish(conn, again)
+    assert _claim(database, cap=1).id == other.id
+
+
+def test_a_capped_project_does_not_hold_up_another(database):
+    for _ in range(5):
+        _insert(database)
+    other = _insert(database, project_id="beta")
+    assert _claim(database, cap=1).project_id == "alpha"
+    assert _claim(database, cap=1).id == other.id
+    assert _claim(database, cap=1) is None
+
+
+def test_eight_claimers_never_pass_a_cap_of_two(database):
+    for _ in range(40):
+        _insert(database)
+    table = rows.TABLE
+    running = sa.select(sa.func.count()).where(table.c.state == "running")
+    barrier = threading.Barrier(8)
+    most, finished, faults = [], [], []
+
+    def work(n):
+        try:
+            barrier.wait()
+            while len(finished) < 40:
+                job = _claim(database, f"w{n}", cap=2)
+                with database.read() as conn:
+                    most.append(conn.scalar(running))
+                if job is not None:
+                    with database.write() as conn:
+                        rows.finish(conn, job)
+                    finished.append(job.id)
+        except Exception as exc:
+            faults.append(exc)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert len(set(finished)) == len(finished) == 40
+    assert max(most) <= 2
+
+
+def test_a_job_that_nobody_began_is_cancelled_at_once(database):
+    job = _insert(database)
+    with database.write() as conn:
+        ended = rows.request_cancel(conn, job.id, "alpha")
+    assert (ended.state, ended.cancel_requested) == (JobState.CANCELLED, True)
+    assert ended.finished_at is not None
+    assert _claim(database) is None
+    with pytest.raises(errors.StateConflict), database.write() as conn:
+        rows.request_cancel(conn, job.id)
+
+
+def test_a_running_job_learns_of_the_cancel_when_it_renews(database):
+    _insert(database)
+    job = _claim(database)
+    with database.write() as conn:
+        assert rows.request_cancel(conn, job.id).state is JobState.RUNNING
+        assert rows.renew(conn, job, LEASE_S) is True
+        rows.unwind(conn, job, error_text="because")
+        rows.cancel_done(conn, job)
+    found = _get(database, job)
+    assert (found.state, found.error_text) == (JobState.CANCELLED, "because")
+
+
+def test_a_parked_job_is_woken_by_the_cancel(database):
+    _insert(database)
+    job = _claim(database)
+    with database.write() as conn:
+        rows.park(conn, job, _later(3600), 2)
+        assert rows.request_cancel(conn, job.id).state is JobState.READY
+    woken = _claim(database)
+    assert (woken.id, woken.cancel_requested, woken.attempt) == (job.id, True, 2)
+
+
+def test_the_jobs_of_a_deleted_image_are_cancelled(database):
+    job = _insert(database, image_id="i")
+    other = _insert(database, image_id="j")
+    with database.write() as conn:
+        rows.cancel_for_image(conn, "i")
+    assert _get(database, job).state is JobState.CANCELLED
+    assert _get(database, other).state is JobState.READY
+
+
+def test_only_an_ended_job_is_retried_and_from_its_beginning(database):
+    job = _insert(database)
+    with pytest.raises(errors.StateConflict), database.write() as conn:
+        rows.retry(conn, job.id)
+    claimed = _claim(database)
+    with database.write() as conn:
+        rows.save_step(conn, claimed, JobStep(job.id, 0, "s", StepState.FAILED))
+        rows.advance(conn, claimed, 1)
+        rows.fail(conn, claimed, error_code="c", error_text="t", operator_text="o")
+    failed = _get(database, job)
+    assert (failed.error_code, failed.error_text, failed.operator_text) == ("c", "t", "o")
+    with pytest.raises(errors.JobNotFound), database.write() as conn:
+        rows.retry(conn, job.id, "beta")
+    with database.write() as conn:
+        ready = rows.retry(conn, job.id, "alpha")
+    assert (ready.state, ready.step, ready.attempt, ready.steps) == (JobState.READY, 0, 0, ())
+    assert (ready.error_text, ready.started_at, ready.finished_at) == (None, None, None)
+    assert _get(database, job) == ready
+    assert _claim(database).lease_token == 2
+
+
+def test_the_list_pages_newest_first_within_a_project(database):
+    jobs = [
+        _insert(database, created_at=make.START + datetime.timedelta(seconds=n // 2))
+        for n in range(6)
+    ]
+    _insert(database, project_id="beta")
+    expected = sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True)
+    with make.counted(database) as seen, database.read() as conn:
+        first = rows.list_page(conn, "alpha", limit=4)
+    assert len(seen) == 2
+    with database.read() as conn:
+        rest = rows.list_page(conn, "alpha", marker=first[-1].id, limit=4)
+        assert [job.id for job in (*first, *rest)] == [job.id for job in expected]
+        assert len(rows.list_page(conn, None, limit=100)) == 7
+        assert rows.list_page(conn, "alpha", state="done") == ()
+        assert len(rows.list_page(conn, "alpha", type="create-servers")) == 6
+        with pytest.raises(errors.InvalidRequest) as caught:
+            rows.list_page(conn, "beta", marker=first[0].id)
+    assert caught.value.reason is errors.Reason.MARKER
+
+
+def test_ten_thousand_ready_jobs_are_claimed_from_an_index(database):
+    values = make.job()
+    columns = [column.name for column in rows.TABLE.columns]
+    base = {name: getattr(values, name) for name in columns} | {"run_after": make.START}
+    with database.write() as conn:
+        conn.execute(
+            sa.insert(rows.TABLE), [base | {"id": f"j{n:05}", "result": {}} for n in range(10_000)]
+        )
+    with database.write() as conn:
+        conn.exec_driver_sql("ANALYZE")
+    taken = []
+
+    def note(conn, cursor, statement, parameters, context, executemany):
+        if "FROM job" in statement and statement.startswith("SELECT job.id"):
+            taken.append((statement, parameters))
+
+    with database.write() as conn:
+        sa.event.listen(conn, "before_cursor_execute", note)
+        assert rows.claim(conn, "w", LEASE_S, metadata.now(), 2) is not None
+        sa.event.remove(conn, "before_cursor_execute", note)
+        explain = "EXPLAIN QUERY PLAN " if database.dialect == "sqlite" else "EXPLAIN "
+        for (statement, parameters), index in zip(taken, ("lapsed", "ready"), strict=True):
+            lines = [str(r[-1]) for r in conn.exec_driver_sql(explain + statement, parameters)]
+            assert f"ix_job_{index}" in "\n".join(lines)
+            assert not [line for line in lines if "Seq Scan" in line or line == "SCAN job"]
