@@ -99,16 +99,9 @@ def request_cancel(conn: sa.Connection, job_id: str, project_id: str | None = No
 
 
 def cancel_for_image(conn: sa.Connection, image_id: str) -> None:
-    """Ask all jobs of an image that have not ended to stop."""
-    conn.execute(_cancel(state.JOB.of("cancel")).where(TABLE.c.image_id == image_id))
-
-
-def cancel_for_image(conn: sa.Connection, image_id: str) -> None:
-    """Ask every job that makes or reads the image to stop; none is no error."""
-    live = sorted(state.JOB.of("cancel").sources)
-    found = sa.select(TABLE.c.id).where(TABLE.c.image_id == image_id, TABLE.c.state.in_(live))
-    for job_id in conn.scalars(found).all():
-        request_cancel(conn, job_id)
+    """Ask the jobs that make an image and have not ended to stop; its readers go on."""
+    makers = TABLE.c.type.in_(sorted(domain.MAKES_IMAGE))
+    conn.execute(_cancel(state.JOB.of("cancel")).where(TABLE.c.image_id == image_id, makers))
 
 
 def retry(conn: sa.Connection, job_id: str, project_id: str | None = None) -> domain.Job:

@@ -16,6 +16,10 @@ class JobType(enum.StrEnum):
     CREATE_SERVERS = "create-servers"
 
 
+# Jobs that fill the image they name; any other only reads it.
+MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK})
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class JobStep:
     """One step. `memo` is what the step keeps for its next run, after a kill too."""

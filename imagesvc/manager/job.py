@@ -9,7 +9,7 @@ from imagesvc.context import RequestContext
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
-from imagesvc.domain.job import Job, JobType
+from imagesvc.domain.job import MAKES_IMAGE, Job, JobType
 from imagesvc.domain.state import JobState
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
@@ -87,7 +87,7 @@ class JobManager:
             self._find(op.conn, ctx, job_id)
             self._enforcer.authorize(ctx, "job:cancel")
             job = job_rows.request_cancel(op.conn, job_id, _project(ctx))
-            if job.state == JobState.CANCELLED and job.type in _MAKES_IMAGE:
+            if job.state == JobState.CANCELLED and job.type in MAKES_IMAGE:
                 image_rows.transition(
                     op.conn, job.image_id or "", "job_failed", {"cause": "Cancelled."}
                 )
@@ -102,16 +102,13 @@ class JobManager:
             self._find(op.conn, ctx, job_id)
             self._enforcer.authorize(ctx, "job:retry")
             job = job_rows.retry(op.conn, job_id, _project(ctx))
-            if job.type in _MAKES_IMAGE:
+            if job.type in MAKES_IMAGE:
                 image_rows.transition(op.conn, job.image_id or "", "revive", {"cause": None})
             return job
 
     def _find(self, conn: Any, ctx: RequestContext, job_id: str) -> None:
         if job_rows.get(conn, job_id, _project(ctx)) is None:
             raise errors.JobNotFound(job_id=job_id)
-
-
-_MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK})
 
 
 def _project(ctx: RequestContext) -> str | None:

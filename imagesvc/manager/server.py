@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
+from imagesvc.domain.image import Image
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
@@ -68,19 +69,7 @@ class ServerManager:
             op.owner = image.owner
             self._enforcer.authorize(ctx, "server:create")
             self._enforcer.authorize(ctx, "image_file:download", image)
-            if image.status == ImageStatus.DEACTIVATED:
-                raise errors.Forbidden(
-                    "The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED
-                )
-            if image.status != ImageStatus.ACTIVE:
-                raise errors.StateConflict(
-                    noun="image", id=image_id, status=image.status, event="server creation",
-                    allowed="active",
-                )  # fmt: skip
-            if memory_mib < image.min_ram_mib:
-                raise errors.InvalidRequest(
-                    f"memory_mib must be at least {image.min_ram_mib} for this image."
-                )
+            _require_usable(image, memory_mib)
             job = self._jobs.submit(
                 op.conn,
                 ctx,
@@ -152,6 +141,23 @@ class ServerManager:
             raise
         with self._operation.write(ctx, action, "server", server_id) as op:
             op.owner = ctx.project_id
+
+
+def _require_usable(image: Image, memory_mib: int) -> None:
+    if image.status == ImageStatus.DEACTIVATED:
+        raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
+    if image.status != ImageStatus.ACTIVE:
+        raise errors.StateConflict(
+            noun="image",
+            id=image.id,
+            status=image.status,
+            event="server creation",
+            allowed="active",
+        )
+    if memory_mib < image.min_ram_mib:
+        raise errors.InvalidRequest(
+            f"memory_mib must be at least {image.min_ram_mib} for this image."
+        )
 
 
 @contextlib.contextmanager

@@ -2,15 +2,12 @@
 
 import abc
 import dataclasses
-import logging
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, ClassVar
 
 from imagesvc import service as services
 from imagesvc.context import RequestContext
 from imagesvc.domain.job import Job
-
-LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

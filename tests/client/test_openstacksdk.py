@@ -7,7 +7,10 @@ import openstack
 import pytest
 from openstack import exceptions
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK60Warning"),
+]
 
 
 def connect(service, name):
