@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import datetime
 import random
+import statistics
 import sys
 import tempfile
 import time
@@ -78,12 +79,14 @@ def add(conn: sa.Connection, numbers: range, chance: random.Random) -> None:
 
 
 def page_ms(database: engine.Database, ctx: RequestContext, query: ImageQuery, calls: int) -> float:
-    """Milliseconds of one page, as the mean of `calls`."""
-    begun = time.perf_counter()
+    """Milliseconds of one page, as the median of `calls`."""
+    taken = []
     for _ in range(calls):
+        begun = time.perf_counter()
         with database.read() as conn:
             image_list.list_page(conn, query, visibility.scope(ctx, query))
-    return (time.perf_counter() - begun) / calls * 1000
+        taken.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(taken)
 
 
 def behind(database: engine.Database, ctx: RequestContext, pages: int) -> ImageQuery:

@@ -19,6 +19,7 @@ from imagesvc.worker import outbox, reaper, runner, seal
 
 LOG = logging.getLogger(__name__)
 PROG = "imagesvc-worker"
+RELEASE_S = 5.0  # what a step needs to notice that its time is up, and to give its job back
 CHORES = (reaper, seal, outbox)
 
 
@@ -49,7 +50,7 @@ class Worker:
         while not self._stop.is_set():
             self._do_chores()
             self._stop.wait(self._service.conf.worker.reap_interval_s)
-        deadline = time.monotonic() + self._service.conf.worker.drain_s
+        deadline = time.monotonic() + self._service.conf.worker.drain_s + RELEASE_S
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
         left = sum(thread.is_alive() for thread in self._threads)

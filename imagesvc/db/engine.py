@@ -88,6 +88,15 @@ class Database:
             found.dispose()
 
 
+def is_transient(exc: Exception) -> bool:
+    """Whether an error is of the engine's making and may not come again: away, busy, deadlock."""
+    if isinstance(exc, sa.exc.OperationalError | sa.exc.InterfaceError):
+        return True
+    return isinstance(exc, sa.exc.DBAPIError) and (
+        exc.connection_invalidated or getattr(exc.orig, "sqlstate", None) in _AGAIN
+    )
+
+
 def check_schema(database: Database) -> None:
     """Raise ConfigurationError unless the schema is the one this code was written for."""
     with database.read() as conn:

@@ -48,9 +48,9 @@ def get(
     conn: sa.Connection, image_id: str, predicate: sa.ColumnElement[bool] | None = None
 ) -> domain.Image | None:
     """The image with tags and properties, in one statement; None if deleted or not `predicate`."""
-    statement = sa.select(
-        *image_table.COLUMNS, *image_table.collections(TABLE.c.id, conn.dialect.name)
-    ).where(TABLE.c.id == image_id, image_table.ALIVE)
+    statement = sa.select(*image_table.columns(conn.dialect.name)).where(
+        TABLE.c.id == image_id, image_table.ALIVE
+    )
     if predicate is not None:
         statement = statement.where(predicate)
     row = conn.execute(statement).mappings().one_or_none()

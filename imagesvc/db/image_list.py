@@ -40,14 +40,14 @@ class Scope:
     branches: tuple[Branch, ...]
 
 
-class _MemberFirst(Join):
-    """member JOIN image; SQLite must be told to begin with the few rows of the member."""
+class _LeftFirst(Join):
+    """A join to the image table that SQLite must be told to begin at its few left rows."""
 
     inherit_cache = True
 
 
-@compiles(_MemberFirst, "sqlite")
-def _cross_join(element: _MemberFirst, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(_LeftFirst, "sqlite")
+def _cross_join(element: _LeftFirst, compiler: SQLCompiler, **kw: Any) -> str:
     kw["asfrom"] = True
     left = compiler.process(element.left, **kw)
     right = compiler.process(element.right, **kw)
@@ -73,8 +73,10 @@ def list_page(
     ]
     merged = parts[0] if len(parts) == 1 else _merge(parts, keys, query.limit, conn.dialect.name)
     page = merged.subquery("page")
-    statement = sa.select(page, *image_table.collections(page.c.id, conn.dialect.name)).order_by(
-        *_order(page.c, keys, conn.dialect.name)
+    statement = (
+        sa.select(*image_table.columns(conn.dialect.name))
+        .select_from(_LeftFirst(page, TABLE, page.c.id == TABLE.c.id))
+        .order_by(*_order(page.c, keys, conn.dialect.name))
     )
     rows = conn.execute(statement).mappings().all()
     return image_query.Page(
@@ -121,21 +123,31 @@ def _branch(
     dialect: str,
 ) -> sa.Select[Any]:
     columns: Any = TABLE.c
-    statement = sa.select(*image_table.COLUMNS)
+    conditions = [image_table.ALIVE, branch.where, *wanted]
+    source: sa.FromClause = TABLE
     if branch.member_id is not None:
         members = member.TABLE
-        statement = statement.select_from(
-            _MemberFirst(members, TABLE, members.c.image_id == TABLE.c.id)
-        ).where(members.c.member_id == branch.member_id)
+        source = _LeftFirst(members, TABLE, members.c.image_id == TABLE.c.id)
+        conditions.append(members.c.member_id == branch.member_id)
         if branch.member_status is not None:
-            statement = statement.where(members.c.status == branch.member_status)
+            conditions.append(members.c.status == branch.member_status)
         # The copies in the member's index stand for the same columns of the image.
         columns = {field: TABLE.c[field] for field in image_query.SORT_KEYS}
         columns |= {"created_at": members.c.image_created_at, "id": members.c.image_id}
-    statement = statement.where(image_table.ALIVE, branch.where, *wanted)
     if marker is not None:
-        statement = statement.where(_after(columns, keys, marker))
-    return statement.order_by(*_order(columns, keys, dialect)).limit(limit)
+        conditions.append(_after(columns, keys, marker))
+    # The sort columns alone: whole rows are joined to the page when it is known.
+    return (
+        sa.select(*(columns[field].label(field) for field in _fields(keys)))
+        .select_from(source)
+        .where(*conditions)
+        .order_by(*_order(columns, keys, dialect))
+        .limit(limit)
+    )
+
+
+def _fields(keys: tuple[image_query.SortKey, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*(key.field for key in keys), "id")))
 
 
 def _merge(

@@ -1,5 +1,6 @@
 """The image table, and how a row becomes an Image."""
 
+import functools
 import json
 from typing import Any
 
@@ -96,11 +97,15 @@ FIELDS = (
     "architecture", "description", "source_server_id", "source_image_id", "job_id", "cause",
     "revision",
 )  # fmt: skip
-COLUMNS = tuple(TABLE.c[field] for field in FIELDS)
 
 
-def collections(image_id: sa.ColumnElement[str], dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
-    """Tags and properties of an image as two JSON texts, to be selected beside its row."""
+@functools.cache
+def columns(dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
+    """FIELDS, and tags and properties as two JSON texts: what `entity` needs of a row."""
+    return (*(TABLE.c[field] for field in FIELDS), *_collections(dialect))
+
+
+def _collections(dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
     if dialect == "postgresql":
         array, mapping = sa.func.json_agg, sa.func.json_object_agg
     else:
@@ -108,20 +113,20 @@ def collections(image_id: sa.ColumnElement[str], dialect: str) -> tuple[sa.Colum
     tags, properties = tag.TABLE, image_property.TABLE
     return (
         sa.select(sa.cast(array(tags.c.tag), sa.Text))
-        .where(tags.c.image_id == image_id)
-        .correlate_except(tags)
+        .where(tags.c.image_id == TABLE.c.id)
+        .correlate(TABLE)
         .scalar_subquery()
         .label("tags_json"),
         sa.select(sa.cast(mapping(properties.c.name, properties.c.value), sa.Text))
-        .where(properties.c.image_id == image_id)
-        .correlate_except(properties)
+        .where(properties.c.image_id == TABLE.c.id)
+        .correlate(TABLE)
         .scalar_subquery()
         .label("properties_json"),
     )
 
 
 def entity(row: sa.RowMapping) -> domain.Image:
-    """The Image of a row that has FIELDS and the two of `collections`."""
+    """The Image of a row of `columns`."""
     values = {field: row[field] for field in FIELDS}
     values["status"] = ImageStatus(values["status"])
     values["visibility"] = domain.Visibility(values["visibility"])

@@ -70,7 +70,8 @@ def predicate(ctx: RequestContext) -> sa.ColumnElement[bool]:
 
 def scope(ctx: RequestContext, query: ImageQuery) -> Scope:
     """What `db.image.list_page` needs to know of the caller."""
-    return Scope(marker=predicate(ctx), branches=branches(ctx, query))
+    marker = sa.false() if query.marker is None else predicate(ctx)
+    return Scope(marker=marker, branches=branches(ctx, query))
 
 
 def branches(ctx: RequestContext, query: ImageQuery) -> tuple[Branch, ...]:

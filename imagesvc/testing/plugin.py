@@ -26,8 +26,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     outcome: Any = yield
     report = outcome.get_result()
     suite = getattr(item, "cls", None)
-    counts = isinstance(suite, type) and issubclass(suite, base.DriverConformance)
-    if counts and (report.when == "call" or (report.when == "setup" and not report.passed)):
+    if not (isinstance(suite, type) and issubclass(suite, base.DriverConformance)):
+        return
+    if report.when == "call" or (report.when == "setup" and not report.passed):
         found = "failed" if report.failed else report.outcome
         item.config.stash[_KEY].setdefault(suite.__name__, Counter())[found] += 1
 

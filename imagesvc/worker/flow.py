@@ -17,6 +17,10 @@ class Wait:
     seconds: float
 
 
+class Released(Exception):
+    """The worker is stopping and has waited long enough: the job goes back as it is."""
+
+
 class Memo(MutableMapping[str, Any]):
     """What a step keeps; each change is saved under the job's lease before it returns."""
 
@@ -28,8 +32,12 @@ class Memo(MutableMapping[str, Any]):
         return self._values[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._values[key] = value
-        self._save(self._values)
+        self.put(**{key: value})
+
+    def put(self, **values: Any) -> None:
+        """Keep several values, all or none."""
+        self._save(self._values | values)
+        self._values |= values
 
     def __delitem__(self, key: str) -> None:
         del self._values[key]
@@ -55,9 +63,11 @@ class Memo(MutableMapping[str, Any]):
 class StepContext:
     """What a step works with.
 
-    `request_token` never changes for this step of this job; drivers get it. `lease_token`
-    names temporary objects. `results` are the memos of the steps before, by step name.
-    `check` raises Cancelled or LeaseLost; `progress(done_bytes, total_bytes)` does too.
+    `request_token` never changes for this step until the job ends; drivers get it. A retry of
+    the ended job gets another, since its first try was taken back. `lease_token` names
+    temporary objects. `results` are the memos of the steps before, by step name. `check`
+    raises Cancelled, LeaseLost or Released; `progress(done_bytes, total_bytes)` does too.
+    `complete(conn)` marks the step done in a transaction of its own making.
     """
 
     service: services.Service
@@ -67,6 +77,7 @@ class StepContext:
     request_token: str
     check: Callable[[], None]
     progress: Callable[[int, int | None], None]
+    complete: Callable[[Any], None]
 
     @property
     def lease_token(self) -> int:
@@ -86,7 +97,9 @@ class StepContext:
 class Step(abc.ABC):
     """One thing done to one outside system, safe to run again after a kill at any line.
 
-    `final`: once it is done the job cannot be cancelled any more.
+    `final`: once it is done the job is past return: it cannot be cancelled, and what fails
+    after it is left behind and told to the operator. Such a step calls `ctx.complete` in the
+    transaction that makes its effect.
     """
 
     name: ClassVar[str]
@@ -100,8 +113,9 @@ class Step(abc.ABC):
     def run(self, ctx: StepContext) -> Wait | None:
         """Do it, or say how long to wait. May be called any number of times."""
 
-    def undo(self, ctx: StepContext) -> None:  # noqa: B027 - most leave nothing behind
-        """Take back what `run` made, finished or not; safe to repeat."""
+    def undo(self, ctx: StepContext) -> Wait | None:
+        """Take back what `run` made, finished or not, or say how long to wait; safe to repeat."""
+        return None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -2,23 +2,33 @@
 
 import logging
 import threading
+import time
 from types import TracebackType
 
 from imagesvc import errors
 from imagesvc.db import job as job_rows
 from imagesvc.db.engine import Database
 from imagesvc.domain.job import Job
+from imagesvc.worker.flow import Released
 
 LOG = logging.getLogger(__name__)
 
 
 class Lease:
-    """Context manager; the flags are set by its thread alone and only ever to true."""
+    """Context manager; the flags are set by its thread alone and only ever to true.
 
-    def __init__(self, database: Database, job: Job, lease_s: float) -> None:
+    Once `stop` is set the holder has `drain_s` seconds left.
+    """
+
+    def __init__(
+        self, database: Database, job: Job, lease_s: float, stop: threading.Event, drain_s: float
+    ) -> None:
         self._database = database
         self._job = job
         self._lease_s = lease_s
+        self._stop = stop
+        self._drain_s = drain_s
+        self._stop_seen: float | None = None
         self._ended = threading.Event()
         self.lost = False
         self.cancelled = job.cancel_requested
@@ -38,9 +48,14 @@ class Lease:
         self._thread.join()
 
     def check(self, *, final: bool = False) -> None:
-        """Raise LeaseLost, or Cancelled unless the job is past the point of no return."""
+        """Raise LeaseLost, Released, or Cancelled unless the job is past return."""
         if self.lost:
             raise errors.LeaseLost(job_id=self._job.id)
+        if self._stop.is_set():
+            now = time.monotonic()
+            self._stop_seen = self._stop_seen or now
+            if now - self._stop_seen >= self._drain_s:
+                raise Released
         if self.cancelled and not final:
             raise errors.Cancelled(job_id=self._job.id)
 

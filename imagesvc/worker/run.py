@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import logging
 import time
 from typing import Any
 
@@ -12,13 +13,16 @@ from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
 from imagesvc.domain.job import Job, JobStep
 from imagesvc.domain.state import StepState
-from imagesvc.manager.operation import FAILURE
+from imagesvc.manager.operation import FAILURE, SUCCESS
 from imagesvc.manager.operation import Step as AuditStep
+from imagesvc.worker import failure
 from imagesvc.worker.flow import Flow, Memo, Step, StepContext, Wait
 from imagesvc.worker.lease import Lease
 
+LOG = logging.getLogger(__name__)
 PROGRESS_S = 1.0
-_TOUCHED = frozenset({StepState.RUNNING, StepState.DONE, StepState.FAILED})
+_TOUCHED = frozenset({StepState.RUNNING, StepState.DONE})
+_TOKEN = "request_token"
 
 
 class Run:
@@ -42,41 +46,62 @@ class Run:
         return self._flow.steps[self._n] if self._n < len(self._flow.steps) else None
 
     def prepare(self) -> None:
-        """Write the rows of the steps at the first claim."""
+        """Write the rows of the steps at the first claim, each with the token that drivers get."""
         with self._service.database.write() as conn:
             for n, step in enumerate(self._flow.steps):
                 if n not in self._rows:
                     state = StepState.PENDING if step.applies(self.job) else StepState.SKIPPED
-                    self._rows[n] = JobStep(self.job.id, n, step.name, state)
+                    token = f"{self.job.id}:{step.name}:{self.job.lease_token}"
+                    self._rows[n] = JobStep(
+                        self.job.id, n, step.name, state, memo={_TOKEN: token}
+                    )
                     job_rows.save_step(conn, self.job, self._rows[n])
 
     def forward(self) -> Wait | None:
         """Run the present step; if it ends, go to the next. Raises what the step raises."""
         n, step, row = self._n, self._flow.steps[self._n], self._rows[self._n]
         if row.state not in (StepState.SKIPPED, StepState.DONE):
-            self._lease.check(final=self._is_final())
+            self._lease.check(final=self.past_return)
             self._save(n, state=StepState.RUNNING, started_at=row.started_at or metadata.now())
             answer = step.run(self._context(n))
             if isinstance(answer, Wait):
                 return answer
         with self._service.database.write() as conn:
             if row.state != StepState.SKIPPED:
-                self._rows[n] = dataclasses.replace(
-                    self._rows[n], state=StepState.DONE, finished_at=metadata.now()
-                )
-                job_rows.save_step(conn, self.job, self._rows[n])
+                self._complete(conn, n)
             job_rows.advance(conn, self.job, n + 1)
         self._n, self.attempt = n + 1, 0
         return None
 
-    def backward(self) -> None:
-        """Undo every step that was begun, last first."""
-        for n in reversed(range(len(self._flow.steps))):
-            if self._rows[n].state in _TOUCHED:
-                self._flow.steps[n].undo(self._context(n))
-                self._save(n, state=StepState.UNDONE, finished_at=metadata.now())
+    def leave_behind(self, cause: failure.Failure) -> None:
+        """Give the present step up, as it is past return, and go to the next."""
+        LOG.error("step left behind job_id=%s: %s", self.job.id, cause.operator_text or cause.text)
+        with self._service.database.write() as conn:
+            self._complete(conn, self._n, StepState.FAILED)
+            job_rows.advance(conn, self.job, self._n + 1)
+        self._n, self.attempt = self._n + 1, 0
 
-    def _is_final(self) -> bool:
+    def backward(self) -> Wait | None:
+        """Undo every step that was begun, last first. One that ends its workers is left."""
+        for n in reversed(range(len(self._flow.steps))):
+            if self._rows[n].state not in _TOUCHED:
+                continue
+            if self.attempt >= self.job.attempts_max:
+                LOG.error("undo left behind job_id=%s step=%s", self.job.id, n)
+                with self._service.database.write() as conn:
+                    self._complete(conn, n, StepState.FAILED)
+                    job_rows.advance(conn, self.job, self.job.step)
+                self.attempt = 0
+                continue
+            answer = self._flow.steps[n].undo(self._context(n))
+            if isinstance(answer, Wait):
+                return answer
+            self._save(n, state=StepState.UNDONE, finished_at=metadata.now())
+        return None
+
+    @property
+    def past_return(self) -> bool:
+        """Whether what was made stays: a final step is done."""
         return any(
             self._flow.steps[n].final and row.state == StepState.DONE
             for n, row in self._rows.items()
@@ -86,7 +111,7 @@ class Run:
         last = time.monotonic()
 
         def check() -> None:
-            self._lease.check(final=self.unwinding or self._is_final())
+            self._lease.check(final=self.unwinding or self.past_return)
 
         def progress(done_bytes: int, total_bytes: int | None) -> None:
             nonlocal last
@@ -100,10 +125,18 @@ class Run:
             job=self.job,
             memo=Memo(dict(self._rows[n].memo), lambda memo: self._save(n, memo=dict(memo))),
             results={row.name: dict(row.memo) for row in self._rows.values()},
-            request_token=f"{self.job.id}:{self._flow.steps[n].name}",
+            request_token=self._rows[n].memo[_TOKEN],
             check=check,
             progress=progress,
+            complete=lambda conn: self._complete(conn, n),
         )
+
+    def _complete(self, conn: Any, n: int, state: StepState = StepState.DONE) -> None:
+        """In the caller's transaction, which must end well or end the run."""
+        self._rows[n] = dataclasses.replace(
+            self._rows[n], state=state, finished_at=metadata.now()
+        )
+        job_rows.save_step(conn, self.job, self._rows[n])
 
     def _save(self, n: int, **changes: Any) -> None:
         self._rows[n] = dataclasses.replace(self._rows[n], **changes)
@@ -123,29 +156,31 @@ class Run:
             result = dict(row.memo).get("result", result)
         with self._service.database.write() as conn:
             job_rows.finish(conn, self.job, result)
+            self._record(conn, "done", result)
 
-    def begin_unwinding(self, code: str, text: str, operator_text: str) -> None:
+    def begin_unwinding(self, cause: failure.Failure) -> None:
         """From now on steps are undone."""
         with self._service.database.write() as conn:
             job_rows.unwind(
                 conn,
                 self.job,
-                error_code=code,
-                error_text=text,
-                operator_text=operator_text,
+                error_code=cause.code,
+                error_text=cause.text,
+                operator_text=cause.operator_text,
             )
-        self.unwinding, self.error_code, self._error_text = True, code, text
+        self.unwinding, self.error_code, self._error_text = True, cause.code, cause.text
         self.attempt = 0
 
-    def end_unwound(self, code: str) -> None:
-        """The job ends as `code` says, and an image that it was making with it."""
-        ends = {"cancelled": job_rows.cancel_done, "dead": job_rows.die}
+    def end_unwound(self) -> None:
+        """The job ends as its cause says, and an image that it was making with it."""
+        ends = {failure.CANCELLED: job_rows.cancel_done, failure.DEAD: job_rows.die}
+        code = self.error_code or failure.FAILED
         with self._service.database.write() as conn:
             job_rows.fence(conn, self.job)
             if self._flow.makes_image and self.job.image_id:
                 self._kill_image(conn, self.job.image_id)
             ends.get(code, job_rows.fail)(conn, self.job)
-            self._record(conn, code)
+            self._record(conn, code, {})
 
     def _kill_image(self, conn: Any, image_id: str) -> None:
         try:
@@ -153,8 +188,9 @@ class Run:
         except (errors.ImageNotFound, errors.StateConflict):
             return  # deleted meanwhile, or already active: neither is this job's to change
 
-    def _record(self, conn: Any, code: str) -> None:
-        detail = {"code": code, "type": str(self.job.type)}
+    def _record(self, conn: Any, code: str, result: dict[str, Any]) -> None:
+        detail = {"code": code, "type": str(self.job.type), **result}
         step = AuditStep(conn, self.job.id, owner=self.job.project_id, detail=detail)
+        outcome = SUCCESS if code == "done" else FAILURE
         ctx = self._context(0).caller
-        self._service.operation.record(conn, ctx, "job:end", "job", step, FAILURE)
+        self._service.operation.record(conn, ctx, "job:end", "job", step, outcome)

@@ -3,6 +3,7 @@
 import logging
 import random
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 from imagesvc import errors
@@ -10,123 +11,131 @@ from imagesvc import service as services
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
-from imagesvc.interface.errors import DriverError
-from imagesvc.worker.flow import Wait
+from imagesvc.worker import failure
+from imagesvc.worker.flow import Released, Wait
 from imagesvc.worker.flow_table import FLOWS
 from imagesvc.worker.lease import Lease
 from imagesvc.worker.run import Run
 
 LOG = logging.getLogger(__name__)
 BACKOFF_MAX_S = 600.0
-CANCELLED = "cancelled"
-DEAD = "dead"
-FAILED = "failed"
+UNDO_PAUSE_S = 30.0
 
 
 class Runner:
-    """One thread of a worker; `worker_id` is its own among all workers."""
+    """One thread of a worker; `worker_id` is its own among all workers.
 
-    def __init__(self, service: services.Service, worker_id: str) -> None:
+    `pause_max_s` is the longest pause before a step or an undo is tried again.
+    """
+
+    def __init__(
+        self, service: services.Service, worker_id: str, *, pause_max_s: float = BACKOFF_MAX_S
+    ) -> None:
         self._service = service
         self._worker_id = worker_id
         self._conf = service.conf.worker
+        self._pause_max_s = pause_max_s
+        self._stop = threading.Event()
 
     def run_forever(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; the job at hand is given back at its next step."""
+        """Work until `stop` is set; the job at hand is given back at its next step, or within
+        `drain_s` seconds in the middle of one."""
+        self._stop = stop
         while not stop.is_set():
             try:
-                worked = self.run_once(stop)
+                worked = self.run_once()
             except Exception:  # the database may be away; whatever it is, the worker lives
-                LOG.exception("claim failed worker=%s", self._worker_id)
+                LOG.exception("job not taken on worker=%s", self._worker_id)
                 worked = False
             if not worked:
                 stop.wait(self._conf.poll_interval_s)
 
-    def run_once(self, stop: threading.Event | None = None) -> bool:
+    def run_once(self) -> bool:
         """Claim a job that is due and take it as far as it goes; False if there is none."""
+        conf = self._conf
         with self._service.database.write() as conn:
             job = job_rows.claim(
-                conn,
-                self._worker_id,
-                self._conf.lease_s,
-                metadata.now(),
-                self._conf.project_cap,
+                conn, self._worker_id, conf.lease_s, metadata.now(), conf.project_cap
             )
         if job is None:
             return False
         crashpoint("job.claimed")
         LOG.info("job claimed job_id=%s type=%s step=%s", job.id, job.type, job.step)
-        with Lease(self._service.database, job, self._conf.lease_s) as lease:
+        with Lease(self._service.database, job, conf.lease_s, self._stop, conf.drain_s) as lease:
             try:
-                self._work(Run(self._service, job, FLOWS[job.type], lease), stop)
+                self._work(Run(self._service, job, FLOWS[job.type], lease))
             except errors.LeaseLost:
                 LOG.warning("job lost to another worker job_id=%s", job.id)
         return True
 
-    def _work(self, run: Run, stop: threading.Event | None) -> None:
-        job = run.job
+    def _work(self, run: Run) -> None:
+        if not run.unwinding:
+            cause = self._caught(run, lambda: self._forward(run))
+            if cause is not None:
+                self._judge(run, cause)
+        if run.unwinding:
+            cause = self._caught(run, lambda: self._unwind(run))
+            if cause is not None:
+                # An undo is tried for ever: what it would leave behind is somebody's bytes or bill.
+                self._park(run, UNDO_PAUSE_S)
+
+    def _caught(self, run: Run, work: Callable[[], None]) -> failure.Failure | None:
         try:
-            run.prepare()
-            if job.unwinding:
-                self._unwind(run)
-            elif job.attempt >= job.attempts_max:
-                self._give_up(run, DEAD, "Its worker died on it too often.", "")
-            elif self._forward(run, stop):
-                run.finish()
-                crashpoint("job.finished")
-                LOG.info("job done job_id=%s", job.id)
+            work()
         except errors.LeaseLost:
             raise
-        except errors.Cancelled:
-            self._give_up(run, CANCELLED, "Cancelled.", "")
-        except DriverError as exc:
-            self._failed(run, exc, exc.user_message, exc.operator_message, exc.retryable)
-        except errors.ImagesvcError as exc:
-            self._failed(run, exc, exc.text, "", retryable=False)
+        except Released:
+            LOG.info("job given back job_id=%s", run.job.id)
+            self._park(run, 0)
         except Exception as exc:
-            LOG.exception("step failed job_id=%s", job.id)
-            text = "An internal error happened; the operator's log has it."
-            self._failed(run, exc, text, repr(exc), retryable=False)
+            cause = failure.of(exc)
+            LOG.warning(
+                "step failed job_id=%s attempt=%s retryable=%s cause=%s",
+                run.job.id, run.attempt, cause.retryable, cause.operator_text or cause.text,
+                exc_info=not isinstance(exc, errors.ImagesvcError),
+            )  # fmt: skip
+            return cause
+        return None
 
-    def _forward(self, run: Run, stop: threading.Event | None) -> bool:
-        """Run steps until the last; False if the job was let go of before."""
+    def _forward(self, run: Run) -> None:
+        """Run steps until the last, or until one waits."""
+        run.prepare()
+        if run.attempt >= run.job.attempts_max:
+            raise failure.WorkerDied(attempts=run.attempt)
         while run.step is not None:
-            if stop is not None and stop.is_set():
-                run.park(metadata.now())
-                return False
+            if self._stop.is_set():
+                raise Released
             answer = run.forward()
             if isinstance(answer, Wait):
-                run.park(metadata.now() + timedelta(seconds=answer.seconds))
-                return False
+                self._park(run, answer.seconds)
+                return
             crashpoint("job.advanced")
-        return True
+        run.finish()
+        crashpoint("job.finished")
+        LOG.info("job done job_id=%s", run.job.id)
 
-    def _failed(
-        self, run: Run, cause: Exception, text: str, operator_text: str, retryable: bool
-    ) -> None:
+    def _judge(self, run: Run, cause: failure.Failure) -> None:
+        """Try the step again later, leave it behind, or turn the job round."""
         attempt = run.attempt + 1
-        LOG.warning(
-            "step failed job_id=%s attempt=%s retryable=%s cause=%s",
-            run.job.id, attempt, retryable, operator_text or text,
-        )  # fmt: skip
-        if run.unwinding or (retryable and attempt < run.job.attempts_max):
-            # An undo is tried for ever: what it would leave behind is somebody's bytes or bill.
-            pause = min(2.0**attempt, BACKOFF_MAX_S) * random.uniform(0.5, 1.0)  # noqa: S311
-            run.park(metadata.now() + timedelta(seconds=pause), attempt=attempt)
-            return
-        self._give_up(run, FAILED, text, operator_text or type(cause).__name__)
-
-    def _give_up(self, run: Run, code: str, text: str, operator_text: str) -> None:
-        run.begin_unwinding(code, text, operator_text)
-        crashpoint("job.unwinding")
-        try:
-            self._unwind(run)
-        except DriverError as exc:
-            self._failed(run, exc, text, exc.operator_message, retryable=True)
+        if cause.retryable and attempt < run.job.attempts_max:
+            self._park(run, 2.0**attempt * random.uniform(0.5, 1.0), attempt)  # noqa: S311
+        elif run.past_return and run.step is not None:
+            run.leave_behind(cause)
+            self._park(run, 0)
+        else:
+            run.begin_unwinding(cause)
+            crashpoint("job.unwinding")
 
     def _unwind(self, run: Run) -> None:
-        run.backward()
-        run.end_unwound(run.error_code or FAILED)
+        run.prepare()
+        answer = run.backward()
+        if isinstance(answer, Wait):
+            self._park(run, answer.seconds)
+            return
+        run.end_unwound()
         crashpoint("job.ended")
         LOG.info("job ended job_id=%s code=%s", run.job.id, run.error_code)
 
+    def _park(self, run: Run, pause_s: float, attempt: int | None = None) -> None:
+        until = metadata.now() + timedelta(seconds=min(pause_s, self._pause_max_s))
+        run.park(until, attempt=attempt)

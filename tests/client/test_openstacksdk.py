@@ -9,7 +9,7 @@ from openstack import exceptions
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK60Warning"),
+    pytest.mark.filterwarnings("ignore::openstack.warnings.OpenStackDeprecationWarning"),
 ]
 
 

@@ -1,47 +1,62 @@
 """A disk of a server as it is at one instant."""
 
-from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
-from imagesvc.interface.operation import ProgressState
+from imagesvc.interface.compute import ComputeDriver
+from imagesvc.interface.errors import NotFound
+from imagesvc.interface.operation import Handle
+from imagesvc.worker import remote_work
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 POLL_S = 0.5
 
 
 class Snapshot(Step):
-    """Snapshot the source disk; memo: handle, snapshot_id."""
+    """Snapshot the source disk; memo: asked, handle, snapshot_id."""
 
     name = "snapshot"
 
     def run(self, ctx: StepContext) -> Wait | None:
         """Start it once, then ask how far it is."""
-        args = ctx.job.args
-        driver = ctx.service.backends.compute(args["compute_id"])
+        driver = _driver(ctx)
         crashpoint("step.snapshot.begin")
-        handle = ctx.memo.once(
-            "handle",
-            lambda: driver.start_snapshot(
-                args["server_id"],
-                args["disk_id"],
-                ctx.request_token,
-                project_id=ctx.job.project_id,
-            ),
-        )
+        ctx.memo.once("asked", lambda: True)
+        handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
         crashpoint("step.snapshot.started")
-        progress = driver.poll(handle)
-        if not progress.done:
-            ctx.progress(progress.done_bytes, progress.total_bytes)
-            return Wait(POLL_S)
-        if progress.state is not ProgressState.DONE:
-            raise errors.ImagesvcError(progress.error or "The snapshot did not succeed.")
-        ctx.memo["snapshot_id"] = progress.result
+        answer = remote_work.follow(
+            ctx, driver, handle, POLL_S, "The snapshot did not succeed."
+        )
+        if isinstance(answer, Wait):
+            return answer
+        ctx.memo["snapshot_id"] = answer
         crashpoint("step.snapshot.done")
         return None
 
-    def undo(self, ctx: StepContext) -> None:
+    def undo(self, ctx: StepContext) -> Wait | None:
         """Stop it if it runs, and remove what it made."""
-        driver = ctx.service.backends.compute(ctx.job.args["compute_id"])
-        if "handle" in ctx.memo and "snapshot_id" not in ctx.memo:
-            driver.cancel(ctx.memo["handle"])
-        if "snapshot_id" in ctx.memo:
-            driver.delete_snapshot(ctx.memo["snapshot_id"])
+        if "asked" not in ctx.memo:
+            return None
+        driver = _driver(ctx)
+        snapshot_id = ctx.memo.get("snapshot_id")
+        if snapshot_id is None:
+            try:
+                # A kill may have come before the handle was kept: the token finds it again.
+                handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
+            except NotFound:
+                return None  # the server is gone, and what was begun on it too
+            snapshot_id = remote_work.withdraw(driver, handle, POLL_S)
+            if isinstance(snapshot_id, Wait):
+                return snapshot_id
+        if snapshot_id is not None:
+            driver.delete_snapshot(snapshot_id)
+        return None
+
+
+def _driver(ctx: StepContext) -> ComputeDriver:
+    return ctx.service.backends.compute(ctx.job.args["compute_id"])
+
+
+def _start(ctx: StepContext, driver: ComputeDriver) -> Handle:
+    args = ctx.job.args
+    return driver.start_snapshot(
+        args["server_id"], args["disk_id"], ctx.request_token, project_id=ctx.job.project_id
+    )

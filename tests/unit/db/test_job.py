@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from imagesvc import errors
 from imagesvc.db import job as rows
 from imagesvc.db import metadata
-from imagesvc.domain.job import JobStep
+from imagesvc.domain.job import JobStep, JobType
 from imagesvc.domain.state import JobState, StepState
 from tests.unit.db import make
 
@@ -205,12 +205,14 @@ def test_a_parked_job_is_woken_by_the_cancel(database):
     assert (woken.id, woken.cancel_requested, woken.attempt) == (job.id, True, 2)
 
 
-def test_the_jobs_of_a_deleted_image_are_cancelled(database):
-    job = _insert(database, image_id="i")
-    other = _insert(database, image_id="j")
+def test_the_jobs_that_make_a_deleted_image_are_cancelled(database):
+    job = _insert(database, image_id="i", type=JobType.CAPTURE_SYSTEM_DISK)
+    reader = _insert(database, image_id="i")
+    other = _insert(database, image_id="j", type=JobType.CAPTURE_SYSTEM_DISK)
     with database.write() as conn:
         rows.cancel_for_image(conn, "i")
     assert _get(database, job).state is JobState.CANCELLED
+    assert _get(database, reader).state is JobState.READY
     assert _get(database, other).state is JobState.READY
 
 

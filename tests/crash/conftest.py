@@ -1,0 +1,28 @@
+"""Installations to be killed, and the guest that they run."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.crash.station import Station
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def station(tmp_path):
+    """A fresh installation; what it started is ended."""
+    made = Station(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def guest(tmp_path_factory):
+    """The smallest bootable guest, raw."""
+    out = tmp_path_factory.mktemp("guest") / "spark.raw"
+    subprocess.run(
+        [ROOT / "tools" / "make-test-image", "spark", out], check=True, capture_output=True
+    )
+    return out

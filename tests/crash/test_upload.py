@@ -1,0 +1,57 @@
+"""An API process killed anywhere in an upload: all of the image or nothing of it."""
+
+import http.client
+import json
+import os
+
+import pytest
+
+from imagesvc.db import image_disk, metadata, pending
+from tests.crash.station import until
+
+BEFORE = (
+    "upload.begun",
+    "upload.received",
+    "storage.file.synced",
+    "storage.file.published",
+    "upload.stored",
+)
+DATA = os.urandom(3_000_000)
+
+
+def send(station, point):
+    """Upload through an API that dies at `point`; the image's id."""
+    station.start("api", point)
+    until(station.ready)
+    token = station.token()
+    headers = {"X-Auth-Token": token, "Content-Type": "application/json"}
+    body = json.dumps({"name": "x", "disk_format": "raw", "container_format": "bare"})
+    image_id = json.loads(station.call("POST", "/v2/images", body, headers)[2])["id"]
+    headers["Content-Type"] = "application/octet-stream"
+    with pytest.raises((OSError, http.client.HTTPException)):
+        station.call("PUT", f"/v2/images/{image_id}/file", DATA, headers)
+    until(lambda: station.died)
+    return image_id, headers
+
+
+@pytest.mark.parametrize("point", BEFORE)
+def test_a_killed_upload_leaves_the_image_queued_and_can_be_sent_again(station, point):
+    image_id, headers = send(station, point)
+    station.start("worker")
+    until(lambda: station.service.images.get(station.caller, image_id).status == "queued")
+    until(lambda: not station.objects())
+    until(station.ready)
+    path = f"/v2/images/{image_id}/file"
+    assert station.call("PUT", path, DATA, headers)[0] == 204
+    assert station.call("GET", path, headers=headers)[2] == DATA
+    assert len(station.objects()) == 1
+
+
+def test_an_upload_killed_after_its_commit_is_active(station):
+    image_id, _headers = send(station, "upload.activated")
+    image = station.service.images.get(station.caller, image_id)
+    assert (image.status, image.size_bytes) == ("active", len(DATA))
+    with station.service.database.read() as conn:
+        disks = image_disk.list_for(conn, image_id)
+        assert not pending.stale(conn, metadata.now())
+    assert [key for _, key in disks[0].locations] == station.objects()
