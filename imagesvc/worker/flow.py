@@ -98,8 +98,8 @@ class Step(abc.ABC):
     """One thing done to one outside system, safe to run again after a kill at any line.
 
     `final`: once it is done the job is past return: it cannot be cancelled, and what fails
-    after it is left behind and told to the operator. Such a step calls `ctx.complete` in the
-    transaction that makes its effect.
+    after it is left behind and told to the operator. If its effect is a row, it calls
+    `ctx.complete` in the same transaction.
     """
 
     name: ClassVar[str]

@@ -17,6 +17,8 @@ from imagesvc.interface.errors import DriverError
 
 LOG = logging.getLogger(__name__)
 BATCH = 100
+# Two workers at once would do no harm, only the same work.
+LEASE_MIN_S = 2.0
 
 
 def run(service: services.Service) -> int:
@@ -24,7 +26,7 @@ def run(service: services.Service) -> int:
     conf = service.conf.worker
     me = f"{socket.gethostname()}:{os.getpid()}"
     with service.database.write() as conn:
-        if not lease.acquire(conn, "reaper", me, conf.reap_interval_s * 3 + 60):
+        if not lease.acquire(conn, "reaper", me, max(conf.reap_interval_s * 3, LEASE_MIN_S)):
             return 0
     count = _end_dead_uploads(service) + _doom_orphans(service) + _delete_doomed(service)
     for store_id in service.backends.ids("storage"):

@@ -74,7 +74,9 @@ class Run:
         return None
 
     def leave_behind(self, cause: failure.Failure) -> None:
-        """Give the present step up, as it is past return, and go to the next."""
+        """Give the present step up, as the job is past return, and go to the next."""
+        if self.step is None:
+            return
         LOG.error("step left behind job_id=%s: %s", self.job.id, cause.operator_text or cause.text)
         with self._service.database.write() as conn:
             self._complete(conn, self._n, StepState.FAILED)
@@ -128,14 +130,14 @@ class Run:
             request_token=self._rows[n].memo[_TOKEN],
             check=check,
             progress=progress,
-            complete=lambda conn: self._complete(conn, n),
+            complete=lambda conn: job_rows.save_step(conn, self.job, self._ended(n)),
         )
 
+    def _ended(self, n: int, state: StepState = StepState.DONE) -> JobStep:
+        return dataclasses.replace(self._rows[n], state=state, finished_at=metadata.now())
+
     def _complete(self, conn: Any, n: int, state: StepState = StepState.DONE) -> None:
-        """In the caller's transaction, which must end well or end the run."""
-        self._rows[n] = dataclasses.replace(
-            self._rows[n], state=state, finished_at=metadata.now()
-        )
+        self._rows[n] = self._ended(n, state)
         job_rows.save_step(conn, self.job, self._rows[n])
 
     def _save(self, n: int, **changes: Any) -> None:

@@ -11,6 +11,7 @@ from imagesvc import service as services
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
+from imagesvc.interface.errors import DriverError
 from imagesvc.worker import failure
 from imagesvc.worker.flow import Released, Wait
 from imagesvc.worker.flow_table import FLOWS
@@ -92,7 +93,7 @@ class Runner:
             LOG.warning(
                 "step failed job_id=%s attempt=%s retryable=%s cause=%s",
                 run.job.id, run.attempt, cause.retryable, cause.operator_text or cause.text,
-                exc_info=not isinstance(exc, errors.ImagesvcError),
+                exc_info=not isinstance(exc, errors.ImagesvcError | DriverError),
             )  # fmt: skip
             return cause
         return None
@@ -100,7 +101,7 @@ class Runner:
     def _forward(self, run: Run) -> None:
         """Run steps until the last, or until one waits."""
         run.prepare()
-        if run.attempt >= run.job.attempts_max:
+        if run.step is not None and run.attempt >= run.job.attempts_max:
             raise failure.WorkerDied(attempts=run.attempt)
         while run.step is not None:
             if self._stop.is_set():
@@ -119,9 +120,9 @@ class Runner:
         attempt = run.attempt + 1
         if cause.retryable and attempt < run.job.attempts_max:
             self._park(run, 2.0**attempt * random.uniform(0.5, 1.0), attempt)  # noqa: S311
-        elif run.past_return and run.step is not None:
+        elif run.past_return:
             run.leave_behind(cause)
-            self._park(run, 0)
+            self._park(run, UNDO_PAUSE_S)
         else:
             run.begin_unwinding(cause)
             crashpoint("job.unwinding")

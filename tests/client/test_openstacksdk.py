@@ -9,7 +9,7 @@ from openstack import exceptions
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::openstack.warnings.OpenStackDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
 ]
 
 

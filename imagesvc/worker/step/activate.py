@@ -1,8 +1,8 @@
 """The image becomes active."""
 
 from imagesvc.crashpoint import crashpoint
-from imagesvc.db import image_disk, pending
 from imagesvc.db import job as job_rows
+from imagesvc.db import pending
 from imagesvc.domain.image import ImageDisk
 from imagesvc.manager import image_bytes
 from imagesvc.manager.operation import Step as AuditStep
@@ -10,7 +10,7 @@ from imagesvc.worker.flow import Step, StepContext, Wait
 
 
 class Activate(Step):
-    """Publish the stored disk in one fenced transaction; keeps nothing."""
+    """Publish the stored disk in one transaction that also ends the step; keeps nothing."""
 
     name = "activate"
     final = True
@@ -23,12 +23,9 @@ class Activate(Step):
         crashpoint("step.activate.begin")
         with ctx.service.database.write() as conn:
             job_rows.fence(conn, ctx.job)
-            disks = image_disk.list_for(conn, image_id)
-            if any(location in disk.locations for disk in disks):
-                return None  # done before a kill
             disk = ImageDisk(
                 index=0,
-                role="system",
+                role=ctx.job.args.get("role", "system"),
                 disk_format="raw",
                 size_bytes=stored["size_bytes"],
                 virtual_size_bytes=stored["virtual_size_bytes"],
@@ -44,5 +41,6 @@ class Activate(Step):
             ctx.service.operation.record(
                 conn, ctx.caller, "capture:complete", "image", audit, "success"
             )
+            ctx.complete(conn)
         crashpoint("step.activate.done")
         return None

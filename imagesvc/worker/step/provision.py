@@ -16,6 +16,7 @@ class CreateServers(Step):
     """Create and start the servers; memo: asked, handle, result (servers with id or error)."""
 
     name = "provision"
+    final = True
 
     def run(self, ctx: StepContext) -> Wait | None:
         """Start it once, then ask how far it is. Raises ImageGone if the image was deleted."""
