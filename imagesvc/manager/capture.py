@@ -51,7 +51,7 @@ class CaptureManager:
         Without `disk_id` the system disk is taken. The image is `importing` until the job
         ends. Raises ServerNotFound, Forbidden, InvalidRequest.
         """
-        known = self._jobs.known(ctx, idempotency_key)
+        known = self._jobs.known(ctx, JobType.CAPTURE_SYSTEM_DISK, idempotency_key)
         if known is not None:
             return self._images.get(ctx, known.image_id or ""), known
         server, disk = self._source(ctx, server_id, disk_id, compute_id)
@@ -69,6 +69,7 @@ class CaptureManager:
         args = {
             "server_id": server_id,
             "disk_id": disk.disk_id,
+            "role": "system" if disk.boot else "data",
             "compute_id": compute_id or self._backends.default_id("compute"),
         }
         with self._operation.write(ctx, "capture:create", "server", server_id) as op:

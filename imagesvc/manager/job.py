@@ -24,12 +24,22 @@ class JobManager:
         self._operation = operation
         self._enforcer = enforcer
 
-    def known(self, ctx: RequestContext, idempotency_key: str | None) -> Job | None:
-        """The job that this project handed in under this key before."""
+    def known(
+        self, ctx: RequestContext, job_type: JobType, idempotency_key: str | None
+    ) -> Job | None:
+        """The job that this project handed in under this key before.
+
+        Raises Conflict if that was a job of another type.
+        """
         if idempotency_key is None:
             return None
         with self._operation.database.read() as conn:
-            return job_rows.by_idempotency(conn, ctx.project_id or "", idempotency_key)
+            job = job_rows.by_idempotency(conn, ctx.project_id or "", idempotency_key)
+        if job is not None and job.type != job_type:
+            raise errors.Conflict(
+                "The idempotency key {key} was used for another job.", key=idempotency_key
+            )
+        return job
 
     def submit(
         self,

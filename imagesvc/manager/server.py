@@ -48,7 +48,7 @@ class ServerManager:
         Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), StateConflict if the image
         is not active, InvalidRequest.
         """
-        known = self._jobs.known(ctx, idempotency_key)
+        known = self._jobs.known(ctx, JobType.CREATE_SERVERS, idempotency_key)
         if known is not None:
             return known
         if not 1 <= count <= COUNT_MAX:

@@ -118,9 +118,4 @@ class Step(abc.ABC):
         return None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Flow:
-    """The steps of one type of job; `makes_image`: its failure ends the image `killed`."""
-
-    steps: tuple[Step, ...]
-    makes_image: bool = False
+Flow = tuple[Step, ...]

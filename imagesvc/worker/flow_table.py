@@ -9,9 +9,7 @@ from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.store import Store
 from imagesvc.worker.step.verify import Verify
 
-FLOWS = {
-    JobType.CAPTURE_SYSTEM_DISK: Flow(
-        (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()), makes_image=True
-    ),
-    JobType.CREATE_SERVERS: Flow((CreateServers(),)),
+FLOWS: dict[JobType, Flow] = {
+    JobType.CAPTURE_SYSTEM_DISK: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
+    JobType.CREATE_SERVERS: (CreateServers(),),
 }

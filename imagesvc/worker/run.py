@@ -11,7 +11,7 @@ from imagesvc import service as services
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
-from imagesvc.domain.job import Job, JobStep
+from imagesvc.domain.job import MAKES_IMAGE, Job, JobStep
 from imagesvc.domain.state import StepState
 from imagesvc.manager.operation import FAILURE, SUCCESS
 from imagesvc.manager.operation import Step as AuditStep
@@ -22,7 +22,7 @@ from imagesvc.worker.lease import Lease
 LOG = logging.getLogger(__name__)
 PROGRESS_S = 1.0
 _TOUCHED = frozenset({StepState.RUNNING, StepState.DONE})
-_TOKEN = "request_token"
+_REQUEST = "request_token"
 
 
 class Run:
@@ -43,23 +43,23 @@ class Run:
     @property
     def step(self) -> Step | None:
         """The step to run; None after the last."""
-        return self._flow.steps[self._n] if self._n < len(self._flow.steps) else None
+        return self._flow[self._n] if self._n < len(self._flow) else None
 
     def prepare(self) -> None:
         """Write the rows of the steps at the first claim, each with the token that drivers get."""
         with self._service.database.write() as conn:
-            for n, step in enumerate(self._flow.steps):
+            for n, step in enumerate(self._flow):
                 if n not in self._rows:
                     state = StepState.PENDING if step.applies(self.job) else StepState.SKIPPED
                     token = f"{self.job.id}:{step.name}:{self.job.lease_token}"
                     self._rows[n] = JobStep(
-                        self.job.id, n, step.name, state, memo={_TOKEN: token}
+                        self.job.id, n, step.name, state, memo={_REQUEST: token}
                     )
                     job_rows.save_step(conn, self.job, self._rows[n])
 
     def forward(self) -> Wait | None:
         """Run the present step; if it ends, go to the next. Raises what the step raises."""
-        n, step, row = self._n, self._flow.steps[self._n], self._rows[self._n]
+        n, step, row = self._n, self._flow[self._n], self._rows[self._n]
         if row.state not in (StepState.SKIPPED, StepState.DONE):
             self._lease.check(final=self.past_return)
             self._save(n, state=StepState.RUNNING, started_at=row.started_at or metadata.now())
@@ -85,7 +85,7 @@ class Run:
 
     def backward(self) -> Wait | None:
         """Undo every step that was begun, last first. One that ends its workers is left."""
-        for n in reversed(range(len(self._flow.steps))):
+        for n in reversed(range(len(self._flow))):
             if self._rows[n].state not in _TOUCHED:
                 continue
             if self.attempt >= self.job.attempts_max:
@@ -95,7 +95,7 @@ class Run:
                     job_rows.advance(conn, self.job, self.job.step)
                 self.attempt = 0
                 continue
-            answer = self._flow.steps[n].undo(self._context(n))
+            answer = self._flow[n].undo(self._context(n))
             if isinstance(answer, Wait):
                 return answer
             self._save(n, state=StepState.UNDONE, finished_at=metadata.now())
@@ -105,7 +105,7 @@ class Run:
     def past_return(self) -> bool:
         """Whether what was made stays: a final step is done."""
         return any(
-            self._flow.steps[n].final and row.state == StepState.DONE
+            self._flow[n].final and row.state == StepState.DONE
             for n, row in self._rows.items()
         )
 
@@ -127,7 +127,7 @@ class Run:
             job=self.job,
             memo=Memo(dict(self._rows[n].memo), lambda memo: self._save(n, memo=dict(memo))),
             results={row.name: dict(row.memo) for row in self._rows.values()},
-            request_token=self._rows[n].memo[_TOKEN],
+            request_token=self._rows[n].memo[_REQUEST],
             check=check,
             progress=progress,
             complete=lambda conn: job_rows.save_step(conn, self.job, self._ended(n)),
@@ -179,7 +179,7 @@ class Run:
         code = self.error_code or failure.FAILED
         with self._service.database.write() as conn:
             job_rows.fence(conn, self.job)
-            if self._flow.makes_image and self.job.image_id:
+            if self.job.type in MAKES_IMAGE and self.job.image_id:
                 self._kill_image(conn, self.job.image_id)
             ends.get(code, job_rows.fail)(conn, self.job)
             self._record(conn, code, {})

@@ -3,7 +3,7 @@
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from imagesvc import errors
@@ -11,9 +11,10 @@ from imagesvc import service as services
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
+from imagesvc.domain.job import JobType
 from imagesvc.interface.errors import DriverError
 from imagesvc.worker import failure
-from imagesvc.worker.flow import Released, Wait
+from imagesvc.worker.flow import Flow, Released, Wait
 from imagesvc.worker.flow_table import FLOWS
 from imagesvc.worker.lease import Lease
 from imagesvc.worker.run import Run
@@ -30,11 +31,17 @@ class Runner:
     """
 
     def __init__(
-        self, service: services.Service, worker_id: str, *, pause_max_s: float = BACKOFF_MAX_S
+        self,
+        service: services.Service,
+        worker_id: str,
+        *,
+        flows: Mapping[JobType, Flow] = FLOWS,
+        pause_max_s: float = BACKOFF_MAX_S,
     ) -> None:
         self._service = service
         self._worker_id = worker_id
         self._conf = service.conf.worker
+        self._flows = flows
         self._pause_max_s = pause_max_s
         self._stop = threading.Event()
 
@@ -64,7 +71,7 @@ class Runner:
         LOG.info("job claimed job_id=%s type=%s step=%s", job.id, job.type, job.step)
         with Lease(self._service.database, job, conf.lease_s, self._stop, conf.drain_s) as lease:
             try:
-                self._work(Run(self._service, job, FLOWS[job.type], lease))
+                self._work(Run(self._service, job, self._flows[job.type], lease))
             except errors.LeaseLost:
                 LOG.warning("job lost to another worker job_id=%s", job.id)
         return True

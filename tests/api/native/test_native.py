@@ -1,0 +1,209 @@
+"""Our own API through the WSGI app."""
+
+import uuid
+
+import pytest
+
+from imagesvc import context
+from tests.api.caller import OCTETS, Caller
+
+ROOT = "/imagesvc/v1"
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def caller(app):
+    """A member of a project of its own."""
+    return Caller(app)
+
+
+@pytest.fixture
+def admin(app):
+    """An administrator."""
+    return Caller(app, None, "admin", "member")
+
+
+def refused(found, status, reason=None):
+    """An error of our own form."""
+    assert found.status_code == status, found.text
+    error = found.json["error"]
+    assert error["code"] == status
+    assert error["message"]
+    assert error["request_id"].startswith("req-")
+    if reason:
+        assert error["reason"] == reason
+
+
+def test_liveness_and_readiness_need_no_token(app):
+    nobody = Caller(app, token="none")
+    assert nobody.get("/healthcheck").json == {"status": "ok"}
+    found = nobody.get("/healthcheck/ready")
+    assert found.status_code == (503 if found.json["unready"] else 200)
+
+
+@pytest.mark.parametrize("path", ["/servers", "/jobs", "/audit", "/backends", "/health"])
+def test_everything_else_needs_a_token(app, path):
+    refused(Caller(app, token="none").get(ROOT + path), 401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"/jobs/{UNKNOWN}"),
+        ("POST", f"/jobs/{UNKNOWN}/cancel"),
+        ("POST", f"/jobs/{UNKNOWN}/retry"),
+        ("GET", f"/servers/{UNKNOWN}"),
+        ("DELETE", f"/servers/{UNKNOWN}"),
+        ("POST", f"/servers/{UNKNOWN}/start"),
+        ("POST", f"/servers/{UNKNOWN}/stop"),
+        ("GET", f"/servers/{UNKNOWN}/console"),
+        ("GET", f"/images/{UNKNOWN}/disk/0/file"),
+    ],
+)
+def test_what_is_not_there_is_404(caller, method, path):
+    refused(caller.request(method, ROOT + path), 404)
+
+
+@pytest.mark.parametrize("path", ["/backends", "/health"])
+def test_backends_are_for_administrators(caller, admin, path):
+    refused(caller.get(ROOT + path), 403)
+    found = admin.get(ROOT + path).json["backends"]
+    assert {"storage", "compute", "identity"} <= {one["kind"] for one in found}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"image_id": UNKNOWN},
+        {"image_id": UNKNOWN, "name": ""},
+        {"image_id": UNKNOWN, "name": "x", "colour": "red"},
+        {"image_id": UNKNOWN, "name": "x", "count": 0},
+        {"image_id": UNKNOWN, "name": "x", "count": "3"},
+        {"image_id": UNKNOWN, "name": "x", "memory_mib": 1},
+        {"image_id": UNKNOWN, "name": "x", "vcpus": 1.5},
+        [],
+    ],
+)
+def test_a_creation_with_wrong_fields_is_refused(caller, body):
+    refused(caller.request("POST", f"{ROOT}/servers", body), 400)
+
+
+def test_servers_come_from_visible_active_images(app, caller):
+    body = {"image_id": UNKNOWN, "name": "x"}
+    refused(caller.request("POST", f"{ROOT}/servers", body), 404)
+    body["image_id"] = caller.active()
+    refused(Caller(app).request("POST", f"{ROOT}/servers", body), 404)
+    body["image_id"] = caller.create()["id"]
+    refused(caller.request("POST", f"{ROOT}/servers", body), 409)
+
+
+def test_a_creation_is_a_job_and_the_same_key_gives_the_same_job(app, caller):
+    body = {"image_id": caller.active(), "name": "x", "count": 3}
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    first = caller.request("POST", f"{ROOT}/servers", body, headers=headers)
+    again = caller.request("POST", f"{ROOT}/servers", body, headers=headers)
+    assert first.status_code == again.status_code == 202
+    job = first.json["job"]
+    assert job["id"] == again.json["job"]["id"]
+    assert (job["type"], job["state"], job["percent"]) == ("create-servers", "ready", 0.0)
+    without = caller.request("POST", f"{ROOT}/servers", body)
+    assert without.json["job"]["id"] != job["id"]
+    shown = caller.get(f"{ROOT}/jobs/{job['id']}").json["job"]
+    assert shown["id"] == job["id"]
+    refused(Caller(app).get(f"{ROOT}/jobs/{job['id']}"), 404)
+
+
+def test_a_key_that_is_no_token_is_refused(caller):
+    body = {"image_id": UNKNOWN, "name": "x"}
+    for key in ("", "k" * 256):
+        headers = {"Idempotency-Key": key}
+        refused(caller.request("POST", f"{ROOT}/servers", body, headers=headers), 400)
+
+
+def test_a_waiting_job_is_cancelled_and_can_run_again(caller):
+    body = {"image_id": caller.active(), "name": "x"}
+    job = caller.request("POST", f"{ROOT}/servers", body).json["job"]
+    path = f"{ROOT}/jobs/{job['id']}"
+    refused(caller.request("POST", f"{path}/retry"), 409)
+    cancelled = caller.request("POST", f"{path}/cancel")
+    assert (cancelled.status_code, cancelled.json["job"]["state"]) == (202, "cancelled")
+    refused(caller.request("POST", f"{path}/cancel"), 409)
+    again = caller.request("POST", f"{path}/retry")
+    assert (again.status_code, again.json["job"]["state"]) == (202, "ready")
+
+
+def test_jobs_are_listed_newest_first_in_pages(caller):
+    body = {"image_id": caller.active(), "name": "x"}
+    ids = [caller.request("POST", f"{ROOT}/servers", body).json["job"]["id"] for _ in range(3)]
+    page = caller.get(f"{ROOT}/jobs?limit=2").json
+    assert [job["id"] for job in page["jobs"]] == ids[:0:-1]
+    rest = caller.get(f"{ROOT}/jobs?limit=2&marker={page['next']}").json
+    assert ([job["id"] for job in rest["jobs"]], rest["next"]) == (ids[:1], None)
+    assert caller.get(f"{ROOT}/jobs?state=done").json["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=-1", "limit=x", "limit=1&limit=2", "state=odd", "type=odd", "colour=red"],
+)
+def test_wrong_queries_are_refused(caller, query):
+    refused(caller.get(f"{ROOT}/jobs?{query}"), 400)
+
+
+def test_the_trail_shows_ones_own_actions(app, caller, admin):
+    image_id = caller.active()
+    events = caller.get(f"{ROOT}/audit?target_id={image_id}").json["events"]
+    assert [event["action"] for event in events] == ["image_file:upload", "image:create"]
+    assert {event["outcome"] for event in events} == {"success"}
+    assert Caller(app).get(f"{ROOT}/audit?target_id={image_id}").json["events"] == []
+    assert len(admin.get(f"{ROOT}/audit?target_id={image_id}").json["events"]) == 2
+
+
+def test_a_disk_is_read_whole_and_in_part(caller):
+    data = bytes(range(256)) * 8
+    path = f"{ROOT}/images/{caller.active(data)}/disk/0/file"
+    whole = caller.get(path)
+    assert (whole.status_code, whole.content) == (200, data)
+    part = caller.get(path, headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, data[10:20])
+    assert part.headers["Content-Range"] == f"bytes 10-19/{len(data)}"
+    refused(caller.get(path, headers={"Range": f"bytes={len(data)}-"}), 416, "range")
+
+
+@pytest.mark.parametrize("disk", ["1", "x", "-1", "99999999999"])
+def test_a_disk_that_is_not_there_is_404(caller, disk):
+    refused(caller.get(f"{ROOT}/images/{caller.active()}/disk/{disk}/file"), 404)
+
+
+def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, caller):
+    data = b"0123456789" * 100
+    image_id = caller.active(data)
+    nobody = Caller(app, token="none")
+    source = service.image_files.image_source(
+        service.images.get(_context(caller), image_id), 0
+    )
+    path = source.url.partition(ROOT)[2]
+    assert nobody.get(ROOT + path).content == data
+    part = nobody.get(ROOT + path, headers={"Range": "bytes=-3"})
+    assert (part.status_code, part.content) == (206, b"789")
+    refused(nobody.get(ROOT + path[:-1] + ("0" if path[-1] != "0" else "1")), 403)
+    refused(nobody.get(ROOT + path.replace("expires=", "expires=9")), 403)
+    refused(nobody.get(f"{ROOT}/signed/{image_id}/0"), 403)
+
+
+def test_console_text_is_bounded(caller):
+    found = caller.request(
+        "POST", f"{ROOT}/servers/{UNKNOWN}/console", b"x" * 5000, kind=OCTETS
+    )
+    refused(found, 413)
+
+
+def test_a_capture_of_no_server_is_404_and_of_wrong_fields_400(caller):
+    body = {"server_id": UNKNOWN, "name": "x"}
+    refused(caller.request("POST", f"{ROOT}/captures", body), 404)
+    refused(caller.request("POST", f"{ROOT}/captures", {**body, "visibility": "odd"}), 400)
+
+
+def _context(caller):
+    return context.RequestContext("u", caller.project, frozenset({"member"}))

@@ -1,0 +1,144 @@
+"""Servers, captures, jobs and the trail through the `imagesvc` command, on real guests."""
+
+import json
+import time
+import uuid
+
+import pytest
+
+from tests.client.conftest import BIN
+
+pytestmark = pytest.mark.slow
+
+BOOT_S = 120.0
+TOOL = "tools/make-test-image"
+
+
+@pytest.fixture(scope="module")
+def spark(running_service, tmp_path_factory):
+    """The tiny bootable image."""
+    path = tmp_path_factory.mktemp("spark") / "spark.raw"
+    running_service.run("bash", TOOL, "spark", path)
+    return running_service.json(
+        "image", "create", "--disk-format", "raw", "--container-format", "bare",
+        "--file", path, f"spark-{uuid.uuid4().hex}",
+    )["id"]  # fmt: skip
+
+
+def create(service, image, count=1):
+    """Create servers and wait; their ids."""
+    name = f"s-{uuid.uuid4().hex}"
+    made = service.json(
+        "server", "create", name, "--image", image, "--count", str(count), "--wait",
+        command="imagesvc",
+    )  # fmt: skip
+    return [one["ID"] for one in made]
+
+
+def wait_console(service, server, wanted):
+    """The line of the console log that holds `wanted`."""
+    deadline = time.monotonic() + BOOT_S
+    while time.monotonic() < deadline:
+        log = service.imagesvc("server", "console", "log", server)
+        for line in log.splitlines():
+            if wanted in line:
+                return line
+    pytest.fail(f"{wanted} did not come: {log}")
+
+
+def test_a_marker_goes_from_server_to_image_to_server(running_service, spark):
+    first, second = create(running_service, spark, 2)
+    wait_console(running_service, first, "IMAGESVC-BOOT")
+    running_service.imagesvc("server", "console", "write", first, "Whello")
+    wait_console(running_service, first, "OK")
+    name = f"captured-{uuid.uuid4().hex}"
+    made = running_service.json(
+        "server", "capture", first, "--name", name, "--tag", "one", "--description", "of a test",
+        "--wait", command="imagesvc",
+    )  # fmt: skip
+    image = running_service.json("image", "show", made["image_id"])
+    assert (image["status"], image["visibility"], image["tags"]) == ("active", "private", ["one"])
+    third = create(running_service, made["image_id"])[0]
+    assert "marker=hello" in wait_console(running_service, third, "IMAGESVC-BOOT")
+    running_service.imagesvc("server", "delete", first, second, third)
+    listed = running_service.json("server", "list", command="imagesvc")
+    assert not {first, second, third} & {one["ID"] for one in listed}
+
+
+def test_a_server_is_stopped_started_and_hidden_from_others(running_service, spark):
+    server = create(running_service, spark)[0]
+    running_service.imagesvc("server", "stop", server)
+    shown = running_service.json("server", "show", server, command="imagesvc")
+    assert shown["state"] == "stopped"
+    running_service.imagesvc("server", "start", server)
+    shown = running_service.json("server", "show", server, command="imagesvc")
+    assert shown["state"] == "running"
+    hidden = running_service.run(
+        "imagesvc", "--os-cloud", "other", "server", "delete", server, check=False
+    )
+    assert hidden.returncode == 1
+    assert f"No server {server} was found." in hidden.stderr.decode()
+    running_service.imagesvc("server", "delete", server)
+
+
+def test_progress_goes_to_stderr_and_a_job_can_be_watched(running_service, spark):
+    name = f"s-{uuid.uuid4().hex}"
+    job = running_service.json(
+        "server", "create", name, "--image", spark, command="imagesvc"
+    )[0]["Job"]
+    done = running_service.run("imagesvc", "--os-cloud", "demo", "job", "wait", job, "-f", "json")
+    assert b"create-servers done, 100 %" in done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["state"] == "done"
+    listed = running_service.json("job", "list", "--state", "done", command="imagesvc")
+    assert job in [one["ID"] for one in listed]
+    running_service.imagesvc("server", "delete", shown["result"]["servers"][0]["server_id"])
+
+
+def test_the_trail_backends_and_health_are_shown(running_service, spark):
+    events = running_service.json("audit", "list", "--target", spark, command="imagesvc")
+    assert "image:create" in [one["Action"] for one in events]
+    backends = running_service.json("backend", "list", command="imagesvc", cloud="admin")
+    assert ("compute", "qemu") in [(one["Kind"], one["Driver"]) for one in backends]
+    health = running_service.json("health", "show", command="imagesvc", cloud="admin")
+    assert {one["State"] for one in health} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--os-cloud", "nobody", "job", "list"), "has no cloud nobody"),
+        (("--os-cloud", "demo", "health", "show"), "not allowed to do health:get"),
+        (("--os-cloud", "demo", "job", "show", "x"), "No job x was found."),
+        (("--os-cloud", "demo", "server", "create", "--image", "none", "x"), "No image none"),
+    ],
+)
+def test_a_failure_is_one_line_and_code_1(running_service, args, words):
+    done = running_service.run("imagesvc", *args, check=False)
+    assert done.returncode == 1
+    assert words in done.stderr.decode()
+    assert len(done.stderr.decode().strip().splitlines()) == 1
+
+
+def test_operators_see_that_all_is_well(running_service):
+    conf = running_service.folder / "imagesvc.conf"
+    for command in (
+        ("imagesvc-manage", "--config-file", conf, "db", "version"),
+        ("imagesvc-manage", "--config-file", conf, "config", "check"),
+        ("imagesvc-manage", "--config-file", conf, "backend", "list"),
+        ("imagesvc-manage", "--config-file", conf, "backend", "check", "storage"),
+        ("imagesvc-manage", "--config-file", conf, "audit", "verify"),
+        ("imagesvc-status", "--config-file", conf, "upgrade", "check"),
+    ):
+        running_service.run(*command)
+    second = running_service.run("imagesvc-supervisor", "--config-file", conf, check=False)
+    assert second.returncode == 2
+    assert b"A supervisor runs already" in second.stderr
+
+
+def test_commands_without_configuration_say_so_in_one_line(running_service):
+    for command in ("imagesvc-api", "imagesvc-worker", "imagesvc-supervisor"):
+        assert (BIN / command).exists()
+        done = running_service.run(command, "--config-file", "/nonexistent", check=False)
+        assert done.returncode == 2
+        assert len(done.stderr.decode().strip().splitlines()) == 1
