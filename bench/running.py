@@ -107,7 +107,8 @@ def service() -> Iterator[Running]:
     def manage(*words: str, secret: str = "") -> None:
         subprocess.run(
             [binaries / "imagesvc-manage", *words],
-            env={**environment, "IMAGESVC_PASSWORD": secret},
+            env=environment,
+            input=secret.encode(),
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -116,7 +117,10 @@ def service() -> Iterator[Running]:
     manage("identity", "project", "create", "bench")
     manage("identity", "user", "create", "bench", secret="bench-password")
     manage("identity", "grant", "bench", "bench", "member")
-    process = subprocess.Popen([binaries / "imagesvc-api"], env=environment, cwd=folder)
+    with (folder / "api.log").open("wb") as log:
+        process = subprocess.Popen(
+            [binaries / "imagesvc-api"], env=environment, cwd=folder, stdout=log, stderr=log
+        )
     running = Running(folder, port, process)
     try:
         wait_for(lambda: running.call("GET", "/healthcheck"))

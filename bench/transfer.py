@@ -6,6 +6,7 @@
 import argparse
 import hashlib
 import http.client
+import json
 import os
 import shutil
 import subprocess
@@ -32,8 +33,8 @@ def make_file(folder: Path, mib: int, zero_share: float = 0.0) -> Path:
 def create(service: running.Running) -> str:
     """An empty raw image; its id."""
     body = {"name": "bench", "disk_format": "raw", "container_format": "bare"}
-    _, headers, _ = service.call("POST", "/v2/images", body)
-    return headers["Location"].rpartition("/")[2]
+    _, _, answer = service.call("POST", "/v2/images", body)
+    return json.loads(answer)["id"]
 
 
 def upload(service: running.Running, image_id: str, path: Path) -> float:
@@ -134,14 +135,14 @@ def bench_download(service: running.Running, path: Path, pairs: int) -> None:
     try:
         running.wait_for(lambda: download(port, "/file", {}))
         ours, peer = [], []
+        mib = path.stat().st_size / BLOCK
         target, headers = f"/v2/images/{image_id}/file", {"X-Auth-Token": service.token}
         for number in range(pairs + 1):
             took, plain = download(service.port, target, headers), download(port, "/file", {})
             if number:
-                ours.append(took)
-                peer.append(plain)
-        inverse = ratio.report("D1", peer, ours, "nginx wall s / ours wall s (rate ratio)")
-        print(f"    our rate is {inverse:.2f} of nginx (target 0.9, floor 0.6)")
+                ours.append(mib / took)
+                peer.append(mib / plain)
+        ratio.report("D1", ours, peer, "download MiB/s / nginx MiB/s", "target 0.9, floor 0.6")
     finally:
         nginx.terminate()
         nginx.wait(10)
