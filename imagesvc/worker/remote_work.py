@@ -1,7 +1,9 @@
 """Long work of a compute driver, as steps follow it and take it back."""
 
+from collections.abc import Callable
 from typing import Any
 
+from imagesvc import errors
 from imagesvc.interface.compute import ComputeDriver
 from imagesvc.interface.errors import DriverError, NotFound
 from imagesvc.interface.operation import Handle, ProgressState
@@ -22,8 +24,21 @@ def follow(
     return progress.result
 
 
-def withdraw(driver: ComputeDriver, handle: Handle, poll_s: float) -> Any:
-    """Cancel: None once it is through, the result if the work was faster, or how long to wait."""
+def withdraw(
+    ctx: StepContext, driver: ComputeDriver, start: Callable[[], Handle], poll_s: float
+) -> Any:
+    """Cancel: None once it is through, the result if the work was faster, or how long to wait.
+
+    A kill may have come before the handle was kept: `start` then finds it again by its token.
+    """
+    try:
+        handle = ctx.memo.once("handle", start)
+    except DriverError as exc:
+        if exc.retryable:
+            raise
+        return None  # refused for good, so nothing was begun
+    except (errors.ImageGone, errors.NoContent):
+        return None  # the image is gone, and was so before anything was begun
     try:
         driver.cancel(handle)
         progress = driver.poll(handle)

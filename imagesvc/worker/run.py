@@ -105,8 +105,7 @@ class Run:
     def past_return(self) -> bool:
         """Whether what was made stays: a final step is done."""
         return any(
-            self._flow[n].final and row.state == StepState.DONE
-            for n, row in self._rows.items()
+            self._flow[n].final and row.state == StepState.DONE for n, row in self._rows.items()
         )
 
     def _context(self, n: int) -> StepContext:

@@ -1,5 +1,6 @@
 """The tour of an image through openstacksdk."""
 
+import gc
 import hashlib
 import uuid
 
@@ -10,6 +11,7 @@ from openstack import exceptions
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
 
@@ -52,6 +54,7 @@ def image(demo, raw_image):
         f"sdk-{uuid.uuid4().hex}", filename=str(raw_image), disk_format="raw",
         container_format="bare", wait=True,
     )  # fmt: skip
+    gc.collect()  # openstacksdk leaves the file that it read open
     yield made
     demo.image.delete_image(made.id)
 

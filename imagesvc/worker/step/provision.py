@@ -39,12 +39,7 @@ class CreateServers(Step):
         driver = _driver(ctx)
         servers = ctx.memo.get("result", {}).get("servers")
         if servers is None:
-            try:
-                # A kill may have come before the handle was kept: the token finds it again.
-                handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
-            except errors.ImagesvcError:
-                return None  # the image is gone: it was so before anything was begun
-            servers = remote_work.withdraw(driver, handle, POLL_S)
+            servers = remote_work.withdraw(ctx, driver, lambda: _start(ctx, driver), POLL_S)
             if isinstance(servers, Wait):
                 return servers
         for server in servers or ():

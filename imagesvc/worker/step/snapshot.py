@@ -2,7 +2,6 @@
 
 from imagesvc.crashpoint import crashpoint
 from imagesvc.interface.compute import ComputeDriver
-from imagesvc.interface.errors import NotFound
 from imagesvc.interface.operation import Handle
 from imagesvc.worker import remote_work
 from imagesvc.worker.flow import Step, StepContext, Wait
@@ -22,9 +21,7 @@ class Snapshot(Step):
         ctx.memo.once("asked", lambda: True)
         handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
         crashpoint("step.snapshot.started")
-        answer = remote_work.follow(
-            ctx, driver, handle, POLL_S, "The snapshot did not succeed."
-        )
+        answer = remote_work.follow(ctx, driver, handle, POLL_S, "The snapshot did not succeed.")
         if isinstance(answer, Wait):
             return answer
         ctx.memo["snapshot_id"] = answer
@@ -38,12 +35,7 @@ class Snapshot(Step):
         driver = _driver(ctx)
         snapshot_id = ctx.memo.get("snapshot_id")
         if snapshot_id is None:
-            try:
-                # A kill may have come before the handle was kept: the token finds it again.
-                handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
-            except NotFound:
-                return None  # the server is gone, and what was begun on it too
-            snapshot_id = remote_work.withdraw(driver, handle, POLL_S)
+            snapshot_id = remote_work.withdraw(ctx, driver, lambda: _start(ctx, driver), POLL_S)
             if isinstance(snapshot_id, Wait):
                 return snapshot_id
         if snapshot_id is not None:

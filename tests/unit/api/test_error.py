@@ -20,7 +20,7 @@ def _family(root):
 ALL = [
     kind
     for kind in itertools.chain(_family(errors.ImagesvcError), _family(driver_errors.DriverError))
-    if kind.__module__.startswith("imagesvc.")
+    if kind.__module__.startswith(("imagesvc.errors", "imagesvc.interface"))
 ]
 
 

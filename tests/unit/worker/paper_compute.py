@@ -1,0 +1,116 @@
+"""A compute driver that keeps servers and snapshots in memory.
+
+Why a fake: the runner's tests need work that fails, hangs or vanishes at a chosen call, which no
+real engine does on order. The flows themselves run against QEMU in `tests/crash`.
+"""
+
+import dataclasses
+import io
+
+from imagesvc.interface import base, compute, errors
+from imagesvc.interface.operation import Progress, ProgressState
+
+DISK = bytes(range(256)) * 9000 + bytes(1 << 20)
+
+
+class PaperCompute(compute.ComputeDriver):
+    """`faults` maps a method's name to an exception that it raises; `pending` work does not end."""
+
+    contract = compute.VERSION
+
+    def __init__(self):
+        super().__init__(None, backend_id="paper")
+        self.faults = {}
+        self.pending = False
+        self.works = {}
+        self.snapshots = set()
+        self.servers = {}
+        self.tokens = []
+
+    def _call(self, name):
+        if name in self.faults:
+            raise self.faults[name]
+
+    def _start(self, kind, token, facts):
+        self.tokens.append(token)
+        self.works.setdefault(f"{kind}/{token}", {"state": ProgressState.RUNNING, **facts})
+        return f"{kind}/{token}"
+
+    def info(self):
+        return base.DriverInfo("paper", "test", "1")
+
+    def health(self):
+        return base.Health(base.HealthState.OK)
+
+    def get_server(self, server_id, *, project_id):
+        if self.servers.get(server_id) != project_id:
+            raise errors.NotFound("No such server.")
+        disks = (
+            compute.ServerDisk("vda", len(DISK), True),
+            compute.ServerDisk("vdb", len(DISK), False),
+        )
+        state = compute.ServerState.RUNNING
+        return compute.Server(server_id, project_id, "paper", state, "linux", "x86_64", disks)
+
+    def list_servers(self, project_id, *, after=None, limit=100):
+        found = sorted(key for key, owner in self.servers.items() if owner == project_id)
+        return [self.get_server(key, project_id=project_id) for key in found][:limit]
+
+    def start_create(self, spec, count, token):
+        self._call("start_create")
+        return self._start("create", token, {"count": count, "project": spec.project_id})
+
+    def start_server(self, server_id, *, project_id):
+        self.get_server(server_id, project_id=project_id)
+
+    stop_server = start_server
+
+    def delete_server(self, server_id, *, project_id):
+        self._call("delete_server")
+        self.servers.pop(server_id, None)
+
+    def start_snapshot(self, server_id, disk_id, token, *, project_id, quiesce=False):
+        self._call("start_snapshot")
+        self.get_server(server_id, project_id=project_id)
+        return self._start("snapshot", token, {})
+
+    def snapshot_size(self, snapshot_id):
+        return len(DISK)
+
+    def open_snapshot(self, snapshot_id, *, offset=0):
+        self._call("open_snapshot")
+        if snapshot_id not in self.snapshots:
+            raise errors.NotFound("No such snapshot.")
+        return io.BytesIO(DISK[offset:])
+
+    def delete_snapshot(self, snapshot_id):
+        self._call("delete_snapshot")
+        self.snapshots.discard(snapshot_id)
+
+    def read_console(self, server_id, *, project_id, offset=0):
+        self.get_server(server_id, project_id=project_id)
+        return b"hello"[offset:]
+
+    def poll(self, handle):
+        self._call("poll")
+        if handle not in self.works:
+            raise errors.NotFound("No such work.")
+        work = self.works[handle]
+        if work["state"] is ProgressState.RUNNING and not self.pending:
+            self._end(handle, work)
+        return Progress(work["state"], result=work.get("result"))
+
+    def _end(self, handle, work):
+        work["state"] = ProgressState.DONE
+        if handle.startswith("snapshot/"):
+            work["result"] = f"of-{handle}"
+            self.snapshots.add(work["result"])
+            return
+        made = [f"{handle}-{n}" for n in range(work["count"])]
+        self.servers |= dict.fromkeys(made, work["project"])
+        work["result"] = [dataclasses.asdict(compute.CreatedServer(key)) for key in made]
+
+    def cancel(self, handle):
+        work = self.works[handle]
+        if work["state"] is ProgressState.RUNNING:
+            work["state"] = ProgressState.CANCELLED

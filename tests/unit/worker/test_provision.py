@@ -1,0 +1,78 @@
+"""The flow that creates servers."""
+
+import pytest
+
+from imagesvc import errors
+from imagesvc.interface import errors as driver_errors
+from imagesvc.worker.step import provision
+from tests.unit.worker.conftest import CALLER
+
+
+@pytest.fixture
+def job(service, active_image, compute):
+    """Two servers are asked for."""
+    compute.servers.clear()
+    return service.servers.create(CALLER, image_id=active_image.id, name="web", count=2)
+
+
+def test_servers_are_created_and_named_in_the_result(service, job, compute, work):
+    work()
+    done = service.jobs.get(CALLER, job.id)
+    assert done.state == "done"
+    assert {made["server_id"] for made in done.result["servers"]} == set(compute.servers)
+    event = next(iter(service.audits.query(CALLER, action="job:end")))
+    assert (event.outcome, len(event.detail["servers"])) == ("success", 2)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_cancelled_creation_leaves_no_server(service, job, compute, work, ended):
+    compute.pending = True
+    work(1)
+    compute.pending = False
+    if ended:
+        compute.poll(next(iter(compute.works)))
+    compute.pending = True
+    service.jobs.cancel(CALLER, job.id)
+    work()
+    assert service.jobs.get(CALLER, job.id).state == "cancelled"
+    assert not compute.servers
+
+
+def test_work_whose_handle_was_lost_is_found_again_and_withdrawn(
+    service, job, compute, work, monkeypatch
+):
+    kept = provision._start
+
+    def dies(ctx, driver):
+        kept(ctx, driver)
+        raise driver_errors.Timeout("No answer.")
+
+    monkeypatch.setattr(provision, "_start", dies)
+    work(1)
+    monkeypatch.undo()
+    compute.pending = True
+    service.jobs.cancel(CALLER, job.id)
+    work()
+    assert service.jobs.get(CALLER, job.id).state == "cancelled"
+    assert [item["state"] for item in compute.works.values()] == ["cancelled"]
+
+
+def test_an_image_deleted_before_it_was_read_is_the_cause(service, active_image, job, work):
+    service.images.delete(CALLER, active_image.id)
+    work()
+    ended = service.jobs.get(CALLER, job.id)
+    assert (ended.state, ended.error_text) == (
+        "failed",
+        errors.ImageGone(image_id=active_image.id).text,
+    )
+
+
+def test_a_failed_creation_can_be_retried(service, job, compute, work):
+    compute.faults["start_create"] = driver_errors.NoSpace("Compute is full.")
+    work()
+    assert service.jobs.get(CALLER, job.id).error_text == "Compute is full."
+    compute.faults.clear()
+    service.jobs.retry(CALLER, job.id)
+    work()
+    assert service.jobs.get(CALLER, job.id).state == "done"
+    assert len(compute.servers) == 2
