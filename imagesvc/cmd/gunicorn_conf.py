@@ -12,7 +12,7 @@ timeout = 60
 graceful_timeout = 30
 keepalive = 75
 backlog = 1024
-sendfile = True
+# `sendfile` stays unset: gunicorn 27 takes any value of it, True as well, for "off".
 preload_app = False
 reuse_port = False
 control_socket_disable = True
