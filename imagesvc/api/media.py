@@ -17,6 +17,7 @@ import msgspec
 from falcon import media
 
 from imagesvc import errors
+from imagesvc.api import direct_body
 from imagesvc.errors import Reason
 
 BODY_BYTES_DEFAULT = 64 * 1024
@@ -50,19 +51,21 @@ class BodyReader:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes | bytearray:
         """Read at most `size` bytes; empty at the end."""
         try:
-            return bytes(self._stream.read(size))
+            data: bytes | bytearray = self._stream.read(size)
         except Exception as error:  # servers raise classes of their own for broken bodies
             raise errors.InvalidRequest(
                 "The request body broke off.", reason=Reason.CLIENT_GONE
             ) from error
+        return data
 
 
 def body(req: falcon.Request) -> BodyReader:
     """The body of a request, plain or chunked."""
-    return BodyReader(req.bounded_stream)
+    stream = req.bounded_stream
+    return BodyReader(direct_body.of(stream) or stream)
 
 
 def content_type(req: falcon.Request) -> str:
@@ -83,7 +86,7 @@ def load(req: falcon.Request, *, types: tuple[str, ...] = ("application/json",))
 
 def read(reader: BodyReader, limit: int) -> bytes:
     """Read a whole small body. Raises TooLarge beyond `limit` bytes."""
-    parts: list[bytes] = []
+    parts: list[bytes | bytearray] = []
     left = limit + 1
     while left > 0 and (part := reader.read(left)):
         parts.append(part)

@@ -6,11 +6,8 @@ are left out as holes. A key appears by link(2), which never replaces.
 """
 
 import contextlib
-import datetime
-import errno
 import fcntl
 import heapq
-import io
 import os
 import time
 import uuid
@@ -20,13 +17,10 @@ from typing import Any, BinaryIO, cast
 
 from oslo_config import cfg
 
-from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import base, errors, storage
-from imagesvc_drivers.storage import sparse
+from imagesvc_drivers.storage import file_object, file_writer
 
-_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _NEARLY_FULL = 0.05
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 OPTS = (
     cfg.StrOpt(
@@ -36,19 +30,6 @@ OPTS = (
         "the same one; two backends must not share it.",
     ),
 )
-
-
-@contextlib.contextmanager
-def _translated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        detail = f"{what}: {exc}"
-        if exc.errno in _FULL:
-            raise errors.NoSpace("The storage backend is full.", detail) from exc
-        if exc.errno in (errno.EACCES, errno.EPERM):
-            raise errors.AccessDenied("The storage backend refuses access.", detail) from exc
-        raise errors.Unavailable("The storage backend does not work just now.", detail) from exc
 
 
 class FileStorage(storage.StorageDriver):
@@ -66,7 +47,7 @@ class FileStorage(storage.StorageDriver):
         self._parts = root / ".part"
 
     def open(self) -> None:
-        with _translated("cannot make the directory"):
+        with file_object.translated("cannot make the directory"):
             for folder in (self._objects, self._parts):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -98,39 +79,39 @@ class FileStorage(storage.StorageDriver):
             return base.Health(base.HealthState.DEGRADED, f"{free:.1%} of the space is free", took)
         return base.Health(base.HealthState.OK, "", took)
 
-    def open_write(self, key: str, *, size: int | None = None) -> "FileWriter":
+    def open_write(self, key: str, *, size: int | None = None) -> file_writer.FileWriter:
         target = self.path_of(key)
-        with _translated(f"cannot begin {key}"):
+        with file_object.translated(f"cannot begin {key}"):
             if target.exists():
                 raise errors.AlreadyExists(f"The object {key} exists.")
-            return FileWriter(key, self._parts / uuid.uuid4().hex, target)
+            return file_writer.FileWriter(key, self._parts / uuid.uuid4().hex, target)
 
     def open_read(self, key: str, *, offset: int = 0, length: int | None = None) -> BinaryIO:
         if offset < 0 or (length is not None and length < 0):
             raise errors.InvalidArgument("Offset and length must not be negative.")
-        with self._found(key), _translated(f"cannot read {key}"):
+        with self._found(key), file_object.translated(f"cannot read {key}"):
             file = self.path_of(key).open("rb", buffering=0)
             size = os.fstat(file.fileno()).st_size
             if offset > size:
                 file.close()
                 raise errors.InvalidArgument(f"Offset {offset} is past the end, {size}.")
             file.seek(offset)
-        return cast(BinaryIO, file if length is None else BoundedFile(file, length))
+        return cast(BinaryIO, file if length is None else file_object.BoundedFile(file, length))
 
     def stat(self, key: str) -> storage.ObjectInfo:
-        with self._found(key), _translated(f"cannot stat {key}"):
-            return _describe(key, self.path_of(key).stat())
+        with self._found(key), file_object.translated(f"cannot stat {key}"):
+            return file_object.describe(key, self.path_of(key).stat())
 
     def delete(self, key: str) -> None:
         path = self.path_of(key)
-        with _translated(f"cannot delete {key}"):
+        with file_object.translated(f"cannot delete {key}"):
             path.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+            file_object.sync_folder(path.parent)
 
     def list(
         self, prefix: str = "", *, after: str | None = None, limit: int = 1000
     ) -> "list[storage.ObjectInfo]":
-        with _translated("cannot list"), os.scandir(self._objects) as entries:
+        with file_object.translated("cannot list"), os.scandir(self._objects) as entries:
             names = (entry.name.replace("+", "/") for entry in entries)
             keys = heapq.nsmallest(
                 limit,
@@ -143,7 +124,7 @@ class FileStorage(storage.StorageDriver):
         return found
 
     def usage(self) -> storage.Usage:
-        with _translated("cannot ask for the space"):
+        with file_object.translated("cannot ask for the space"):
             space = os.statvfs(self._objects)
         used = (space.f_blocks - space.f_bfree) * space.f_frsize
         return storage.Usage(used, used + space.f_bavail * space.f_frsize)
@@ -152,7 +133,7 @@ class FileStorage(storage.StorageDriver):
         """Remove parts whose writer is dead; a living one holds a lock on its part."""
         before = time.time() - older_than_s
         removed = 0
-        with _translated("cannot discard"):
+        with file_object.translated("cannot discard"):
             for part in tuple(self._parts.iterdir()):
                 with contextlib.suppress(FileNotFoundError, BlockingIOError), part.open("rb") as f:
                     if os.fstat(f.fileno()).st_mtime <= before:
@@ -183,114 +164,3 @@ class FileStorage(storage.StorageDriver):
             if isinstance(exc.__cause__, FileNotFoundError):
                 raise errors.NotFound(f"There is no object {key}.") from exc
             raise
-
-
-class FileWriter(storage.ObjectWriter):
-    """One part, locked while its writer lives; for one thread."""
-
-    def __init__(self, key: str, part: Path, target: Path) -> None:
-        self._key = key
-        self._part = part
-        self._target = target
-        self._offset = 0
-        self._file: io.FileIO | None = io.FileIO(os.open(part, _CREATE, 0o600), "r+b")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    @property
-    def offset(self) -> int:
-        return self._offset
-
-    def _open(self) -> io.FileIO:
-        if self._file is None:
-            raise errors.InvalidArgument("The write has ended.")
-        return self._file
-
-    def write(self, data: bytes) -> None:
-        descriptor = self._open().fileno()
-        with _translated(f"cannot write {self._key}"), memoryview(data) as view:
-            for begin, end in sparse.filled(data, self._offset):
-                while begin < end:
-                    begin += os.pwrite(descriptor, view[begin:end], self._offset + begin)
-        self._offset += len(data)
-
-    def fill(self, source: int) -> None:
-        """Take all bytes of another file, its holes kept, without reading them if possible."""
-        descriptor = self._open().fileno()
-        size = os.fstat(source).st_size
-        with _translated(f"cannot copy to {self._key}"):
-            sparse.copy(source, descriptor, size)
-        self._offset = size
-
-    def _settle(self) -> None:
-        with _translated(f"cannot write {self._key}"):
-            os.ftruncate(self._open().fileno(), self._offset)
-
-    def open_uncommitted(self) -> BinaryIO:
-        self._settle()
-        with _translated(f"cannot read {self._key}"):
-            return cast(BinaryIO, self._part.open("rb", buffering=0))
-
-    def uncommitted_path(self) -> Path | None:
-        self._settle()
-        return self._part
-
-    def commit(self) -> storage.ObjectInfo:
-        self._settle()
-        file = self._open()
-        with _translated(f"cannot commit {self._key}"):
-            os.fsync(file.fileno())
-            crashpoint("storage.file.synced")
-            try:
-                os.link(self._part, self._target)
-            except FileExistsError as exc:
-                raise errors.AlreadyExists(f"The object {self._key} exists.") from exc
-            crashpoint("storage.file.published")
-            _sync_folder(self._target.parent)
-            found = os.fstat(file.fileno())
-        self.abort()
-        return _describe(self._key, found)
-
-    def abort(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            with _translated(f"cannot remove what was written of {self._key}"), file:
-                self._part.unlink(missing_ok=True)
-
-
-class BoundedFile(io.RawIOBase):
-    """At most `length` bytes of a file from its present place; closes it."""
-
-    def __init__(self, file: io.FileIO, length: int) -> None:
-        super().__init__()
-        self._file = file
-        self._left = length
-
-    def readable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._file.fileno()
-
-    def readinto(self, buffer: Any) -> int:
-        with memoryview(buffer).cast("B") as view, view[: self._left] as room:
-            count = self._file.readinto(room) or 0
-        self._left -= count
-        return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def _describe(key: str, found: os.stat_result) -> storage.ObjectInfo:
-    modified = datetime.datetime.fromtimestamp(found.st_mtime, datetime.UTC)
-    etag = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
-    return storage.ObjectInfo(key, found.st_size, modified, etag)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@ import pytest
 from imagesvc.interface import base, errors
 from imagesvc.testing.conformance import storage_object as laws
 from imagesvc.testing.conformance.storage import StorageConformance
+from imagesvc_drivers.storage import writeback
 from imagesvc_drivers.storage.file import FileStorage
 
 MIB = 1 << 20
@@ -89,3 +90,16 @@ class TestFileStorage(StorageConformance):
     def test_a_lost_directory_is_down(self, driver, tmp_path):
         (tmp_path / "store").rename(tmp_path / "gone")
         assert driver.health().state is base.HealthState.DOWN
+
+    def test_the_kernel_writes_out_while_more_bytes_still_come(self, driver, key, monkeypatch):
+        asked = []
+
+        def note(descriptor, offset, length, how):
+            asked.append((offset, length))
+
+        monkeypatch.setattr(writeback, "_sync_file_range", note)
+        with driver.open_write(key) as writer:
+            for _ in range(20):
+                writer.write(os.urandom(MIB))
+            writer.commit()
+        assert asked == [(0, 8 * MIB), (8 * MIB, 8 * MIB)]

@@ -1,0 +1,87 @@
+"""One object on its way into a local directory."""
+
+import fcntl
+import io
+import os
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from imagesvc.crashpoint import crashpoint
+from imagesvc.interface import errors, storage
+from imagesvc_drivers.storage import file_object, sparse, writeback
+
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+class FileWriter(storage.ObjectWriter):
+    """One part, locked while its writer lives; for one thread."""
+
+    def __init__(self, key: str, part: Path, target: Path) -> None:
+        self._key = key
+        self._part = part
+        self._target = target
+        self._offset = 0
+        self._writeback = writeback.Writeback()
+        self._file: io.FileIO | None = io.FileIO(os.open(part, _CREATE, 0o600), "r+b")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    @property
+    def offset(self) -> int:
+        return self._offset
+
+    def _open(self) -> io.FileIO:
+        if self._file is None:
+            raise errors.InvalidArgument("The write has ended.")
+        return self._file
+
+    def write(self, data: bytes) -> None:
+        descriptor = self._open().fileno()
+        with file_object.translated(f"cannot write {self._key}"), memoryview(data) as view:
+            for begin, end in sparse.filled(data, self._offset):
+                while begin < end:
+                    begin += os.pwrite(descriptor, view[begin:end], self._offset + begin)
+        self._offset += len(data)
+        self._writeback.reached(descriptor, self._offset)
+
+    def fill(self, source: int) -> None:
+        """Take all bytes of another file, its holes kept, without reading them if possible."""
+        descriptor = self._open().fileno()
+        size = os.fstat(source).st_size
+        with file_object.translated(f"cannot copy to {self._key}"):
+            sparse.copy(source, descriptor, size)
+        self._offset = size
+
+    def _settle(self) -> None:
+        with file_object.translated(f"cannot write {self._key}"):
+            os.ftruncate(self._open().fileno(), self._offset)
+
+    def open_uncommitted(self) -> BinaryIO:
+        self._settle()
+        with file_object.translated(f"cannot read {self._key}"):
+            return cast(BinaryIO, self._part.open("rb", buffering=0))
+
+    def uncommitted_path(self) -> Path | None:
+        self._settle()
+        return self._part
+
+    def commit(self) -> storage.ObjectInfo:
+        self._settle()
+        file = self._open()
+        with file_object.translated(f"cannot commit {self._key}"):
+            os.fsync(file.fileno())
+            crashpoint("storage.file.synced")
+            try:
+                os.link(self._part, self._target)
+            except FileExistsError as exc:
+                raise errors.AlreadyExists(f"The object {self._key} exists.") from exc
+            crashpoint("storage.file.published")
+            file_object.sync_folder(self._target.parent)
+            found = os.fstat(file.fileno())
+        self.abort()
+        return file_object.describe(self._key, found)
+
+    def abort(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with file_object.translated(f"cannot remove what was written of {self._key}"), file:
+                self._part.unlink(missing_ok=True)
