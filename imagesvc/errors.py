@@ -133,6 +133,12 @@ class Conflict(ImagesvcError):
     message = "The request conflicts with what is there."
 
 
+class AlreadySubmitted(Conflict):
+    """The project handed a job in under this key before; `JobManager.once` answers with it."""
+
+    message = "The idempotency key {key} was used for another job."
+
+
 class QuotaExceeded(ImagesvcError):
     """The project would pass its limit: `used` and `limit` in `unit`."""
 

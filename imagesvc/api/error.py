@@ -62,6 +62,7 @@ ERRORS = (
     Row(errors.StateConflict,          403, 409, "state-conflict", event="deactivate"),
     Row(errors.StateConflict,          403, 409, "state-conflict", event="reactivate"),
     Row(errors.Conflict,               409, 409, "conflict"),
+    Row(errors.AlreadySubmitted,       409, 409, "conflict"),
     Row(errors.QuotaExceeded,          413, 413, "quota-exceeded"),
     Row(errors.QuotaExceeded,          413, 507, "store-full", Reason.STORE_FULL),
     Row(errors.TooLarge,               413, 413, "too-large"),

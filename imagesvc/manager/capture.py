@@ -1,6 +1,7 @@
 """Captures: an image made from a server's disk."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -49,29 +50,38 @@ class CaptureManager:
         """Make an image record and a job that fills it from one disk of a server.
 
         Without `disk_id` the system disk is taken. The image is `importing` until the job
-        ends. Raises ServerNotFound, Forbidden, InvalidRequest.
+        ends. Raises ServerNotFound, Forbidden, InvalidRequest, Conflict if the key belongs to
+        another kind of job.
         """
-        known = self._jobs.known(ctx, JobType.CAPTURE_SYSTEM_DISK, idempotency_key)
-        if known is not None:
-            return self._images.get(ctx, known.image_id or ""), known
-        server, disk = self._source(ctx, server_id, disk_id, compute_id)
-        new = NewImage(
-            name=name,
-            visibility=Visibility(visibility),
-            disk_format="raw",
-            container_format="bare",
-            kind=ImageKind.SYSTEM_DISK if disk.boot else ImageKind.DATA_DISK,
-            os_type=server.os_type,
-            architecture=server.architecture,
-            tags=tags,
-            properties=dict(properties or {}),
-        )
-        args = {
-            "server_id": server_id,
-            "disk_id": disk.disk_id,
-            "role": "system" if disk.boot else "data",
-            "compute_id": compute_id or self._backends.default_id("compute"),
-        }
+
+        def submit() -> Job:
+            server, disk = self._source(ctx, server_id, disk_id, compute_id)
+            new = NewImage(
+                name=name,
+                visibility=Visibility(visibility),
+                disk_format="raw",
+                container_format="bare",
+                kind=ImageKind.SYSTEM_DISK if disk.boot else ImageKind.DATA_DISK,
+                os_type=server.os_type,
+                architecture=server.architecture,
+                tags=tags,
+                properties=dict(properties or {}),
+            )
+            args = {
+                "server_id": server_id,
+                "disk_id": disk.disk_id,
+                "role": "system" if disk.boot else "data",
+                "compute_id": compute_id or self._backends.default_id("compute"),
+            }
+            return self._submit(ctx, new, args, idempotency_key)
+
+        job = self._jobs.once(ctx, JobType.CAPTURE_SYSTEM_DISK, idempotency_key, submit)
+        return self._images.get(ctx, job.image_id or ""), job
+
+    def _submit(
+        self, ctx: RequestContext, new: NewImage, args: Mapping[str, Any], key: str | None
+    ) -> Job:
+        server_id: str = args["server_id"]
         with self._operation.write(ctx, "capture:create", "server", server_id) as op:
             self._enforcer.authorize(ctx, "capture:create")
             image = self._images.insert(op, ctx, new)
@@ -82,12 +92,12 @@ class CaptureManager:
                 JobType.CAPTURE_SYSTEM_DISK,
                 args,
                 image_id=image.id,
-                idempotency_key=idempotency_key,
+                idempotency_key=key,
             )
             values = {"job_id": job.id, "source_server_id": server_id}
-            image = image_rows.update(op.conn, image.id, values)
+            image_rows.update(op.conn, image.id, values)
             op.detail.update(image_id=image.id, job_id=job.id)
-        return image, job
+        return job
 
     def _source(
         self, ctx: RequestContext, server_id: str, disk_id: str | None, compute_id: str | None

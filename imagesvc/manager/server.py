@@ -1,7 +1,8 @@
 """Servers: made from images, and looked after as far as images need it."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -46,15 +47,8 @@ class ServerManager:
         """Start a job that creates `count` servers from an image.
 
         Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), StateConflict if the image
-        is not active, InvalidRequest.
+        is not active, InvalidRequest, Conflict if the key belongs to another kind of job.
         """
-        known = self._jobs.known(ctx, JobType.CREATE_SERVERS, idempotency_key)
-        if known is not None:
-            return known
-        if not 1 <= count <= COUNT_MAX:
-            raise errors.InvalidRequest(f"count must be from 1 to {COUNT_MAX}.")
-        _require_project(ctx)
-        self._backends.compute(compute_id)
         args = {
             "name": name,
             "count": count,
@@ -62,21 +56,34 @@ class ServerManager:
             "vcpus": vcpus,
             "compute_id": compute_id or self._backends.default_id("compute"),
         }
-        with self._operation.write(
-            ctx, "server:create", "image", image_id, {"name": name, "count": count}
-        ) as op:
+        return self._jobs.once(
+            ctx,
+            JobType.CREATE_SERVERS,
+            idempotency_key,
+            lambda: self._submit(ctx, image_id, args, idempotency_key),
+        )
+
+    def _submit(
+        self, ctx: RequestContext, image_id: str, args: Mapping[str, Any], key: str | None
+    ) -> Job:
+        if not 1 <= args["count"] <= COUNT_MAX:
+            raise errors.InvalidRequest(f"count must be from 1 to {COUNT_MAX}.")
+        _require_project(ctx)
+        self._backends.compute(args["compute_id"])
+        asked = {"name": args["name"], "count": args["count"]}
+        with self._operation.write(ctx, "server:create", "image", image_id, asked) as op:
             image = visible_image(op.conn, ctx, image_id)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "server:create")
             self._enforcer.authorize(ctx, "image_file:download", image)
-            _require_usable(image, memory_mib)
+            _require_usable(image, args["memory_mib"])
             job = self._jobs.submit(
                 op.conn,
                 ctx,
                 JobType.CREATE_SERVERS,
                 args,
                 image_id=image_id,
-                idempotency_key=idempotency_key,
+                idempotency_key=key,
             )
             op.detail["job_id"] = job.id
             return job
