@@ -16,6 +16,7 @@ class ImageFileResource:
     """The bytes of disk 0 (Glance v2, "Image data")."""
 
     body_bytes_max = None
+    moves_bytes = True
 
     def __init__(self, image_files: Any, backends: Any) -> None:
         self._image_files = image_files

@@ -19,6 +19,8 @@ def disk_index(image_id: str, text: str) -> int:
 class ImageDiskFileResource:
     """The stored bytes of one disk."""
 
+    moves_bytes = True
+
     def __init__(self, files: image_files.ImageFileManager) -> None:
         self._files = files
 

@@ -14,6 +14,7 @@ class SignedFileResource:
     """One disk of one image, until the URL expires."""
 
     anonymous = True
+    moves_bytes = True
 
     def __init__(self, files: image_files.ImageFileManager) -> None:
         self._files = files
