@@ -10,7 +10,7 @@ from imagesvc.db import image as image_rows
 from imagesvc.domain.image import Image, ImageKind, NewImage, Visibility
 from imagesvc.domain.job import Job, JobType
 from imagesvc.interface.compute import Server, ServerDisk
-from imagesvc.interface.errors import NotFound
+from imagesvc.manager import server_backend
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
@@ -49,13 +49,17 @@ class CaptureManager:
     ) -> tuple[Image, Job]:
         """Make an image record and a job that fills it from one disk of a server.
 
-        Without `disk_id` the system disk is taken. The image is `importing` until the job
+        Without `disk_id` the system disk is taken, without `compute_id` the server is looked
+        for on every compute backend. The image is `importing` until the job
         ends. Raises ServerNotFound, Forbidden, InvalidRequest, Conflict if the key belongs to
         another kind of job.
         """
 
         def submit() -> Job:
-            server, disk = self._source(ctx, server_id, disk_id, compute_id)
+            backend_id, server = server_backend.find(
+                self._backends, ctx.project_id or "", server_id, compute_id
+            )
+            disk = _disk(server, disk_id)
             new = NewImage(
                 name=name,
                 visibility=Visibility(visibility),
@@ -71,7 +75,7 @@ class CaptureManager:
                 "server_id": server_id,
                 "disk_id": disk.disk_id,
                 "role": "system" if disk.boot else "data",
-                "compute_id": compute_id or self._backends.default_id("compute"),
+                "compute_id": backend_id,
             }
             return self._submit(ctx, new, args, idempotency_key)
 
@@ -99,15 +103,9 @@ class CaptureManager:
             op.detail.update(image_id=image.id, job_id=job.id)
         return job
 
-    def _source(
-        self, ctx: RequestContext, server_id: str, disk_id: str | None, compute_id: str | None
-    ) -> tuple[Server, ServerDisk]:
-        driver = self._backends.compute(compute_id)
-        try:
-            server = driver.get_server(server_id, project_id=ctx.project_id or "")
-        except NotFound as exc:
-            raise errors.ServerNotFound(server_id=server_id) from exc
-        for disk in server.disks:
-            if disk.disk_id == disk_id or (disk_id is None and disk.boot):
-                return server, disk
-        raise errors.InvalidRequest(f"Server {server_id} has no such disk.")
+
+def _disk(server: Server, disk_id: str | None) -> ServerDisk:
+    for disk in server.disks:
+        if disk.disk_id == disk_id or (disk_id is None and disk.boot):
+            return disk
+    raise errors.InvalidRequest(f"Server {server.server_id} has no such disk.")

@@ -6,7 +6,8 @@ from tests.unit.worker.conftest import (
     compute,
     database_url,
     service,
+    service_of,
     work,
 )
 
-__all__ = ["active_image", "capture", "compute", "database_url", "service", "work"]
+__all__ = ["active_image", "capture", "compute", "database_url", "service", "service_of", "work"]
