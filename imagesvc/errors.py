@@ -17,6 +17,7 @@ class Reason(enum.StrEnum):
     SIZE_CAP = "size-cap"
     BODY_TOO_LARGE = "body-too-large"
     CLIENT_GONE = "client-gone"
+    CLIENT_SLOW = "client-slow"
     IMAGE_BUSY = "image-busy"
     IMAGE_DEACTIVATED = "image-deactivated"
     IMAGE_PROTECTED = "image-protected"
@@ -133,6 +134,12 @@ class Conflict(ImagesvcError):
     message = "The request conflicts with what is there."
 
 
+class AlreadySubmitted(Conflict):
+    """The project handed a job in under this key before; `JobManager.once` answers with it."""
+
+    message = "The idempotency key {key} was used for another job."
+
+
 class QuotaExceeded(ImagesvcError):
     """The project would pass its limit: `used` and `limit` in `unit`."""
 
@@ -149,6 +156,12 @@ class UnsupportedImage(ImagesvcError):
     """The bytes are not what the format says, or are unsafe."""
 
     message = "The image was refused: {cause}"
+
+
+class Overloaded(ImagesvcError):
+    """All threads for image bytes are taken; short calls still go."""
+
+    message = "The service moves as many images as it can at a time. Try again later."
 
 
 class BackendFailed(ImagesvcError):

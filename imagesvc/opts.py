@@ -10,6 +10,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from imagesvc import errors
+from imagesvc.api import pace
 from imagesvc.backend import config as backend_config
 from imagesvc.service import DATABASE_OPTS, LIMIT_OPTS, SERVICE_OPTS, WORKER_OPTS
 
@@ -21,6 +22,7 @@ def list_opts() -> Iterator[tuple[str, tuple[cfg.Opt, ...]]]:
     """Every group and its options."""
     yield "service", SERVICE_OPTS
     yield "database", DATABASE_OPTS
+    yield "api", pace.API_OPTS
     yield "limit", LIMIT_OPTS
     yield "worker", WORKER_OPTS
     yield from backend_config.list_opts()
@@ -40,6 +42,7 @@ def load(config_file: str | Path | None = None) -> cfg.ConfigOpts:
     conf = cfg.ConfigOpts()
     conf.register_opts(SERVICE_OPTS, group="service")
     conf.register_opts(DATABASE_OPTS, group="database")
+    conf.register_opts(pace.API_OPTS, group="api")
     conf.register_opts(LIMIT_OPTS, group="limit")
     conf.register_opts(WORKER_OPTS, group="worker")
     backend_config.register(conf)

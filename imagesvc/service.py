@@ -92,6 +92,12 @@ LIMIT_OPTS = (
     ),
     cfg.IntOpt("image_properties", default=128, min=-1, help="Most properties; -1: no limit."),
     cfg.IntOpt("image_tags", default=128, min=-1, help="Most tags of an image; -1: no limit."),
+    cfg.IntOpt(
+        "servers_per_request",
+        default=100,
+        min=1,
+        help="Most servers that one request creates. Each job works on all of its servers at once.",
+    ),
     cfg.IntOpt("image_members", default=128, min=-1, help="Most members; -1: no limit."),
 )
 WORKER_OPTS = (
@@ -182,7 +188,9 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         tags=TagManager(operation, enforcer, limits),
         jobs=jobs,
         captures=CaptureManager(operation, enforcer, backends, images, jobs),
-        servers=ServerManager(operation, enforcer, backends, jobs),
+        servers=ServerManager(
+            operation, enforcer, backends, jobs, conf.limit.servers_per_request
+        ),
         audits=AuditManager(operation, enforcer),
         backend_manager=BackendManager(enforcer, backends),
     )

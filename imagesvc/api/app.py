@@ -6,7 +6,7 @@ import falcon
 from falcon import media as falcon_media
 
 from imagesvc.api import error, media, route
-from imagesvc.api.middleware import access_log, authenticate, body_limit, path, request_id
+from imagesvc.api.middleware import access_log, authenticate, body_limit, path, request_id, transfer
 
 
 def create_app(service: Any) -> falcon.App[Any, Any]:
@@ -19,6 +19,7 @@ def create_app(service: Any) -> falcon.App[Any, Any]:
         route.VersionedPath(),
         guard,
         body_limit.BodyLimit(),
+        transfer.Transfer(),
     ]
     app = falcon.App(request_type=media.Request, middleware=middleware)
     handlers = falcon_media.Handlers({falcon.MEDIA_JSON: media.JsonHandler()})

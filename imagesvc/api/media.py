@@ -6,6 +6,7 @@ surrogates, NUL. The decoder of the standard library lets all of these through, 
 RecursionError on deep nesting.
 """
 
+import contextlib
 import json
 import math
 import re
@@ -17,7 +18,7 @@ import msgspec
 from falcon import media
 
 from imagesvc import errors
-from imagesvc.api import direct_body
+from imagesvc.api import direct_body, pace
 from imagesvc.errors import Reason
 
 BODY_BYTES_DEFAULT = 64 * 1024
@@ -50,16 +51,28 @@ class BodyReader:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._watch = pace.current.get()
 
     def read(self, size: int) -> bytes | bytearray:
-        """Read at most `size` bytes; empty at the end."""
+        """Read at most `size` bytes; empty at the end.
+
+        Raises InvalidRequest: CLIENT_GONE, or CLIENT_SLOW for one that was cut off.
+        """
         try:
-            data: bytes | bytearray = self._stream.read(size)
+            with self._watch.receive() if self._watch else contextlib.nullcontext():
+                data: bytes | bytearray = self._stream.read(size)
         except Exception as error:  # servers raise classes of their own for broken bodies
-            raise errors.InvalidRequest(
-                "The request body broke off.", reason=Reason.CLIENT_GONE
-            ) from error
+            raise self._broken() from error
+        if self._watch and self._watch.too_slow:
+            raise self._broken()
         return data
+
+    def _broken(self) -> errors.InvalidRequest:
+        if self._watch and self._watch.too_slow:
+            return errors.InvalidRequest(
+                "The request body came too slowly.", reason=Reason.CLIENT_SLOW
+            )
+        return errors.InvalidRequest("The request body broke off.", reason=Reason.CLIENT_GONE)
 
 
 def body(req: falcon.Request) -> BodyReader:

@@ -6,7 +6,8 @@
 import logging
 from typing import Any
 
-worker_class = "gthread"
+# gthread, and slow clients are cut off.
+worker_class = "imagesvc.cmd.gunicorn_worker.Worker"
 # A worker's main loop beats while its threads move bytes, so this does not bound transfers.
 timeout = 60
 graceful_timeout = 30

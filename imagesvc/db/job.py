@@ -26,7 +26,7 @@ cancel_done = job_lease.cancel_done
 
 
 def insert(conn: sa.Connection, job: domain.Job) -> None:
-    """Add a job. Raises Conflict if the project used the idempotency key before."""
+    """Add a job. Raises AlreadySubmitted if the project used the idempotency key before."""
     values = {column.name: getattr(job, column.name) for column in TABLE.columns}
     values["run_after"] = job.run_after or job.created_at
     values["args"], values["result"] = dict(job.args), dict(job.result)
@@ -37,9 +37,7 @@ def insert(conn: sa.Connection, job: domain.Job) -> None:
         .returning(TABLE.c.id)
     )
     if made.one_or_none() is None:
-        raise errors.Conflict(
-            "The idempotency key {key} was used for another job.", key=job.idempotency_key
-        )
+        raise errors.AlreadySubmitted(key=job.idempotency_key)
 
 
 def get(conn: sa.Connection, job_id: str, project_id: str | None = None) -> domain.Job | None:

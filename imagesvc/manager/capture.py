@@ -1,6 +1,7 @@
 """Captures: an image made from a server's disk."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -9,7 +10,7 @@ from imagesvc.db import image as image_rows
 from imagesvc.domain.image import Image, ImageKind, NewImage, Visibility
 from imagesvc.domain.job import Job, JobType
 from imagesvc.interface.compute import Server, ServerDisk
-from imagesvc.interface.errors import NotFound
+from imagesvc.manager import server_backend
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
@@ -48,30 +49,43 @@ class CaptureManager:
     ) -> tuple[Image, Job]:
         """Make an image record and a job that fills it from one disk of a server.
 
-        Without `disk_id` the system disk is taken. The image is `importing` until the job
-        ends. Raises ServerNotFound, Forbidden, InvalidRequest.
+        Without `disk_id` the system disk is taken, without `compute_id` the server is looked
+        for on every compute backend. The image is `importing` until the job
+        ends. Raises ServerNotFound, Forbidden, InvalidRequest, Conflict if the key belongs to
+        another kind of job.
         """
-        known = self._jobs.known(ctx, JobType.CAPTURE_SYSTEM_DISK, idempotency_key)
-        if known is not None:
-            return self._images.get(ctx, known.image_id or ""), known
-        server, disk = self._source(ctx, server_id, disk_id, compute_id)
-        new = NewImage(
-            name=name,
-            visibility=Visibility(visibility),
-            disk_format="raw",
-            container_format="bare",
-            kind=ImageKind.SYSTEM_DISK if disk.boot else ImageKind.DATA_DISK,
-            os_type=server.os_type,
-            architecture=server.architecture,
-            tags=tags,
-            properties=dict(properties or {}),
-        )
-        args = {
-            "server_id": server_id,
-            "disk_id": disk.disk_id,
-            "role": "system" if disk.boot else "data",
-            "compute_id": compute_id or self._backends.default_id("compute"),
-        }
+
+        def submit() -> Job:
+            backend_id, server = server_backend.find(
+                self._backends, ctx.project_id or "", server_id, compute_id
+            )
+            disk = _disk(server, disk_id)
+            new = NewImage(
+                name=name,
+                visibility=Visibility(visibility),
+                disk_format="raw",
+                container_format="bare",
+                kind=ImageKind.SYSTEM_DISK if disk.boot else ImageKind.DATA_DISK,
+                os_type=server.os_type,
+                architecture=server.architecture,
+                tags=tags,
+                properties=dict(properties or {}),
+            )
+            args = {
+                "server_id": server_id,
+                "disk_id": disk.disk_id,
+                "role": "system" if disk.boot else "data",
+                "compute_id": backend_id,
+            }
+            return self._submit(ctx, new, args, idempotency_key)
+
+        job = self._jobs.once(ctx, JobType.CAPTURE_SYSTEM_DISK, idempotency_key, submit)
+        return self._images.get(ctx, job.image_id or ""), job
+
+    def _submit(
+        self, ctx: RequestContext, new: NewImage, args: Mapping[str, Any], key: str | None
+    ) -> Job:
+        server_id: str = args["server_id"]
         with self._operation.write(ctx, "capture:create", "server", server_id) as op:
             self._enforcer.authorize(ctx, "capture:create")
             image = self._images.insert(op, ctx, new)
@@ -82,22 +96,16 @@ class CaptureManager:
                 JobType.CAPTURE_SYSTEM_DISK,
                 args,
                 image_id=image.id,
-                idempotency_key=idempotency_key,
+                idempotency_key=key,
             )
             values = {"job_id": job.id, "source_server_id": server_id}
-            image = image_rows.update(op.conn, image.id, values)
+            image_rows.update(op.conn, image.id, values)
             op.detail.update(image_id=image.id, job_id=job.id)
-        return image, job
+        return job
 
-    def _source(
-        self, ctx: RequestContext, server_id: str, disk_id: str | None, compute_id: str | None
-    ) -> tuple[Server, ServerDisk]:
-        driver = self._backends.compute(compute_id)
-        try:
-            server = driver.get_server(server_id, project_id=ctx.project_id or "")
-        except NotFound as exc:
-            raise errors.ServerNotFound(server_id=server_id) from exc
-        for disk in server.disks:
-            if disk.disk_id == disk_id or (disk_id is None and disk.boot):
-                return server, disk
-        raise errors.InvalidRequest(f"Server {server_id} has no such disk.")
+
+def _disk(server: Server, disk_id: str | None) -> ServerDisk:
+    for disk in server.disks:
+        if disk.disk_id == disk_id or (disk_id is None and disk.boot):
+            return disk
+    raise errors.InvalidRequest(f"Server {server.server_id} has no such disk.")

@@ -30,13 +30,23 @@ READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Download:
-    """An open stream and what it is part of; sizes in bytes. Whoever takes it closes it."""
+    """The bytes of one disk, ready to be opened. `etag` is strong: other bytes, another one."""
 
-    stream: BinaryIO
     size_bytes: int
-    length: int
     md5: str | None
     etag: str
+    driver: storage.StorageDriver
+    key: str
+
+    def open(self, offset: int = 0, length: int | None = None) -> BinaryIO:
+        """Open `length` bytes from `offset`, or all that follow; whoever calls closes.
+
+        A store of local files gives the file itself, which does not end after `length`.
+        Raises NotFound, InvalidArgument.
+        """
+        local = storage.StorageCapability.LOCAL_FILE in self.driver.info().capabilities
+        # A real file is sent by the kernel; the server stops at Content-Length.
+        return self.driver.open_read(self.key, offset=offset, length=None if local else length)
 
 
 class ImageFileManager:
@@ -206,13 +216,11 @@ class ImageFileManager:
         image_id: str,
         *,
         disk: int = 0,
-        offset: int = 0,
-        length: int | None = None,
     ) -> Download:
-        """Open the bytes of one disk.
+        """The bytes of one disk, for who may read them.
 
         Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), NoContent before the image
-        has bytes, DiskNotFound, InvalidRequest (RANGE).
+        has bytes, DiskNotFound.
         """
         with self._operation.database.read() as conn:
             image = visible_image(conn, ctx, image_id)
@@ -224,32 +232,18 @@ class ImageFileManager:
             raise errors.Forbidden(
                 "The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED
             )
-        return self._open(image, disks, disk, offset, length)
+        return self._download(image, disks, disk)
 
-    def _open(
-        self,
-        image: Image,
-        disks: tuple[ImageDisk, ...],
-        index: int,
-        offset: int,
-        length: int | None,
-    ) -> Download:
+    def _download(self, image: Image, disks: tuple[ImageDisk, ...], index: int) -> Download:
         if image.status not in READABLE:
             raise errors.NoContent(image_id=image.id)
         found = next((disk for disk in disks if disk.index == index), None)
         if found is None:
             raise errors.DiskNotFound(image_id=image.id, disk=index)
-        rest = found.size_bytes - offset
-        if rest < 0 or (length or 0) < 0:
-            raise errors.InvalidRequest("The range is outside the image.", reason=Reason.RANGE)
-        taken = rest if length is None else min(length, rest)
         store_id, key = found.locations[0]
-        driver = self._backends.storage(store_id)
-        local = storage.StorageCapability.LOCAL_FILE in driver.info().capabilities
-        # A real file is sent by the kernel; the server stops at Content-Length.
-        stream = driver.open_read(key, offset=offset, length=None if local else taken)
         etag = found.hash_value or f"{image.id}-{index}"
-        return Download(stream, found.size_bytes, taken, found.md5, etag)
+        driver = self._backends.storage(store_id)
+        return Download(found.size_bytes, found.md5, etag, driver, key)
 
     # -------------------------------------------------------- for drivers
 
@@ -286,14 +280,12 @@ class ImageFileManager:
         *,
         expires: int,
         signature: str,
-        offset: int = 0,
-        length: int | None = None,
     ) -> Download:
-        """Open the bytes that a signed URL names. Raises Forbidden, ImageNotFound."""
+        """The bytes that a signed URL names. Raises Forbidden, ImageNotFound."""
         self._signer.verify(image_id, disk, expires, signature)
         with self._operation.database.read() as conn:
             image = image_rows.get(conn, image_id)
             disks = image_disk.list_for(conn, image_id)
         if image is None:
             raise errors.ImageNotFound(image_id=image_id)
-        return self._open(image, disks, disk, offset, length)
+        return self._download(image, disks, disk)

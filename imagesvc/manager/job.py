@@ -1,7 +1,7 @@
 """Jobs as callers see them, and how other managers hand them in."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from imagesvc import errors
@@ -24,6 +24,29 @@ class JobManager:
         self._operation = operation
         self._enforcer = enforcer
 
+    def once(
+        self,
+        ctx: RequestContext,
+        job_type: JobType,
+        idempotency_key: str | None,
+        submit: Callable[[], Job],
+    ) -> Job:
+        """The project's job under this key; `submit` hands it in if there is none.
+
+        Of requests that come at once one hands its job in, the others get that job. Raises
+        Conflict if the key belongs to a job of another type, and what `submit` raises.
+        """
+        first = self.known(ctx, job_type, idempotency_key)
+        if first is not None:
+            return first
+        try:
+            return submit()
+        except errors.AlreadySubmitted:  # another request was quicker, and has committed
+            first = self.known(ctx, job_type, idempotency_key)
+            if first is None:
+                raise
+            return first
+
     def known(
         self, ctx: RequestContext, job_type: JobType, idempotency_key: str | None
     ) -> Job | None:
@@ -36,9 +59,7 @@ class JobManager:
         with self._operation.database.read() as conn:
             job = job_rows.by_idempotency(conn, ctx.project_id or "", idempotency_key)
         if job is not None and job.type != job_type:
-            raise errors.Conflict(
-                "The idempotency key {key} was used for another job.", key=idempotency_key
-            )
+            raise errors.Conflict(errors.AlreadySubmitted.message, key=idempotency_key)
         return job
 
     def submit(
@@ -51,7 +72,7 @@ class JobManager:
         image_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
-        """Hand a job in, in the caller's transaction. Raises Conflict for a used key."""
+        """Hand a job in, in the caller's transaction. Raises AlreadySubmitted for a used key."""
         job = Job(
             id=str(uuid.uuid4()),
             type=job_type,

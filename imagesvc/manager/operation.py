@@ -47,7 +47,8 @@ class Operation:
         """A transaction that ends with an audit row.
 
         An exception rolls back first; then the attempt is recorded in a transaction of its
-        own, and the exception goes on.
+        own, and the exception goes on. AlreadySubmitted is not recorded: the first job is what
+        the caller gets.
         """
         step = Step(None, target_id, detail=dict(detail or {}))
         try:
@@ -55,6 +56,8 @@ class Operation:
                 step.conn = conn
                 yield step
                 self.record(conn, ctx, action, target_type, step, SUCCESS)
+        except errors.AlreadySubmitted:  # no attempt of its own: the first one was recorded
+            raise
         except errors.ImagesvcError as exc:  # recorded, then handed on untouched
             self.refuse(ctx, action, target_type, step, exc)
             raise

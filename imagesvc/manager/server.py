@@ -1,7 +1,8 @@
 """Servers: made from images, and looked after as far as images need it."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -12,24 +13,29 @@ from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.interface import compute
 from imagesvc.interface.errors import NotFound
+from imagesvc.manager import server_backend
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.policy.check import Enforcer
-
-COUNT_MAX = 100
 
 
 class ServerManager:
     """Servers of the caller's project; those of others do not exist."""
 
     def __init__(
-        self, operation: Operation, enforcer: Enforcer, backends: Backends, jobs: JobManager
+        self,
+        operation: Operation,
+        enforcer: Enforcer,
+        backends: Backends,
+        jobs: JobManager,
+        count_max: int,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._jobs = jobs
+        self._count_max = count_max
 
     def create(
         self,
@@ -46,15 +52,8 @@ class ServerManager:
         """Start a job that creates `count` servers from an image.
 
         Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), StateConflict if the image
-        is not active, InvalidRequest.
+        is not active, InvalidRequest, Conflict if the key belongs to another kind of job.
         """
-        known = self._jobs.known(ctx, JobType.CREATE_SERVERS, idempotency_key)
-        if known is not None:
-            return known
-        if not 1 <= count <= COUNT_MAX:
-            raise errors.InvalidRequest(f"count must be from 1 to {COUNT_MAX}.")
-        _require_project(ctx)
-        self._backends.compute(compute_id)
         args = {
             "name": name,
             "count": count,
@@ -62,78 +61,113 @@ class ServerManager:
             "vcpus": vcpus,
             "compute_id": compute_id or self._backends.default_id("compute"),
         }
-        with self._operation.write(
-            ctx, "server:create", "image", image_id, {"name": name, "count": count}
-        ) as op:
+        return self._jobs.once(
+            ctx,
+            JobType.CREATE_SERVERS,
+            idempotency_key,
+            lambda: self._submit(ctx, image_id, args, idempotency_key),
+        )
+
+    def _submit(
+        self, ctx: RequestContext, image_id: str, args: Mapping[str, Any], key: str | None
+    ) -> Job:
+        if not 1 <= args["count"] <= self._count_max:
+            raise errors.InvalidRequest(f"count must be from 1 to {self._count_max}.")
+        _require_project(ctx)
+        self._backends.compute(args["compute_id"])
+        asked = {"name": args["name"], "count": args["count"]}
+        with self._operation.write(ctx, "server:create", "image", image_id, asked) as op:
             image = visible_image(op.conn, ctx, image_id)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "server:create")
             self._enforcer.authorize(ctx, "image_file:download", image)
-            _require_usable(image, memory_mib)
+            _require_usable(image, args["memory_mib"])
             job = self._jobs.submit(
                 op.conn,
                 ctx,
                 JobType.CREATE_SERVERS,
                 args,
                 image_id=image_id,
-                idempotency_key=idempotency_key,
+                idempotency_key=key,
             )
             op.detail["job_id"] = job.id
             return job
 
     def list(
-        self, ctx: RequestContext, *, marker: str | None = None, limit: int = 100
+        self,
+        ctx: RequestContext,
+        *,
+        compute_id: str | None = None,
+        marker: str | None = None,
+        limit: int = 100,
     ) -> Sequence[compute.Server]:
-        """Servers by id, those after `marker`."""
+        """Servers by id, those after `marker`, of one compute backend or of all."""
         self._enforcer.authorize(ctx, "server:list")
-        return self._compute().list_servers(_require_project(ctx), after=marker, limit=limit)
+        return server_backend.list_page(
+            self._backends, _require_project(ctx), compute_id, marker, limit
+        )
 
-    def get(self, ctx: RequestContext, server_id: str) -> compute.Server:
-        """Show one. Raises ServerNotFound."""
+    def get(
+        self, ctx: RequestContext, server_id: str, *, compute_id: str | None = None
+    ) -> compute.Server:
+        """Show one, of the named compute backend or of any. Raises ServerNotFound."""
         self._enforcer.authorize(ctx, "server:get")
-        with _found(server_id):
-            return self._compute().get_server(server_id, project_id=_require_project(ctx))
+        return self._find(ctx, server_id, compute_id)[1]
 
-    def start(self, ctx: RequestContext, server_id: str) -> None:
+    def start(self, ctx: RequestContext, server_id: str, *, compute_id: str | None = None) -> None:
         """Boot it; a running one is success. Raises ServerNotFound, Forbidden."""
-        with self._action(ctx, "server:start", server_id) as driver:
+        with self._action(ctx, "server:start", server_id, compute_id) as driver:
             driver.start_server(server_id, project_id=_require_project(ctx))
 
-    def stop(self, ctx: RequestContext, server_id: str) -> None:
+    def stop(self, ctx: RequestContext, server_id: str, *, compute_id: str | None = None) -> None:
         """Power it off; a stopped one is success. Raises ServerNotFound, Forbidden."""
-        with self._action(ctx, "server:stop", server_id) as driver:
+        with self._action(ctx, "server:stop", server_id, compute_id) as driver:
             driver.stop_server(server_id, project_id=_require_project(ctx))
 
-    def delete(self, ctx: RequestContext, server_id: str) -> None:
+    def delete(self, ctx: RequestContext, server_id: str, *, compute_id: str | None = None) -> None:
         """End it and remove its disks. Raises ServerNotFound, Forbidden."""
-        with self._action(ctx, "server:delete", server_id) as driver:
-            driver.get_server(server_id, project_id=_require_project(ctx))
+        with self._action(ctx, "server:delete", server_id, compute_id) as driver:
             driver.delete_server(server_id, project_id=_require_project(ctx))
 
-    def console_log(self, ctx: RequestContext, server_id: str, *, offset: int = 0) -> bytes:
+    def console_log(
+        self,
+        ctx: RequestContext,
+        server_id: str,
+        *,
+        offset: int = 0,
+        compute_id: str | None = None,
+    ) -> bytes:
         """Read at most 1 MiB of the serial console from byte `offset`. Raises ServerNotFound."""
         self._enforcer.authorize(ctx, "server:read_console")
+        driver = self._driver(ctx, server_id, compute_id)
         with _found(server_id):
-            return self._compute().read_console(
-                server_id, project_id=_require_project(ctx), offset=offset
-            )
+            return driver.read_console(server_id, project_id=_require_project(ctx), offset=offset)
 
-    def console_write(self, ctx: RequestContext, server_id: str, data: bytes) -> None:
+    def console_write(
+        self, ctx: RequestContext, server_id: str, data: bytes, *, compute_id: str | None = None
+    ) -> None:
         """Type on the serial console. Raises ServerNotFound, Forbidden, NotSupported."""
-        with self._action(ctx, "server:write_console", server_id) as driver:
+        with self._action(ctx, "server:write_console", server_id, compute_id) as driver:
             driver.write_console(server_id, data, project_id=_require_project(ctx))
 
-    def _compute(self) -> compute.ComputeDriver:
-        return self._backends.compute()
+    def _find(
+        self, ctx: RequestContext, server_id: str, compute_id: str | None
+    ) -> tuple[str, compute.Server]:
+        return server_backend.find(self._backends, _require_project(ctx), server_id, compute_id)
+
+    def _driver(
+        self, ctx: RequestContext, server_id: str, compute_id: str | None
+    ) -> compute.ComputeDriver:
+        return self._backends.compute(self._find(ctx, server_id, compute_id)[0])
 
     @contextlib.contextmanager
     def _action(
-        self, ctx: RequestContext, action: str, server_id: str
+        self, ctx: RequestContext, action: str, server_id: str, compute_id: str | None
     ) -> Iterator[compute.ComputeDriver]:
         """Authorize, act on the driver, then record; the driver is outside any transaction."""
-        driver = self._compute()
         try:
             self._enforcer.authorize(ctx, action)
+            driver = self._driver(ctx, server_id, compute_id)
             with _found(server_id):
                 yield driver
         except errors.ImagesvcError as exc:  # recorded, then handed on untouched

@@ -1,5 +1,6 @@
 """A running service in a folder of its own, spoken to by real clients in processes of their own."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -24,6 +25,7 @@ CONF = """
 state_dir = {folder}
 bind_port = {port}
 workers = 1
+threads = {threads}
 [worker]
 poll_interval_s = 0.1
 reap_interval_s = 1
@@ -37,6 +39,7 @@ state_dir = {folder}/compute
 path = {folder}/identity.sqlite
 [audit_sink_local]
 path = {folder}/audit.jsonl
+{more}
 """
 
 CLOUD = """
@@ -133,12 +136,13 @@ def wait_ready(service):
     pytest.fail(f"the service did not get ready: {words}")
 
 
-@pytest.fixture(scope="session")
-def running_service(tmp_path_factory):
-    """Started once a test process; its servers end with it."""
-    folder = tmp_path_factory.mktemp("running")
+@contextlib.contextmanager
+def started(folder, *, threads=16, more=""):
+    """A service in a folder, with more sections in its configuration; its servers end with it."""
     port = free_port()
-    (folder / "imagesvc.conf").write_text(CONF.format(folder=folder, port=port))
+    (folder / "imagesvc.conf").write_text(
+        CONF.format(folder=folder, port=port, threads=threads, more=more)
+    )
     clouds = "clouds:" + "".join(CLOUD.format(name=name, port=port) for name, _ in USERS)
     (folder / "clouds.yaml").write_text(clouds)
     manage(folder, "db", "upgrade")
@@ -155,6 +159,13 @@ def running_service(tmp_path_factory):
         supervisor.send_signal(signal.SIGTERM)
         supervisor.wait(STOP_S)
         manage(folder, "server", "stop")
+
+
+@pytest.fixture(scope="session")
+def running_service(tmp_path_factory):
+    """Started once a test process."""
+    with started(tmp_path_factory.mktemp("running")) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")

@@ -93,8 +93,8 @@ def test_a_capture_ends_once_whatever_line_its_worker_dies_at(station, guest, po
     active = station.service.images.get(station.caller, image.id)
     assert active.status == "active"
     found = station.service.image_files.download(station.caller, image.id)
-    with found.stream as stream:
-        data = stream.read(found.length)
+    with found.open() as stream:
+        data = stream.read()
     assert hashlib.sha512(data).hexdigest() == active.hash_value
     assert len(data) == active.size_bytes == guest.stat().st_size
     until(lambda: clean(station, {image.id, made.image_id}))

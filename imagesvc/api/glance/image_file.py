@@ -6,7 +6,7 @@ from typing import Any
 import falcon
 
 from imagesvc import errors
-from imagesvc.api import byte_range, media
+from imagesvc.api import download, media
 from imagesvc.errors import Reason
 
 _SIZE = re.compile(r"\d{1,19}", re.ASCII)
@@ -16,9 +16,9 @@ class ImageFileResource:
     """The bytes of disk 0 (Glance v2, "Image data")."""
 
     body_bytes_max = None
+    moves_bytes = True
 
-    def __init__(self, images: Any, image_files: Any, backends: Any) -> None:
-        self._images = images
+    def __init__(self, image_files: Any, backends: Any) -> None:
         self._image_files = image_files
         self._backends = backends
 
@@ -39,25 +39,14 @@ class ImageFileResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """Give the bytes, or one range of them."""
-        caller = req.context.caller
         for store_id in filter(None, (req.get_param("prefer") or "").split(",")):
             self._backends.storage(store_id)
-        span = None
-        if (asked := byte_range.asked(req)) is not None:
-            size = self._images.get(caller, image_id).size_bytes
-            span = byte_range.parse(asked, size) if size is not None else None
-        found = self._image_files.download(
-            caller,
-            image_id,
-            offset=span.offset if span else 0,
-            length=span.length if span else None,
-        )
-        resp.content_type = "application/octet-stream"
+        found = self._image_files.download(req.context.caller, image_id)
         if found.md5:
             resp.set_header("Content-MD5", found.md5)
-        if found.etag:
-            resp.etag = found.etag
-        byte_range.answer(req, resp, found.stream, found.size_bytes, span)
+        download.answer(req, resp, found)
+
+    on_head = on_get
 
 
 def _size(req: falcon.Request) -> int | None:

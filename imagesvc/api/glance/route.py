@@ -15,7 +15,7 @@ def table(service: Any) -> list[tuple[str, Any]]:
         ("/v2/images/{image_id}", image.ImageResource(images)),
         (
             "/v2/images/{image_id}/file",
-            image_file.ImageFileResource(images, service.image_files, service.backends),
+            image_file.ImageFileResource(service.image_files, service.backends),
         ),
         (
             "/v2/images/{image_id}/actions/deactivate",

@@ -38,7 +38,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/health", health.HealthResource(service.backend_manager)),
         (
             "/images/{image_id}/disk/{disk}/file",
-            image_disk.ImageDiskFileResource(service.images, files),
+            image_disk.ImageDiskFileResource(files),
         ),
         ("/signed/{image_id}/{disk}", signed_file.SignedFileResource(files)),
     )

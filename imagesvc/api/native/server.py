@@ -19,10 +19,16 @@ class NewServers(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     image_id: Id
     name: Name
-    count: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    count: Annotated[int, msgspec.Meta(ge=1)] = 1
     memory_mib: Annotated[int, msgspec.Meta(ge=16, le=16_777_216)] = 64
     vcpus: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
     compute_id: Id | None = None
+
+
+def _backend(req: falcon.Request) -> str | None:
+    """The compute backend that is named in the query, if one is."""
+    query.known(req, {"compute_id"})
+    return query.text(req, "compute_id")
 
 
 class ServersResource:
@@ -33,8 +39,13 @@ class ServersResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List by id."""
-        page = query.page(req, set())
-        found = self._servers.list(req.context.caller, marker=page.marker, limit=page.limit)
+        page = query.page(req, {"compute_id"})
+        found = self._servers.list(
+            req.context.caller,
+            compute_id=query.text(req, "compute_id"),
+            marker=page.marker,
+            limit=page.limit,
+        )
         resp.media = query.answer("servers", found, page, views.server, lambda s: s.server_id)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -62,11 +73,12 @@ class ServerResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show it."""
-        resp.media = {"server": views.server(self._servers.get(req.context.caller, server_id))}
+        found = self._servers.get(req.context.caller, server_id, compute_id=_backend(req))
+        resp.media = {"server": views.server(found)}
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """End it and remove its disks."""
-        self._servers.delete(req.context.caller, server_id)
+        self._servers.delete(req.context.caller, server_id, compute_id=_backend(req))
         resp.status = falcon.HTTP_204
 
 
@@ -78,7 +90,7 @@ class ServerStartResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Boot it; a running one is success."""
-        self._servers.start(req.context.caller, server_id)
+        self._servers.start(req.context.caller, server_id, compute_id=_backend(req))
         resp.status = falcon.HTTP_204
 
 
@@ -90,5 +102,5 @@ class ServerStopResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Power it off; a stopped one is success."""
-        self._servers.stop(req.context.caller, server_id)
+        self._servers.stop(req.context.caller, server_id, compute_id=_backend(req))
         resp.status = falcon.HTTP_204

@@ -80,6 +80,7 @@ def test_backends_are_for_administrators(caller, admin, path):
         {"image_id": UNKNOWN, "name": "x", "colour": "red"},
         {"image_id": UNKNOWN, "name": "x", "count": 0},
         {"image_id": UNKNOWN, "name": "x", "count": "3"},
+        {"image_id": UNKNOWN, "name": "x", "count": 101},
         {"image_id": UNKNOWN, "name": "x", "memory_mib": 1},
         {"image_id": UNKNOWN, "name": "x", "vcpus": 1.5},
         [],

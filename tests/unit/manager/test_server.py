@@ -6,7 +6,7 @@ import pytest
 
 from imagesvc import errors
 from imagesvc.domain.image import NewImage
-from tests.unit.worker.conftest import CALLER
+from tests.unit.worker.conftest import CALLER, CONF
 
 OTHER = dataclasses.replace(CALLER, project_id="other")
 READER = dataclasses.replace(CALLER, roles=frozenset({"reader"}))
@@ -33,6 +33,12 @@ def test_only_a_visible_active_image_gives_servers(service, active_image):
 @pytest.mark.parametrize("count", [0, -1, 101])
 def test_a_count_out_of_range_is_refused(service, active_image, count):
     refused(service, errors.InvalidRequest, image_id=active_image.id, count=count)
+
+
+def test_the_limit_on_a_count_is_the_operators(service_of, active_image):
+    service = service_of(CONF + "[limit]\nservers_per_request = 2\n")
+    with pytest.raises(errors.InvalidRequest, match="count must be from 1 to 2"):
+        service.servers.create(CALLER, name="web", image_id=active_image.id, count=3)
 
 
 @pytest.mark.parametrize("verb", ["get", "start", "stop", "delete", "console_log"])

@@ -17,7 +17,7 @@ CONF = """
 [service]
 state_dir = {folder}
 [database]
-url = sqlite:///{folder}/imagesvc.sqlite
+url = {url}
 [worker]
 upload_stale_s = 1
 [storage_local]
@@ -41,24 +41,41 @@ def compute():
 
 
 @pytest.fixture
-def service(tmp_path, compute, monkeypatch):
-    """A service of its own for each test."""
+def database_url(tmp_path):
+    """Where the service keeps its rows."""
+    return f"sqlite:///{tmp_path}/imagesvc.sqlite"
+
+
+@pytest.fixture
+def service_of(tmp_path, database_url):
+    """Build a service from the text of a configuration."""
+    built = []
     key = tmp_path / "installation.key"
     key.write_text(secrets.token_hex(32))
     key.chmod(0o600)
     path = tmp_path / "imagesvc.conf"
-    path.write_text(CONF.format(folder=tmp_path))
-    conf = opts.load(path)
-    migrate.upgrade(conf.database.url)
+    migrate.upgrade(database_url)
+
+    def build(text):
+        path.write_text(text.format(folder=tmp_path, url=database_url))
+        built.append(services.build(opts.load(path), monitor=False))
+        return built[-1]
+
+    yield build
+    for one in built:
+        one.close()
+
+
+@pytest.fixture
+def service(service_of, compute, monkeypatch):
+    """A service of its own for each test."""
 
     class PaperBackends(Backends):
         def compute(self, backend_id=None):
             return compute
 
     monkeypatch.setattr(services, "Backends", PaperBackends)
-    built = services.build(conf, monitor=False)
-    yield built
-    built.close()
+    return service_of(CONF)
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ class PaperCompute(compute.ComputeDriver):
 
     def list_servers(self, project_id, *, after=None, limit=100):
         found = sorted(key for key, owner in self.servers.items() if owner == project_id)
-        return [self.get_server(key, project_id=project_id) for key in found][:limit]
+        found = [key for key in found if key > (after or "")][:limit]
+        return [self.get_server(key, project_id=project_id) for key in found]
 
     def start_create(self, spec, count, token):
         self._call("start_create")

@@ -37,7 +37,7 @@ def test_a_capture_becomes_an_active_image_with_the_disks_bytes(service, capture
     work()
     image, job = look(service, capture)
     assert (image.status, image.size_bytes, job.state) == ("active", len(DISK), "done")
-    with service.image_files.download(CALLER, image.id).stream as stream:
+    with service.image_files.download(CALLER, image.id).open() as stream:
         assert stream.read() == DISK
     assert not compute.snapshots
     keys, rows = left(service)
@@ -90,7 +90,7 @@ def test_a_clean_up_that_fails_leaves_the_image_active(service, capture, compute
     image, job = look(service, capture)
     assert (image.status, job.state, job.steps[-1].state) == ("active", "done", "failed")
     assert len(left(service)[0]) == 1
-    with service.image_files.download(CALLER, image.id).stream as stream:
+    with service.image_files.download(CALLER, image.id).open() as stream:
         assert stream.read() == DISK
 
 

@@ -1,0 +1,39 @@
+"""Keeps threads free for short calls while image bytes move."""
+
+from typing import Any
+
+import falcon
+
+from imagesvc.api import pace
+
+_BODILESS = frozenset({"GET", "HEAD"})
+
+
+class Transfer:
+    """A resource that says `moves_bytes = True` may hold a thread for hours."""
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: Any, params: dict[str, Any]
+    ) -> None:
+        """Take a thread for it. Raises Overloaded."""
+        watch = pace.current.get()
+        if watch is not None and req.method != "HEAD" and _moves_bytes(resource):
+            watch.begin_transfer()
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: Any, succeeded: bool
+    ) -> None:
+        """Give the thread of an upload back; hang up if it was refused, and bytes may follow.
+
+        A download has its thread until the last byte is out.
+        """
+        watch = pace.current.get()
+        if watch is None or req.method in _BODILESS or not _moves_bytes(resource):
+            return
+        watch.end_transfer()
+        if not succeeded:
+            watch.hang_up()
+
+
+def _moves_bytes(resource: Any) -> bool:
+    return bool(getattr(resource, "moves_bytes", False))

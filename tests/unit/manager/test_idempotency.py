@@ -1,0 +1,84 @@
+"""One idempotency key is one job, also for requests that come at once, on both engines."""
+
+import concurrent.futures
+import threading
+
+import pytest
+
+from imagesvc import errors
+from imagesvc.domain.image_query import ImageQuery
+from tests.unit.worker.conftest import CALLER
+
+RIVALS = 6
+ROUNDS = 5
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path):
+    """A database of each engine, of this test alone."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/imagesvc.sqlite"
+        return
+    server = request.getfixturevalue("postgresql_server")
+    url = server.create()
+    yield url
+    server.drop(url)
+
+
+def at_once(call):
+    """What `call` answers, or raises, in threads that begin together."""
+    barrier = threading.Barrier(RIVALS)
+
+    def run(_):
+        barrier.wait(30)
+        try:
+            return call()
+        except errors.ImagesvcError as error:
+            return error
+
+    with concurrent.futures.ThreadPoolExecutor(RIVALS) as pool:
+        return list(pool.map(run, range(RIVALS)))
+
+
+def test_creations_that_come_at_once_are_one_job(service, active_image):
+    for number in range(ROUNDS):
+        found = at_once(
+            lambda key=f"key-{number}": service.servers.create(
+                CALLER, image_id=active_image.id, name="x", idempotency_key=key
+            )
+        )
+        assert {getattr(one, "id", one) for one in found} == {found[0].id}
+    assert len(service.jobs.list(CALLER)) == ROUNDS
+    events = service.audits.query(CALLER, action="server:create")
+    assert [event.outcome for event in events] == ["success"] * ROUNDS
+
+
+def test_captures_that_come_at_once_are_one_image_and_one_job(service):
+    for number in range(ROUNDS):
+        found = at_once(
+            lambda key=f"key-{number}": service.captures.start(
+                CALLER, server_id="server", name="x", idempotency_key=key
+            )
+        )
+        assert not [one for one in found if isinstance(one, Exception)]
+        assert {(image.id, job.id) for image, job in found} == {(found[0][0].id, found[0][1].id)}
+    assert len(service.images.list(CALLER, ImageQuery()).images) == ROUNDS
+
+
+def test_different_work_under_one_key_at_once_is_one_job_and_a_conflict(service, active_image):
+    turns = iter(range(RIVALS))
+
+    def either():
+        if next(turns) % 2:
+            return service.captures.start(
+                CALLER, server_id="server", name="x", idempotency_key="key"
+            )[1]
+        return service.servers.create(
+            CALLER, image_id=active_image.id, name="x", idempotency_key="key"
+        )
+
+    found = at_once(either)
+    refused = [one for one in found if isinstance(one, Exception)]
+    assert {type(one) for one in refused} == {errors.Conflict}
+    assert len(refused) == RIVALS / 2
+    assert len(service.jobs.list(CALLER)) == 1
