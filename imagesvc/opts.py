@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from imagesvc import errors
 from imagesvc.backend import config as backend_config
+from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
 from imagesvc.service import DATABASE_OPTS, LIMIT_OPTS, SERVICE_OPTS, WORKER_OPTS
 
@@ -86,3 +87,36 @@ def _take_from_file(conf: cfg.ConfigOpts, group: str, option: cfg.Opt) -> None:
             f"[{group}] {name} names {path}, which cannot be used: {secret_file.said(exc)}."
         ) from exc
     conf.set_override(option.dest, value.replace("$", "$$"), group=group)
+
+
+def groups(conf: cfg.ConfigOpts) -> tuple[str, ...]:
+    """Groups that are registered by now: ours, and the sections of the backends built."""
+    own = [group for group, _ in OWN]
+    kinds_ = [group for group, _ in backend_config.list_opts()]
+    enabled = [
+        kind.section(backend_id)
+        for kind in kinds.KINDS
+        for backend_id in backend_config.enabled(conf, kind)
+    ]
+    return tuple(group for group in dict.fromkeys(own + kinds_ + enabled) if group in conf)
+
+
+def twins(conf: cfg.ConfigOpts, group: str) -> tuple[str, ...]:
+    """Names of the options of a group that name the file of a secret."""
+    return tuple(name for name in conf[group] if secret_file.is_twin(name, conf[group]))
+
+
+def unread(conf: cfg.ConfigOpts) -> tuple[str, ...]:
+    """Options in the configuration files that nothing reads: mistyped, or of another release.
+
+    The backends must have been built, since their sections are known only then.
+    """
+    sections: dict[str, dict[str, list[str]]] = {}
+    for path in conf.config_file:
+        cfg.ConfigParser(path, sections).parse()
+    return tuple(
+        f"[{group}] {name}"
+        for group, options in sections.items()
+        for name in options
+        if group not in conf or name.replace("-", "_") not in conf[group]
+    )

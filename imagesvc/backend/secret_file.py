@@ -1,7 +1,7 @@
 """Secrets from files: each secret option NAME has a twin NAME_file, for mounted secrets."""
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from oslo_config import cfg
@@ -30,6 +30,11 @@ def twins(options: Iterable[cfg.Opt]) -> tuple[cfg.Opt, ...]:
 def twin_name(option: cfg.Opt) -> str:
     """Name of the twin of a secret option."""
     return f"{option.dest}{_SUFFIX}"
+
+
+def is_twin(name: str, names: Container[str]) -> bool:
+    """Whether an option among `names` is the twin of another."""
+    return name.endswith(_SUFFIX) and name.removesuffix(_SUFFIX) in names
 
 
 def read(path: str) -> str:

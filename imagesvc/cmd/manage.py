@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from imagesvc import service
-from imagesvc.cmd import command_line, manage_backend, manage_identity, manage_server
+from imagesvc.cmd import command_line, manage_backend, manage_config, manage_identity, manage_server
 from imagesvc.db import engine, migrate
 from imagesvc.manager import audit_verify
 
@@ -42,15 +42,6 @@ def db_version(parsed: argparse.Namespace) -> int:
     return 0 if current == head else 1
 
 
-def config_check(parsed: argparse.Namespace) -> int:
-    """Build the service as it would start, and stop there."""
-    conf = command_line.load(parsed)
-    built = service.build(conf, monitor=False)
-    built.close()
-    print("the configuration is usable")
-    return 0
-
-
 def audit_verify_(parsed: argparse.Namespace) -> int:
     """Check every record and the chain; 1 if something was changed or is missing."""
     conf = command_line.load(parsed)
@@ -72,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_line.parser(PROG, "Manage an installation of imagesvc.")
     nouns = parser.add_subparsers(metavar="NOUN", required=True)
     _add(nouns, "db", {"upgrade": db_upgrade, "version": db_version})
-    _add(nouns, "config", {"check": config_check})
+    _add(nouns, "config", {"check": manage_config.check})
     manage_backend.add_parsers(_add, nouns)
     _add(nouns, "audit", {"verify": audit_verify_})
     _add(nouns, "server", {"list": manage_server.list_running, "stop": manage_server.stop_running})
