@@ -14,7 +14,13 @@ from imagesvc import errors
 from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
-from imagesvc.service import DATABASE_OPTS, LIMIT_OPTS, SERVICE_OPTS, WORKER_OPTS
+from imagesvc.service import (
+    DATABASE_OPTS,
+    LIMIT_OPTS,
+    LOG_OPTS,
+    SERVICE_OPTS,
+    WORKER_OPTS,
+)
 
 CONF_VARIABLE = "IMAGESVC_CONF"
 CONF_DEFAULT = Path("/etc/imagesvc/imagesvc.conf")
@@ -25,6 +31,7 @@ OWN = (
     ("database", DATABASE_OPTS),
     ("limit", LIMIT_OPTS),
     ("worker", WORKER_OPTS),
+    ("log", LOG_OPTS),
 )
 
 

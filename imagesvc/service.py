@@ -123,6 +123,29 @@ WORKER_OPTS = (
     cfg.FloatOpt("reap_interval_s", default=10.0, min=0.1, help="Seconds between clean-ups."),
 )
 
+LOG_OPTS = (
+    cfg.StrOpt(
+        "format",
+        default="text",
+        choices=[
+            ("text", "A line of words: time, process, level, logger, request id, message."),
+            ("json", "A JSON object a line; facts of the message are members of its facts."),
+        ],
+        help="Form of a log line.",
+    ),
+    cfg.StrOpt(
+        "level",
+        default="INFO",
+        choices=["DEBUG", "INFO", "WARNING", "ERROR"],
+        help="Least level that is written. Requests are INFO.",
+    ),
+    cfg.StrOpt(
+        "file",
+        default="",
+        help="File for the log, opened again when it was renamed; empty: standard error.",
+    ),
+)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Service:
