@@ -1,6 +1,10 @@
 """Who asks: the frozen context of one request or job."""
 
+import contextvars
 import dataclasses
+
+# Id of the request that this thread serves, for log lines.
+current_request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ from oslo_config import cfg
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
+from imagesvc.db.health import DatabaseProbe
 from imagesvc.domain.image_property import Limits
 from imagesvc.interface.identity import IdentityDriver
 from imagesvc.manager import signed_url
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_file import ImageFileManager
@@ -38,6 +40,12 @@ SERVICE_OPTS = (
         default="$state_dir/installation.key",
         help="File with the installation's secret key, at least 32 bytes, readable by the "
         "service alone. `imagesvc-manage db upgrade` makes it if it is missing.",
+    ),
+    cfg.StrOpt(
+        "drain_file",
+        default="$state_dir/drain",
+        help="While this file exists, /healthcheck/ready answers 503 with the reason draining, so "
+        "that load balancers send no more work to this machine; requests are still served.",
     ),
     cfg.StrOpt("bind_host", default="127.0.0.1", help="Address that the API listens on."),
     cfg.PortOpt("bind_port", default=9292, help="TCP port that the API listens on."),
@@ -121,6 +129,29 @@ WORKER_OPTS = (
     cfg.FloatOpt("reap_interval_s", default=10.0, min=0.1, help="Seconds between clean-ups."),
 )
 
+LOG_OPTS = (
+    cfg.StrOpt(
+        "format",
+        default="text",
+        choices=[
+            ("text", "A line of words: time, process, level, logger, request id, message."),
+            ("json", "A JSON object a line; facts of the message are members of its facts."),
+        ],
+        help="Form of a log line.",
+    ),
+    cfg.StrOpt(
+        "level",
+        default="INFO",
+        choices=["DEBUG", "INFO", "WARNING", "ERROR"],
+        help="Least level that is written. Requests are INFO.",
+    ),
+    cfg.StrOpt(
+        "file",
+        default="",
+        help="File for the log, opened again when it was renamed; empty: standard error.",
+    ),
+)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Service:
@@ -142,6 +173,7 @@ class Service:
     servers: ServerManager
     audits: AuditManager
     backend_manager: BackendManager
+    health: HealthManager
 
     def close(self) -> None:
         """Let go of backends and connections."""
@@ -193,6 +225,9 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         ),
         audits=AuditManager(operation, enforcer),
         backend_manager=BackendManager(enforcer, backends),
+        health=HealthManager(
+            enforcer, backends, DatabaseProbe(database), Path(conf.service.drain_file)
+        ),
     )
 
 

@@ -5,6 +5,7 @@ import datetime
 import enum
 import logging
 import threading
+from typing import Any
 
 from oslo_config import cfg
 
@@ -97,6 +98,20 @@ class Backend:
         if driver is None or self.failed:
             raise errors.BackendFailed(kind=self.kind.name, backend_id=self.backend_id)
         return driver
+
+    def recipe(self) -> dict[str, Any]:
+        """Kind, contract version, class, id and option values; the values may hold secrets.
+
+        Raises BackendFailed.
+        """
+        driver = self.driver()
+        return {
+            "kind": self.kind.name,
+            "version": self.kind.version,
+            "driver_class": type(driver),
+            "backend_id": self.backend_id,
+            "options": vars(driver.options),
+        }
 
     def construct(self) -> None:
         """Make the driver from its section, without I/O; a failure is kept as the state."""

@@ -3,20 +3,18 @@
 import re
 import types
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 
 from imagesvc import errors
 from imagesvc.backend import kind as kinds
-from imagesvc.backend import loader
+from imagesvc.backend import loader, secret_file
 from imagesvc.interface import base
 from imagesvc.interface import errors as driver_errors
 
 DEFAULT_ID = "local"
 _ID = re.compile(r"[a-z][a-z0-9]*")
-_SECRET_BYTES_MAX = 65536
 
 OPTS = (
     cfg.FloatOpt(
@@ -69,16 +67,7 @@ def kind_opts(kind: kinds.Kind) -> tuple[cfg.Opt, ...]:
 
 def driver_opts(driver_class: type[base.Driver]) -> tuple[cfg.Opt, ...]:
     """Options of one backend's section: the driver's, and a `_file` twin for each secret."""
-    twins = tuple(
-        cfg.StrOpt(
-            f"{option.dest}_file",
-            help=f"File that holds the value of {option.dest}, for mounted secrets; give one of "
-            "the two.",
-        )
-        for option in driver_class.OPTS
-        if option.secret
-    )
-    return (*driver_class.OPTS, *twins)
+    return (*driver_class.OPTS, *secret_file.twins(driver_class.OPTS))
 
 
 def register(conf: cfg.ConfigOpts) -> None:
@@ -161,7 +150,7 @@ def options(
 def _value(conf: cfg.ConfigOpts, section: str, option: cfg.Opt) -> Any:
     try:
         value = conf[section][option.dest]
-        twin = conf[section][f"{option.dest}_file"] if option.secret else None
+        twin = conf[section][secret_file.twin_name(option)] if option.secret else None
     except (ValueError, cfg.Error) as exc:
         shown = type(exc).__name__ if option.secret else exc
         raise driver_errors.InvalidConfiguration(
@@ -174,9 +163,8 @@ def _value(conf: cfg.ConfigOpts, section: str, option: cfg.Opt) -> Any:
             f"options {option.dest} and {option.dest}_file are both set"
         )
     try:
-        with Path(twin).open(encoding="utf-8") as file:
-            return option.type(file.read(_SECRET_BYTES_MAX).rstrip("\r\n"))
-    except (OSError, UnicodeError) as exc:
+        return option.type(secret_file.read(twin))
+    except (OSError, ValueError, secret_file.Exposed) as exc:
         raise driver_errors.InvalidConfiguration(
-            f"option {option.dest}_file names {twin}, which cannot be read ({type(exc).__name__})"
+            f"option {option.dest}_file names {twin}, which cannot be used: {secret_file.said(exc)}"
         ) from exc

@@ -1,6 +1,6 @@
 """Backends: kind and id -> driver, and the default of each kind."""
 
-from typing import cast
+from typing import Any, cast
 
 from oslo_config import cfg
 
@@ -119,6 +119,13 @@ class Backends:
     def status(self, kind: str, backend_id: str | None = None) -> backends.BackendStatus:
         """Describe one backend. Raises BackendNotFound."""
         return self._find(kind, backend_id).status()
+
+    def recipe(self, kind: str, backend_id: str) -> dict[str, Any]:
+        """Say with what a backend's driver is made, for checks; the options may hold secrets.
+
+        Raises BackendNotFound, BackendFailed.
+        """
+        return self._find(kind, backend_id).recipe()
 
     def unready(self) -> list[backends.BackendStatus]:
         """Describe the essential backends that do not work now; empty means ready."""

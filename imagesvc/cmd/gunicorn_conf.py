@@ -3,8 +3,10 @@
 `imagesvc-api` names this module; the numbers that operators change come from imagesvc.conf.
 """
 
-import logging
 from typing import Any
+
+from imagesvc import opts
+from imagesvc.cmd import log
 
 # gthread, and slow clients are cut off.
 worker_class = "imagesvc.cmd.gunicorn_worker.Worker"
@@ -30,9 +32,12 @@ header_map = "drop"
 forwarder_headers = ""
 forwarded_allow_ips = ""
 
-LOG_FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"
+
+def on_starting(server: Any) -> None:
+    """Give the master's own lines the configured form."""
+    log.set_up(opts.load())
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Send the service's own log lines to stderr."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    """Send the log of each process where the configuration says."""
+    log.set_up(opts.load())

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from imagesvc import service
-from imagesvc.backend.registry import Backends
-from imagesvc.cmd import command_line, manage_identity, manage_server
+from imagesvc.cmd import command_line, manage_backend, manage_config, manage_identity, manage_server
 from imagesvc.db import engine, migrate
 from imagesvc.manager import audit_verify
 
@@ -43,52 +42,6 @@ def db_version(parsed: argparse.Namespace) -> int:
     return 0 if current == head else 1
 
 
-def config_check(parsed: argparse.Namespace) -> int:
-    """Build the service as it would start, and stop there."""
-    conf = command_line.load(parsed)
-    built = service.build(conf, monitor=False)
-    built.close()
-    print("the configuration is usable")
-    return 0
-
-
-def backend_list(parsed: argparse.Namespace) -> int:
-    """Show each backend, its driver and its state after one probe; 1 if one does not work."""
-    backends = Backends(command_line.load(parsed))
-    backends.open(monitor=False)
-    backends.check()
-    found = backends.describe()
-    backends.close()
-    row = "{:<11} {:<10} {:<10} {:<14} {:<9} {:<9} {:<9} {}"
-    print(row.format("KIND", "ID", "DRIVER", "FROM", "VERSION", "CONTRACT", "STATE", "CAN"))
-    for one in found:
-        can = ", ".join(one.capabilities) or "-"
-        print(
-            row.format(
-                one.kind, one.id, one.driver, one.distribution, one.version, one.contract,
-                one.state, can,
-            )
-        )  # fmt: skip
-        if one.cause:
-            print(f"            cause: {one.cause}")
-    return 0 if all(one.state == "ok" for one in found) else 1
-
-
-def backend_check(parsed: argparse.Namespace) -> int:
-    """Open one backend and probe it."""
-    backends = Backends(command_line.load(parsed))
-    backends.open(monitor=False)
-    backends.check()
-    one = backends.status(parsed.kind, parsed.id)
-    backends.close()
-    print(f"{one.kind} {one.id}: {one.state}, {one.latency_ms:.1f} ms{_because(one.cause)}")
-    return 0 if one.state == "ok" else 1
-
-
-def _because(cause: str) -> str:
-    return f", {cause}" if cause else ""
-
-
 def audit_verify_(parsed: argparse.Namespace) -> int:
     """Check every record and the chain; 1 if something was changed or is missing."""
     conf = command_line.load(parsed)
@@ -110,10 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_line.parser(PROG, "Manage an installation of imagesvc.")
     nouns = parser.add_subparsers(metavar="NOUN", required=True)
     _add(nouns, "db", {"upgrade": db_upgrade, "version": db_version})
-    _add(nouns, "config", {"check": config_check})
-    backend = _add(nouns, "backend", {"list": backend_list, "check": backend_check})
-    backend["check"].add_argument("kind")
-    backend["check"].add_argument("id", nargs="?")
+    _add(nouns, "config", {"check": manage_config.check})
+    manage_backend.add_parsers(_add, nouns)
     _add(nouns, "audit", {"verify": audit_verify_})
     _add(nouns, "server", {"list": manage_server.list_running, "stop": manage_server.stop_running})
     manage_identity.add_parsers(nouns)

@@ -1,7 +1,8 @@
 """imagesvc-supervisor: the API and one worker under one small parent.
 
-A child that dies is started again after a pause that grows while it keeps dying; a child that
-refuses its configuration ends the whole. SIGTERM and SIGINT are passed on. The lock on the
+A child that dies is started again after a pause that grows while it keeps dying. A child that
+refuses its configuration ends the whole, and so does one that ends `QUICK_ENDS_MAX` times within
+`QUICK_S` of its start without having run for longer between: it will not help to go on. SIGTERM and SIGINT are passed on. The lock on the
 pid file says whether a supervisor runs; a second one refuses to start.
 """
 
@@ -23,6 +24,9 @@ from imagesvc.cmd import command_line
 PROG = "imagesvc-supervisor"
 PAUSE_S = (1.0, 30.0)
 STEADY_S = 60.0
+QUICK_S = 10.0
+QUICK_ENDS_MAX = 6  # with the pauses between them, about a minute of a database that is away
+EXIT_GAVE_UP = 1
 GRACE_S = 75.0
 TICK_S = 0.2
 _PR_SET_PDEATHSIG = 1
@@ -43,6 +47,12 @@ class Child:
         self._pause_s = PAUSE_S[0]
         self._started = 0.0
         self._start_at = 0.0
+        self._quick_ends = 0
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it ended soon after its start over and over."""
+        return self._quick_ends >= QUICK_ENDS_MAX
 
     def tick(self, now: float) -> int | None:
         """Start it if it is time; return the exit code if it just ended."""
@@ -59,6 +69,7 @@ class Child:
             return None
         if now - self._started > STEADY_S:
             self._pause_s = PAUSE_S[0]
+        self._quick_ends = self._quick_ends + 1 if now - self._started < QUICK_S else 0
         _say(f"{self.name} ended code={code} restart_s={self._pause_s:g}")
         self._start_at = now + self._pause_s
         self._pause_s = min(self._pause_s * 2, PAUSE_S[1])
@@ -91,15 +102,14 @@ class Supervisor:
         self._stopping = False
 
     def run(self) -> int:
-        """Return 0 after a signal, the code of a child that refused its configuration else."""
+        """Return 0 after a signal, else the code for a child that will not run."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         code = 0
-        while not self._stopping and code != command_line.EXIT_REFUSED:
+        while not self._stopping and not code:
             now = time.monotonic()
-            codes = [child.tick(now) for child in self._children]
-            if command_line.EXIT_REFUSED in codes:
-                code = command_line.EXIT_REFUSED
+            for child in self._children:
+                code = code or _verdict(child, child.tick(now))
             time.sleep(TICK_S)
         for child in self._children:
             child.stop()
@@ -112,9 +122,28 @@ class Supervisor:
         self._stopping = True
 
 
-def _say(text: str) -> None:
+def _verdict(child: Child, code: int | None) -> int:
+    """The code with which the whole has to end because of this child; 0 to go on."""
+    if code == command_line.EXIT_REFUSED:
+        _say(
+            f"{child.name} refuses its configuration, its own line above says why: "
+            "giving up; see also imagesvc-manage config check",
+            "ERROR",
+        )
+        return command_line.EXIT_REFUSED
+    if code is not None and child.hopeless:
+        _say(
+            f"{child.name} ended {QUICK_ENDS_MAX} times within {QUICK_S:g} s of its start, last "
+            f"code={code}: giving up; see its lines above and imagesvc-manage config check",
+            "ERROR",
+        )
+        return EXIT_GAVE_UP
+    return 0
+
+
+def _say(text: str, level: str = "INFO") -> None:
     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-    print(f"{stamp} {os.getpid()} INFO supervisor {text}", file=sys.stderr, flush=True)
+    print(f"{stamp} {os.getpid()} {level} supervisor {text}", file=sys.stderr, flush=True)
 
 
 def _lock(path: Path) -> int:

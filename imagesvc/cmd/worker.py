@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from imagesvc import service as services
-from imagesvc.cmd import command_line
-from imagesvc.cmd.gunicorn_conf import LOG_FORMAT
+from imagesvc.cmd import command_line, log
 from imagesvc.worker import outbox, reaper, runner, seal
 
 LOG = logging.getLogger(__name__)
@@ -69,8 +68,9 @@ class Worker:
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    service = services.build(command_line.load(parsed))
+    conf = command_line.load(parsed)
+    log.set_up(conf)
+    service = services.build(conf)
     code = Worker(service).run()
     service.close()
     return code

@@ -155,6 +155,8 @@ def _create_sqlite(url: sa.URL) -> sa.Engine:
         # NORMAL can lose a commit that was already acknowledged.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        # Else INSERT OR REPLACE removes rows past the triggers that keep the audit trail.
+        cursor.execute("PRAGMA recursive_triggers = ON")
         cursor.close()
 
     @sa.event.listens_for(engine, "begin")

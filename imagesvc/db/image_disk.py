@@ -82,6 +82,18 @@ def list_for(conn: sa.Connection, image_id: str) -> tuple[ImageDisk, ...]:
     return tuple(disks.values())
 
 
+def count_by_copies(conn: sa.Connection) -> dict[int, int]:
+    """How many disks lie in how many places; reads the whole table."""
+    places = (
+        sa.select(sa.func.count(LOCATION.c.position).label("places"))
+        .select_from(TABLE.outerjoin(LOCATION))
+        .group_by(TABLE.c.image_id, TABLE.c.disk_index)
+        .subquery()
+    )
+    statement = sa.select(places.c.places, sa.func.count()).group_by(places.c.places)
+    return {number: disks for number, disks in conn.execute(statement)}
+
+
 def delete_for(conn: sa.Connection, image_id: str) -> list[tuple[str, str]]:
     """Remove all disks of an image; returns (store id, storage key) of bytes now without owner."""
     removed = conn.execute(

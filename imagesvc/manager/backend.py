@@ -19,12 +19,3 @@ class BackendManager:
         """All backends, without a probe. Raises Forbidden."""
         self._enforcer.authorize(ctx, "backend:list")
         return self._backends.describe()
-
-    def health(self, ctx: RequestContext) -> Sequence[BackendStatus]:
-        """The last probe of each backend. Raises Forbidden."""
-        self._enforcer.authorize(ctx, "health:get")
-        return self._backends.describe()
-
-    def unready(self) -> Sequence[str]:
-        """Kinds and ids of essential backends that do not work; for readiness, no caller."""
-        return [f"{status.kind}:{status.id}" for status in self._backends.unready()]

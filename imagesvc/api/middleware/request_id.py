@@ -1,14 +1,14 @@
 """Gives each request its id and each answer the header that names it."""
 
-import contextvars
 import re
 import uuid
 from typing import Any
 
 import falcon
 
+from imagesvc import context
+
 HEADER = "X-Openstack-Request-Id"
-current: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 _GLOBAL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -21,7 +21,7 @@ class RequestId:
         req.context.request_id = f"req-{uuid.uuid4()}"
         sent = req.get_header(HEADER) or ""
         req.context.global_request_id = sent if _GLOBAL_ID.fullmatch(sent) else ""
-        current.set(req.context.request_id)
+        context.current_request_id.set(req.context.request_id)
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: Any, succeeded: bool

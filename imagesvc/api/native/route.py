@@ -35,7 +35,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/jobs/{job_id}/retry", job.JobRetryResource(jobs)),
         ("/audit", audit.AuditResource(service.audits)),
         ("/backends", backend.BackendsResource(service.backend_manager)),
-        ("/health", health.HealthResource(service.backend_manager)),
+        ("/health", health.HealthResource(service.health)),
         (
             "/images/{image_id}/disk/{disk}/file",
             image_disk.ImageDiskFileResource(files),
@@ -45,4 +45,4 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
     for path, resource in routes:
         app.add_route(PREFIX + path, resource)
     app.add_route("/healthcheck", health.LiveResource())
-    app.add_route("/healthcheck/ready", health.ReadyResource(service.backend_manager))
+    app.add_route("/healthcheck/ready", health.ReadyResource(service.health))

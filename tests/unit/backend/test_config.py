@@ -87,6 +87,7 @@ def test_options_never_show_their_values(configure, stubs):
 def test_a_secret_may_come_from_a_file(configure, stubs, tmp_path):
     path = tmp_path / "secret"
     path.write_text("hunter2\n")
+    path.chmod(0o600)
     found = options(configure, f"[storage_fast]\npassword_file = {path}\n")
     assert found.password == "hunter2"
     assert not hasattr(found, "password_file")

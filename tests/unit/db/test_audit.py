@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from imagesvc import errors
 from imagesvc.db import audit as rows
+from imagesvc.db import engine
 from tests.unit.db import make
 
 
@@ -48,6 +49,20 @@ def test_the_trail_can_be_neither_changed_nor_shortened(database, table, verb):
     with database.read() as conn:
         found = rows.list_sealed(conn, 0, 10)
     assert [(row.event_id, row.hmac, row.chain) for row in found] == [(record.event_id, "00", "c")]
+
+
+@pytest.mark.parametrize("table", ["audit", "audit_seal"])
+def test_a_row_of_the_trail_cannot_be_replaced_on_sqlite(sqlite_url, table):
+    database = engine.Database(sqlite_url)
+    _insert(database)
+    with database.write() as conn:
+        rows.seal(conn, [(1, rows.unsealed(conn, 1)[0].id, "c")])
+    statement = f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}"
+    with pytest.raises(sa.exc.IntegrityError, match="append-only"), database.write() as conn:
+        conn.exec_driver_sql(statement)
+    with database.read() as conn:
+        assert conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 1
+    database.dispose()
 
 
 def test_a_table_of_the_trail_cannot_be_emptied_on_postgresql(postgresql):
