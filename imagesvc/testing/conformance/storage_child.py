@@ -24,6 +24,7 @@ from imagesvc.interface import storage
 from imagesvc.testing.conformance import base, line_kill
 
 BLOCK = 100_000
+_PIECE = 1 << 20
 
 
 def content(seed: int, size: int) -> bytes:
@@ -33,14 +34,13 @@ def content(seed: int, size: int) -> bytes:
 
 def measure(driver: storage.StorageDriver, key: str, size: int) -> int:
     """Write and read `size` bytes; give the growth of the process in KiB."""
-    block = content(0, 1 << 20)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with driver.open_write(key, size=size) as writer:
-        for _ in range(0, size, len(block)):
-            writer.write(block)
+        for number in range(size // _PIECE):
+            writer.write(number.to_bytes(8, "big") * (_PIECE // 8))  # no two of them one object
         writer.commit()
     with driver.open_read(key) as reader:
-        while reader.read(len(block)):
+        while reader.read(_PIECE):
             pass
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 

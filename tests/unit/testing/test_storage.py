@@ -9,6 +9,12 @@ from imagesvc_drivers.storage.file import FileStorage
 from tests.unit.testing import storage_fault
 from tests.unit.testing.law import broken
 
+# Faulty drivers leave files open and threads broken.
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore::pytest.{name}")
+    for name in ("PytestUnraisableExceptionWarning", "PytestUnhandledThreadExceptionWarning")
+]
+
 CASES = [
     ("visible_at_once", "bytes_are_not_readable_before_commit", {}),
     ("visible_at_once", "a_writer_killed_before_commit_leaves_nothing", {}),
