@@ -53,8 +53,8 @@ def config_check(parsed: argparse.Namespace) -> int:
 
 
 def backend_list(parsed: argparse.Namespace) -> int:
-    """Show each backend, its driver and its state after one probe; 1 if one does not work."""
-    backends = Backends(command_line.load(parsed))
+    """Show each backend after one probe, a failed one with its cause; 1 if one does not work."""
+    backends = Backends(command_line.load(parsed), refuse=False)
     backends.open(monitor=False)
     backends.check()
     found = backends.describe()
@@ -65,8 +65,8 @@ def backend_list(parsed: argparse.Namespace) -> int:
         can = ", ".join(one.capabilities) or "-"
         print(
             row.format(
-                one.kind, one.id, one.driver, one.distribution, one.version, one.contract,
-                one.state, can,
+                one.kind, one.id, one.driver, one.distribution or "-", one.version or "-",
+                one.contract or "-", one.state, can,
             )
         )  # fmt: skip
         if one.cause:
