@@ -81,9 +81,7 @@ DATABASE_OPTS = (
     ),
 )
 LIMIT_OPTS = (
-    cfg.IntOpt(
-        "image_size_bytes", default=1 << 40, min=1, help="Largest image in bytes (1 TiB)."
-    ),
+    cfg.IntOpt("image_size_bytes", default=1 << 40, min=1, help="Largest image in bytes (1 TiB)."),
     cfg.IntOpt(
         "image_virtual_size_bytes",
         default=64 << 40,
@@ -153,9 +151,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
     audit_key = _derive(key, b"audit")
     enforcer = Enforcer(conf)
     operation = Operation(database, audit_key)
-    limits = Limits(
-        conf.limit.image_properties, conf.limit.image_tags, conf.limit.image_members
-    )
+    limits = Limits(conf.limit.image_properties, conf.limit.image_tags, conf.limit.image_members)
     rules = Rules(
         conf.limit.image_size_bytes,
         conf.limit.image_virtual_size_bytes,

@@ -87,9 +87,7 @@ def _load_one(kind: kinds.Kind, name: str) -> LoadedDriver | LoadFailure:
             conflict_resolver=extension.error_on_conflict,
         )
     except AssertionError as exc:  # the one exception of a module that stevedore lets through
-        return LoadFailure(
-            name, FailureKind.BROKEN, f"import failed: {_said(exc)}", owner, version
-        )
+        return LoadFailure(name, FailureKind.BROKEN, f"import failed: {_said(exc)}", owner, version)
     if broken:
         return LoadFailure(
             name, FailureKind.BROKEN, f"import failed: {_said(broken[0])}", owner, version

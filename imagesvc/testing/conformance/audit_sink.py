@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from imagesvc.interface import audit_sink
 from imagesvc.interface.audit_sink import AuditEvent, AuditSink, AuditSinkCapability
-from imagesvc.testing.conformance import child, line_kill
+from imagesvc.testing.conformance import child
 from imagesvc.testing.conformance.base import DriverConformance
 
 
@@ -80,14 +80,13 @@ class AuditSinkConformance(DriverConformance):
     def test_a_batch_cut_short_by_a_kill_is_told_by_its_repetition(self, driver: AuditSink) -> None:
         """Killed at lines of the driver's `emit`; the same batch again is there, in order."""
         recipe = self.recipe(driver)
-        count = child.count_lines(recipe, "emit", [event(number) for number in range(5)])
-        lines = line_kill.chosen(count)
-        for line in lines:
-            batch = [event(number, line=line) for number in range(5)]
-            child.run_to_line(recipe, line, "emit", batch)
+        steps = child.steps_of(recipe, "emit", [event(number) for number in range(5)])
+        for step in steps:
+            batch = [event(number, step=str(step)) for number in range(5)]
+            child.run_to_step(recipe, step, "emit", batch)
             self.again(driver).emit(batch)
             self.expect(driver, batch)
-        self.note(f"killed at {len(lines)} lines")
+        self.note(f"killed at {len(steps)} lines")
 
     def test_what_was_told_survives_a_new_start(self, driver: AuditSink) -> None:
         """`emit` returned: a new instance finds the events, and drops them when repeated."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from imagesvc.interface import compute
 from imagesvc.interface.compute import ServerSpec
-from imagesvc.testing.conformance import child, line_kill
+from imagesvc.testing.conformance import child
 from imagesvc.testing.conformance.compute_server import PROJECT, ComputeServerConformance
 from imagesvc.testing.conformance.operation import result_of
 
@@ -37,14 +37,13 @@ class ComputeKillConformance(ComputeServerConformance):
         if points:
             self.note(f"killed at {len(points)} named points")
             return
-        count = child.count_lines(recipe, method, *arguments("whole"), **keywords)
+        steps = child.steps_of(recipe, method, *arguments("whole"), most=_LINES_MAX, **keywords)
         yield "whole"
-        lines = line_kill.chosen(count, _LINES_MAX)
-        for line in lines:
-            token = f"line-{line}"
-            child.run_to_line(recipe, line, method, *arguments(token), **keywords)
+        for step in steps:
+            token = f"step-{step}"
+            child.run_to_step(recipe, step, method, *arguments(token), **keywords)
             yield token
-        self.note(f"killed at {len(lines)} lines")
+        self.note(f"killed at {len(steps)} lines")
 
     def test_a_creation_goes_on_after_a_kill(
         self, driver: compute.ComputeDriver, spec: ServerSpec

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imagesvc.interface import converter, errors
-from imagesvc.testing.conformance import base, child, line_kill
+from imagesvc.testing.conformance import base, child
 
 SIZE_BYTES = 4 << 20
 LIMITS = converter.Limits(output_bytes=64 << 20)
@@ -186,14 +186,12 @@ class ConverterConformance(base.DriverConformance):
         assert raw.path is not None
         before = raw.path.read_bytes()
         recipe = self.recipe(driver)
-        count = child.count_lines(
-            recipe, "convert", raw, tmp_path / "count", "qcow2", limits=LIMITS
-        )
-        lines = line_kill.chosen(count, _KILLS)
-        for line in lines:
-            target = tmp_path / f"line-{line}"
-            child.run_to_line(recipe, line, "convert", raw, target, "qcow2", limits=LIMITS)
-            made = self.convert(driver, raw, tmp_path / f"again-{line}", "qcow2")
+        target = tmp_path / "whole"
+        steps = child.steps_of(recipe, "convert", raw, target, "qcow2", most=_KILLS, limits=LIMITS)
+        for step in steps:
+            target = tmp_path / f"step-{step}"
+            child.run_to_step(recipe, step, "convert", raw, target, "qcow2", limits=LIMITS)
+            made = self.convert(driver, raw, tmp_path / f"again-{step}", "qcow2")
             assert driver.check(made).virtual_size_bytes == SIZE_BYTES
         assert raw.path.read_bytes() == before
-        self.note(f"killed at {len(lines)} lines")
+        self.note(f"killed at {len(steps)} lines")

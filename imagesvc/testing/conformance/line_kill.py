@@ -1,4 +1,4 @@
-"""Kills a process at a chosen line of a driver's own code, so that every driver has a kill part.
+"""Kills a process before a chosen line of a driver's own code, so that every driver has a kill part.
 
 Lines are those that the calling thread runs in the driver's top-level package or module, and in
 those of the classes that it derives from, in the order in which they run. Named crash points (`imagesvc.crashpoint`) are for places that no line
@@ -9,19 +9,31 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from imagesvc.interface import base
 
-LINES_MAX = 8
+LINES_MAX = 16
 
 
-class Counter:
-    """Counts the lines of one block; kills the process before line `stop` (from 1) if given."""
+class Step(NamedTuple):
+    """The n-th run (from 1) of a line; one in a loop runs often."""
 
-    def __init__(self, driver_class: type[base.Driver], stop: int = 0) -> None:
+    file: str
+    line: int
+    run: int
+
+    def __str__(self) -> str:
+        return f"{self.file.rpartition(os.sep)[2]}:{self.line}:{self.run}"
+
+
+class Follower:
+    """Follows the lines of one block; kills the process before the step `stop` if given."""
+
+    def __init__(self, driver_class: type[base.Driver], stop: Step | None = None) -> None:
         self._places = tuple(
             {
                 place
@@ -31,17 +43,25 @@ class Counter:
             }
         )
         self._stop = stop
-        self.count = 0
+        self._runs: Counter[tuple[str, int]] = Counter()
 
     def trace(self, frame: FrameType, event: str, argument: Any) -> Any:
         """Take one event of sys.settrace."""
         if not frame.f_code.co_filename.startswith(self._places):
             return None
         if event == "line":
-            self.count += 1
-            if self.count == self._stop:
+            line = (frame.f_code.co_filename, frame.f_lineno)
+            self._runs[line] += 1
+            if self._stop == (*line, self._runs[line]):
                 os.kill(os.getpid(), signal.SIGKILL)
         return self.trace
+
+    def steps(self, most: int = LINES_MAX) -> list[Step]:
+        """One for each line, if in a loop one in its middle; evenly, if above `most`."""
+        found = [Step(*line, (runs + 1) // 2) for line, runs in self._runs.items()]
+        if len(found) <= most:
+            return found
+        return [found[round(number * (len(found) - 1) / (most - 1))] for number in range(most)]
 
 
 def _places(module: str) -> Iterator[str]:
@@ -54,19 +74,12 @@ def _places(module: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def counted(driver_class: type[base.Driver], stop: int = 0) -> Iterator[Counter]:
-    """Count the driver's lines inside the block; the process dies at line `stop`."""
-    counter = Counter(driver_class, stop)
+def followed(driver_class: type[base.Driver], stop: Step | None = None) -> Iterator[Follower]:
+    """Follow the driver's lines inside the block; the process dies at the step `stop`."""
+    follower = Follower(driver_class, stop)
     before = sys.gettrace()
-    sys.settrace(counter.trace)
+    sys.settrace(follower.trace)
     try:
-        yield counter
+        yield follower
     finally:
         sys.settrace(before)
-
-
-def chosen(count: int, most: int = LINES_MAX) -> Sequence[int]:
-    """At most `most` of the lines 1 to `count`, evenly, with the first and the last."""
-    if count <= most:
-        return range(1, count + 1)
-    return [1 + round(number * (count - 1) / (most - 1)) for number in range(most)]

@@ -1,11 +1,11 @@
 """A process that begins an object and kills itself; run by the storage suite.
 
 Reads one JSON object from standard input: `driver` (module:class), `backend_id`, `options`,
-`key`, `size`, `seed`, `die` and `line`. `die` is one of
+`key`, `size`, `seed`, `die` and `step`. `die` is one of
 
 - `written`: before commit,
-- `committed`: right after it, or before line `line` of the driver's code inside it,
-- `count`: not at all; prints the number of the driver's lines inside commit,
+- `committed`: right after it, or before the step `step` of the driver's code inside it,
+- `steps`: not at all; prints steps inside commit at which it could have died,
 - `measure`: not at all; prints by how many KiB the process grew while it wrote and read.
 
 With a crash point in the environment the driver's own code kills the process inside commit.
@@ -63,10 +63,12 @@ def main() -> None:
         writer.write(data[begin : begin + BLOCK])
     if order["die"] == "written":
         os.kill(os.getpid(), signal.SIGKILL)
-    with line_kill.counted(driver_class, order["line"]) as counter:
+    with line_kill.followed(
+        driver_class, order["step"] and line_kill.Step(*order["step"])
+    ) as follower:
         writer.commit()
-    if order["die"] == "count":
-        print(counter.count)
+    if order["die"] == "steps":
+        print(json.dumps(follower.steps()))
         return
     os.kill(os.getpid(), signal.SIGKILL)
 

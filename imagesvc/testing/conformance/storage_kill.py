@@ -42,11 +42,11 @@ class StorageKillConformance(StorageObjectConformance):
         die: str,
         *,
         crashpoint: str = "",
-        line: int = 0,
+        step: line_kill.Step | None = None,
         size: int = KILL_SIZE,
         under: Sequence[str] = (),
     ) -> "subprocess.CompletedProcess[bytes]":
-        """Let a child process write `key`; see `storage_child` for `die` and `line`."""
+        """Let a child process write `key`; see `storage_child` for `die` and `step`."""
         driver_class, backend_id, options = self.recipe(driver)
         order: dict[str, Any] = {
             "driver": f"{driver_class.__module__}:{driver_class.__qualname__}",
@@ -56,7 +56,7 @@ class StorageKillConformance(StorageObjectConformance):
             "size": size,
             "seed": _SEED,
             "die": die,
-            "line": line,
+            "step": step,
         }
         return subprocess.run(
             [*under, sys.executable, "-m", "imagesvc.testing.conformance.storage_child"],
@@ -68,20 +68,25 @@ class StorageKillConformance(StorageObjectConformance):
         )
 
     def kill_writer(
-        self, driver: StorageDriver, key: str, die: str, crashpoint: str = "", line: int = 0
+        self,
+        driver: StorageDriver,
+        key: str,
+        die: str,
+        crashpoint: str = "",
+        step: line_kill.Step | None = None,
     ) -> bytes:
         """Let a child process write `key` and be killed; gives what it wrote."""
-        done = self.run_child(driver, key, die, crashpoint=crashpoint, line=line)
+        done = self.run_child(driver, key, die, crashpoint=crashpoint, step=step)
         assert done.returncode == -signal.SIGKILL, done.stderr.decode()
         return storage_child.content(_SEED, KILL_SIZE)
 
     def run_to_its_end(
         self, driver: StorageDriver, key: str, die: str, size: int = KILL_SIZE
-    ) -> int:
-        """Let a child write `key` and live; gives the number that it prints."""
+    ) -> Any:
+        """Let a child write `key` and live; gives what it prints."""
         done = self.run_child(driver, key, die, size=size)
         assert done.returncode == 0, done.stderr.decode()
-        return int(done.stdout)
+        return json.loads(done.stdout)
 
     def assert_nothing_or_the_whole(self, driver: StorageDriver, key: str, data: bytes) -> None:
         """Never a part; and the key can be deleted and used again."""
@@ -121,15 +126,15 @@ class StorageKillConformance(StorageObjectConformance):
     ) -> None:
         """At each crash point and at lines of the driver's commit; the key can be dealt with."""
         for number, crashpoint in enumerate(self.crashpoints):
-            used = f"{key}-{number}"
+            used = f"{key}-point-{number}"
             data = self.kill_writer(driver, used, "committed", crashpoint)
             self.assert_nothing_or_the_whole(driver, used, data)
-        lines = line_kill.chosen(self.run_to_its_end(driver, f"{key}-count", "count"))
-        for line in lines:
-            used = f"{key}-line-{line}"
-            data = self.kill_writer(driver, used, "committed", line=line)
+        steps = self.run_to_its_end(driver, f"{key}-whole", "steps")
+        for number, step in enumerate(steps):
+            used = f"{key}-step-{number}"
+            data = self.kill_writer(driver, used, "committed", step=step)
             self.assert_nothing_or_the_whole(driver, used, data)
-        self.note(f"killed at {len(self.crashpoints)} named points and {len(lines)} lines")
+        self.note(f"killed at {len(self.crashpoints)} named points and {len(steps)} lines")
 
     def test_bytes_are_on_the_disk_before_commit_returns(
         self, driver: StorageDriver, key: str, tmp_path: Path

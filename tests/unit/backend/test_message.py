@@ -95,7 +95,16 @@ def test_the_list_shows_working_and_broken_backends(
         for row, after in itertools.pairwise([*lines, ""])
         if row.startswith("storage")
     }
-    assert rows["local"][0] == "storage local stub stubs 2.5 1.0 ok local-file".split()
+    assert rows["local"][0] == [
+        "storage",
+        "local",
+        "stub",
+        "stubs",
+        "2.5",
+        "1.0",
+        "ok",
+        "local-file",
+    ]
     for name, cause in CAUSES.items():
         row, after = rows[name]
         assert row[:3] == ["storage", name, name]
