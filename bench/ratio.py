@@ -12,9 +12,7 @@ def report(
 ) -> float:
     """Print one line for pairs of figures and return the median ratio ours / peer."""
     ratios = [left / right for left, right in zip(ours, peer, strict=True)]
-    low, middle, high = (
-        statistics.quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
-    )
+    low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
     verdict = "inconclusive" if high - low > WIDTH_MAX * middle else "ok"
     load = os.getloadavg()[0]
     print(

@@ -1,6 +1,6 @@
 """Rows U2, U5 and D1: bytes up and down, against hashlib and nginx in the same run.
 
-    python bench/transfer.py [upload] [zeros] [download] [--mib N] [--pairs N]
+python bench/transfer.py [upload] [zeros] [download] [--mib N] [--pairs N]
 """
 
 import argparse
@@ -157,7 +157,10 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=1024, help="size of the file in MiB")
     parser.add_argument("--pairs", type=int, default=5)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="imagesvc-bench-") as name, running.service() as service:
+    with (
+        tempfile.TemporaryDirectory(prefix="imagesvc-bench-") as name,
+        running.service() as service,
+    ):
         folder = Path(name)
         path = make_file(folder, asked.mib)
         if "upload" in asked.rows:

@@ -89,9 +89,7 @@ DATABASE_OPTS = (
     ),
 )
 LIMIT_OPTS = (
-    cfg.IntOpt(
-        "image_size_bytes", default=1 << 40, min=1, help="Largest image in bytes (1 TiB)."
-    ),
+    cfg.IntOpt("image_size_bytes", default=1 << 40, min=1, help="Largest image in bytes (1 TiB)."),
     cfg.IntOpt(
         "image_virtual_size_bytes",
         default=64 << 40,
@@ -191,9 +189,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
     audit_key = _derive(key, b"audit")
     enforcer = Enforcer(conf)
     operation = Operation(database, audit_key)
-    limits = Limits(
-        conf.limit.image_properties, conf.limit.image_tags, conf.limit.image_members
-    )
+    limits = Limits(conf.limit.image_properties, conf.limit.image_tags, conf.limit.image_members)
     rules = Rules(
         conf.limit.image_size_bytes,
         conf.limit.image_virtual_size_bytes,
@@ -220,9 +216,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         tags=TagManager(operation, enforcer, limits),
         jobs=jobs,
         captures=CaptureManager(operation, enforcer, backends, images, jobs),
-        servers=ServerManager(
-            operation, enforcer, backends, jobs, conf.limit.servers_per_request
-        ),
+        servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),
         audits=AuditManager(operation, enforcer),
         backend_manager=BackendManager(enforcer, backends),
         health=HealthManager(

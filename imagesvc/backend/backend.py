@@ -65,6 +65,7 @@ class Backend:
         self._found = found
         self._lock = threading.Lock()
         self._driver: base.Driver | None = None
+        self._capabilities: tuple[str, ...] = ()
         self._state = BackendState.UNOPENED
         self._since = datetime.datetime.now(datetime.UTC)
         self._latency_ms = 0.0
@@ -120,7 +121,9 @@ class Backend:
         driver_class = self._found.driver_class
         try:
             options = config.options(self._conf, self.kind, self.backend_id, driver_class)
-            self._driver = driver_class(options, backend_id=self.backend_id)
+            driver = driver_class(options, backend_id=self.backend_id)
+            self._capabilities = tuple(sorted(driver.info().capabilities))
+            self._driver = driver
         except Exception as exc:  # a driver's fault stays with its backend
             self.record(BackendState.FAILED, _said(exc))
 
@@ -181,17 +184,16 @@ class Backend:
 
     def status(self) -> BackendStatus:
         """Describe the backend as it is now."""
-        driver = self._driver
-        found = self._found if isinstance(self._found, loader.LoadedDriver) else None
+        found = self._found
         with self._lock:
             return BackendStatus(
                 kind=self.kind.name,
                 id=self.backend_id,
-                driver=self._found.driver,
-                distribution=found.distribution if found else "",
-                version=found.version if found else "",
-                contract=str(found.driver_class.contract) if found else "",
-                capabilities=tuple(sorted(driver.info().capabilities)) if driver else (),
+                driver=found.driver,
+                distribution=found.distribution,
+                version=found.version,
+                contract=_contract(found),
+                capabilities=self._capabilities,
                 state=self._state,
                 since=self._since,
                 latency_ms=self._latency_ms,
@@ -222,6 +224,12 @@ class Backend:
             f"Correct the section [{self.kind.section(self.backend_id)}] or what it points to, "
             "then start again."
         )
+
+
+def _contract(found: loader.LoadedDriver | loader.LoadFailure) -> str:
+    if isinstance(found, loader.LoadFailure):
+        return found.contract
+    return str(found.driver_class.contract)
 
 
 def _said(exc: BaseException) -> str:

@@ -152,7 +152,8 @@ def _value(conf: cfg.ConfigOpts, section: str, option: cfg.Opt) -> Any:
         value = conf[section][option.dest]
         twin = conf[section][secret_file.twin_name(option)] if option.secret else None
     except (ValueError, cfg.Error) as exc:
-        shown = type(exc).__name__ if option.secret else exc
+        # oslo.config says first, and at length, in which file the value stands.
+        shown = type(exc).__name__ if option.secret else str(exc).rpartition(" is not valid: ")[2]
         raise driver_errors.InvalidConfiguration(
             f"option {option.dest} has no usable value: {shown}"
         ) from exc

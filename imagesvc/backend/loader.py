@@ -23,11 +23,17 @@ class FailureKind(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoadFailure:
-    """A driver that did not load; `cause` is for the operator."""
+    """A driver that did not load; `cause` is for the operator.
+
+    The rest is as much as is known: who provides it, and the contract that it names.
+    """
 
     driver: str
     kind: FailureKind
     cause: str
+    distribution: str = ""
+    version: str = ""
+    contract: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,7 +70,9 @@ def _load_one(kind: kinds.Kind, name: str) -> LoadedDriver | LoadFailure:
             FailureKind.DUPLICATE,
             f"the driver name {name} is provided by more than one distribution ({owners}); "
             "remove all but one",
+            owners,
         )
+    owner, version = _owner(next(iter(found))) if found else ("", "")
     broken: list[BaseException] = []
 
     def keep(manager: Any, entry_point: Any, exc: BaseException) -> None:
@@ -79,9 +87,11 @@ def _load_one(kind: kinds.Kind, name: str) -> LoadedDriver | LoadFailure:
             conflict_resolver=extension.error_on_conflict,
         )
     except AssertionError as exc:  # the one exception of a module that stevedore lets through
-        return LoadFailure(name, FailureKind.BROKEN, f"import failed: {_said(exc)}")
+        return LoadFailure(name, FailureKind.BROKEN, f"import failed: {_said(exc)}", owner, version)
     if broken:
-        return LoadFailure(name, FailureKind.BROKEN, f"import failed: {_said(broken[0])}")
+        return LoadFailure(
+            name, FailureKind.BROKEN, f"import failed: {_said(broken[0])}", owner, version
+        )
     if not manager.extensions:
         known = ", ".join(installed(kind)) or "none"
         return LoadFailure(
@@ -92,8 +102,9 @@ def _load_one(kind: kinds.Kind, name: str) -> LoadedDriver | LoadFailure:
     driver_class = manager[name].plugin
     refusal = check_contract(kind, driver_class)
     if refusal:
-        return LoadFailure(name, FailureKind.CONTRACT, refusal)
-    owner, version = _owner(next(iter(found))) if found else ("", "")
+        speaks = getattr(driver_class, "contract", None)
+        shown = str(speaks) if isinstance(speaks, base.Version) else ""
+        return LoadFailure(name, FailureKind.CONTRACT, refusal, owner, version, shown)
     return LoadedDriver(name, driver_class, owner, version)
 
 

@@ -20,10 +20,13 @@ class Backends:
     Raises ConfigurationError for what must stop the start: a wrong section of a kind, a driver
     that is not installed or installed twice, and a default storage or identity backend that
     cannot be built. Other backends that fail stay failed and are tried again by the monitor.
+    With `refuse=False` a driver or backend that should stop the start only stays failed, for
+    commands that show what is wrong.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, *, refuse: bool = True) -> None:
         config.register(conf)
+        self._refuse = refuse
         self._all: dict[str, dict[str, backends.Backend]] = {}
         self._default: dict[str, str | None] = {}
         for kind in kinds.KINDS:
@@ -47,10 +50,11 @@ class Backends:
             )
             self._all[kind.name][backend_id] = backend
             failure = found[driver]
-            if isinstance(failure, loader.LoadFailure) and failure.kind in _FATAL:
+            fatal = isinstance(failure, loader.LoadFailure) and failure.kind in _FATAL
+            if fatal and self._refuse:
                 raise backend.refusal()
             backend.construct()
-            _refuse_if_essential(backend)
+            self._refuse_if_essential(backend)
 
     def _each(self) -> tuple[backends.Backend, ...]:
         return tuple(item for group in self._all.values() for item in group.values())
@@ -62,7 +66,7 @@ class Backends:
         """
         for backend in self._each():
             backend.open()
-            _refuse_if_essential(backend)
+            self._refuse_if_essential(backend)
         if monitor:
             self._monitor.start()
 
@@ -142,7 +146,6 @@ class Backends:
             raise errors.BackendNotFound(kind=kind, backend_id=wanted or "(default)")
         return found
 
-
-def _refuse_if_essential(backend: backends.Backend) -> None:
-    if backend.essential and backend.failed:
-        raise backend.refusal()
+    def _refuse_if_essential(self, backend: backends.Backend) -> None:
+        if self._refuse and backend.essential and backend.failed:
+            raise backend.refusal()

@@ -51,9 +51,11 @@ def audit_verify_(parsed: argparse.Namespace) -> int:
     database.dispose()
     for text in verdict.complaints:
         print(text)
-    tail = f", the oldest of {verdict.unsealed_since:%Y-%m-%d %H:%M:%S} UTC" if (
-        verdict.unsealed_since
-    ) else ""
+    tail = (
+        f", the oldest of {verdict.unsealed_since:%Y-%m-%d %H:%M:%S} UTC"
+        if (verdict.unsealed_since)
+        else ""
+    )
     print(f"{verdict.sealed} records sealed, {verdict.unsealed} wait for a seal{tail}")
     print("the trail is NOT whole" if verdict.complaints else "the trail is whole")
     return 1 if verdict.complaints else 0

@@ -12,8 +12,8 @@ from imagesvc.cmd import command_line
 
 
 def list_all(parsed: argparse.Namespace) -> int:
-    """Show each backend, its driver and its state after one probe; 1 if one does not work."""
-    backends = Backends(command_line.load(parsed))
+    """Show each backend after one probe, a failed one with its cause; 1 if one does not work."""
+    backends = Backends(command_line.load(parsed), refuse=False)
     backends.open(monitor=False)
     backends.check()
     found = backends.describe()
@@ -24,8 +24,8 @@ def list_all(parsed: argparse.Namespace) -> int:
         can = ", ".join(one.capabilities) or "-"
         print(
             row.format(
-                one.kind, one.id, one.driver, one.distribution, one.version, one.contract,
-                one.state, can,
+                one.kind, one.id, one.driver, one.distribution or "-", one.version or "-",
+                one.contract or "-", one.state, can,
             )
         )  # fmt: skip
         if one.cause:

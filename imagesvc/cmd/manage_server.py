@@ -35,9 +35,7 @@ def _running(backends: Backends) -> Iterator[tuple[str, compute.Server]]:
     """Project name and server, page by page."""
     for project in backends.identity().list_projects():
         after: str | None = None
-        while page := backends.compute().list_servers(
-            project.project_id, after=after, limit=PAGE
-        ):
+        while page := backends.compute().list_servers(project.project_id, after=after, limit=PAGE):
             for server in page:
                 if server.state is compute.ServerState.RUNNING:
                     yield project.name, server

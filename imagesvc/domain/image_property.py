@@ -74,9 +74,7 @@ def _flag(name: str, value: Any) -> bool:
 
 def _count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= image.INTEGER_MAX:
-        raise errors.InvalidRequest(
-            f"{name} must be a whole number from 0 to {image.INTEGER_MAX}."
-        )
+        raise errors.InvalidRequest(f"{name} must be a whole number from 0 to {image.INTEGER_MAX}.")
     return value
 
 
@@ -203,9 +201,7 @@ def _apply_property(update: Update, present: set[str], change: Change) -> None:
     name = change.path[1]
     check_property_name(name)
     if change.op != "add" and name not in present:
-        raise errors.Conflict(
-            f"The image has no property {name}.", reason=Reason.PROPERTY_MISSING
-        )
+        raise errors.Conflict(f"The image has no property {name}.", reason=Reason.PROPERTY_MISSING)
     if change.op == "remove":
         present.discard(name)
         update.set_properties.pop(name, None)

@@ -92,4 +92,4 @@ class Driver(abc.ABC):
 
     @abc.abstractmethod
     def health(self) -> Health:
-        """Make one cheap real call, under 2 s."""
+        """Make one cheap real call, under 2 s. Whatever it raises means DOWN."""

@@ -3,7 +3,7 @@
 Keys are `[A-Za-z0-9._/-]`, at most 255 characters, without empty or dot segments.
 Law: bytes are readable only after `commit`; `abort`, or a kill, leaves nothing that `stat`
 can see; after `commit` returns a crash of the machine loses nothing; `open_read` yields
-exactly what was written.
+exactly what was written. A writer and a reader hold a few MiB whatever the object's size.
 """
 
 import abc
@@ -134,7 +134,10 @@ class StorageDriver(base.Driver):
     def list(
         self, prefix: str = "", *, after: str | None = None, limit: int = 1000
     ) -> "list[ObjectInfo]":
-        """List committed objects in key order, those after the key `after`."""
+        """List committed objects whose key begins with `prefix`, taken letter by letter.
+
+        In key order (that of Python's `sorted`), those after `after`, which need not exist.
+        """
 
     @abc.abstractmethod
     def usage(self) -> Usage:

@@ -183,9 +183,7 @@ class ImageManager:
         """Allow the use of the bytes; of an active image: nothing. Raises StateConflict."""
         self._toggle(ctx, image_id, "reactivate", ImageStatus.ACTIVE)
 
-    def _toggle(
-        self, ctx: RequestContext, image_id: str, event: str, target: ImageStatus
-    ) -> None:
+    def _toggle(self, ctx: RequestContext, image_id: str, event: str, target: ImageStatus) -> None:
         with self._operation.write(ctx, f"image:{event}", "image", image_id) as op:
             image = visible_image(op.conn, ctx, image_id)
             op.owner = image.owner

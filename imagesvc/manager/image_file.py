@@ -158,9 +158,7 @@ class ImageFileManager:
                 progress=beat,
             )
             crashpoint("upload.received")
-            gate.check_writer(
-                self._backends.converter(), result.facts, writer, result.size_bytes
-            )
+            gate.check_writer(self._backends.converter(), result.facts, writer, result.size_bytes)
             writer.commit()
         return disk_of(image, result, ((upload.store_id, upload.key),))
 
@@ -177,9 +175,7 @@ class ImageFileManager:
             with self._operation.database.write() as conn:
                 publish(conn, image.id, disk, "upload_done", upload_token=upload.token)
                 pending.remove(conn, upload.store_id, upload.key)
-                self._operation.record(
-                    conn, ctx, "image_file:upload", "image", step, "success"
-                )
+                self._operation.record(conn, ctx, "image_file:upload", "image", step, "success")
                 active = image_rows.get(conn, image.id)
         except (errors.ImageNotFound, errors.StateConflict, errors.Conflict) as exc:
             raise errors.ImageGone(image_id=image.id) from exc  # deleted or taken while it ran
@@ -229,9 +225,7 @@ class ImageFileManager:
         if image.status == ImageStatus.DEACTIVATED and not self._enforcer.allows(
             ctx, "image_file:download_deactivated", image
         ):
-            raise errors.Forbidden(
-                "The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED
-            )
+            raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
         return self._download(image, disks, disk)
 
     def _download(self, image: Image, disks: tuple[ImageDisk, ...], index: int) -> Download:

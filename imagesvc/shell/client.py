@@ -40,9 +40,7 @@ class Client:
 
     def post_bytes(self, path: str, data: bytes) -> None:
         """Send raw bytes."""
-        self._call(
-            "POST", path, data=data, headers={"Content-Type": "application/octet-stream"}
-        )
+        self._call("POST", path, data=data, headers={"Content-Type": "application/octet-stream"})
 
     def delete(self, path: str) -> None:
         """Delete what is at `path`."""

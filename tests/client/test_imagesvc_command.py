@@ -83,9 +83,9 @@ def test_a_server_is_stopped_started_and_hidden_from_others(running_service, spa
 
 def test_progress_goes_to_stderr_and_a_job_can_be_watched(running_service, spark):
     name = f"s-{uuid.uuid4().hex}"
-    job = running_service.json(
-        "server", "create", name, "--image", spark, command="imagesvc"
-    )[0]["Job"]
+    job = running_service.json("server", "create", name, "--image", spark, command="imagesvc")[0][
+        "Job"
+    ]
     done = running_service.run("imagesvc", "--os-cloud", "demo", "job", "wait", job, "-f", "json")
     assert b"create-servers done, 100 %" in done.stderr
     shown = json.loads(done.stdout)

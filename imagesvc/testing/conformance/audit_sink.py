@@ -1,5 +1,6 @@
 """Laws of audit sinks; see `imagesvc.interface.audit_sink`."""
 
+import abc
 import datetime
 import threading
 import uuid
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 
 from imagesvc.interface import audit_sink
 from imagesvc.interface.audit_sink import AuditEvent, AuditSink, AuditSinkCapability
+from imagesvc.testing.conformance import child
 from imagesvc.testing.conformance.base import DriverConformance
 
 
@@ -33,9 +35,9 @@ class AuditSinkConformance(DriverConformance):
     VERSION = audit_sink.VERSION
     CAPABILITY = AuditSinkCapability
 
+    @abc.abstractmethod
     def received(self, driver: AuditSink) -> Sequence[str]:
         """Ids of the events at the other side, in the order of their arrival."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method `received`.")
 
     def expect(self, driver: AuditSink, events: Sequence[AuditEvent]) -> None:
         """Every event is there; once, unless the driver says AT_LEAST_ONCE; in order."""
@@ -73,6 +75,26 @@ class AuditSinkConformance(DriverConformance):
             event(2),
         ]
         driver.emit(events)
+        self.expect(driver, events)
+
+    def test_a_batch_cut_short_by_a_kill_is_told_by_its_repetition(self, driver: AuditSink) -> None:
+        """Killed at lines of the driver's `emit`; the same batch again is there, in order."""
+        recipe = self.recipe(driver)
+        steps = child.steps_of(recipe, "emit", [event(number) for number in range(5)])
+        for step in steps:
+            batch = [event(number, step=str(step)) for number in range(5)]
+            child.run_to_step(recipe, step, "emit", batch)
+            self.again(driver).emit(batch)
+            self.expect(driver, batch)
+        self.note(f"killed at {len(steps)} lines")
+
+    def test_what_was_told_survives_a_new_start(self, driver: AuditSink) -> None:
+        """`emit` returned: a new instance finds the events, and drops them when repeated."""
+        events = [event(number) for number in range(3)]
+        driver.emit(events)
+        driver.close()
+        self.again(driver).emit(events)
+        driver.open()
         self.expect(driver, events)
 
     def test_threads_and_processes_may_emit_at_once(self, driver: AuditSink) -> None:

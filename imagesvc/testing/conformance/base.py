@@ -8,6 +8,7 @@ A driver author derives from the class of the kind and gives a fixture `driver`:
             return self.make(AcmeStorage, directory=str(tmp_path))
 """
 
+import abc
 import enum
 import threading
 import time
@@ -18,7 +19,7 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 from oslo_config import cfg
 
-from imagesvc.interface import base
+from imagesvc.interface import base, errors
 
 AnyDriver = TypeVar("AnyDriver", bound=base.Driver)
 HEALTH_LIMIT_S = 2.0
@@ -27,29 +28,47 @@ HEALTH_LIMIT_S = 2.0
 def options_of(driver_class: type[base.Driver], values: dict[str, Any]) -> Any:
     """Give a driver's options as the service would: checked values, defaults for the rest.
 
-    Raises oslo.config's error for an unknown name or a value of the wrong type.
+    Raises oslo.config's error for an unknown name or a value of the wrong type, and
+    InvalidConfiguration for a required option without a value.
     """
     conf = cfg.ConfigOpts()
     conf.register_opt(cfg.StrOpt("state_dir", default="/nonexistent"), group="service")
-    conf.register_opts(driver_class.OPTS, group="backend")
     conf([], project="conformance", default_config_files=[], default_config_dirs=[])
+    conf.register_opts(driver_class.OPTS, group="backend")
     for name, value in values.items():
         conf.set_override(name, value, group="backend")
+    for option in driver_class.OPTS:
+        if option.required and conf.backend[option.dest] is None:
+            raise errors.InvalidConfiguration(f"option {option.dest} is not set")
     return types.SimpleNamespace(
         **{option.dest: getattr(conf.backend, option.dest) for option in driver_class.OPTS}
     )
 
 
-class DriverConformance:
-    """Base of the suites: builds drivers, closes them, and holds the common laws."""
+class DriverConformance(abc.ABC):
+    """Base of the suites: builds drivers, closes them, and holds the common laws.
+
+    What a test class has to give is abstract. A class named Test... that lacks some of it is
+    refused when it is defined, since pytest passes over abstract classes in silence.
+    """
 
     VERSION: ClassVar[base.Version]
     CAPABILITY: ClassVar[type[enum.StrEnum]] = base.Capability
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        lacking = sorted(
+            name
+            for name in {name for parent in cls.__mro__ for name in vars(parent)}
+            if getattr(getattr(cls, name, None), "__isabstractmethod__", False)
+        )
+        if lacking and cls.__name__.startswith("Test"):
+            raise TypeError(f"{cls.__name__} has to give: {', '.join(lacking)}")
+
+    @abc.abstractmethod
     @pytest.fixture
     def driver(self) -> base.Driver:
         """The driver under test, opened; every suite overrides it with `self.make(...)`."""
-        raise NotImplementedError(f"{type(self).__name__} needs a fixture `driver`.")
 
     @pytest.fixture(autouse=True)
     def _close_what_was_made(self) -> Iterator[None]:
@@ -85,8 +104,16 @@ class DriverConformance:
         return self.make(driver_class, backend_id, **options)  # type: ignore[return-value]
 
     def has(self, driver: base.Driver, capability: base.Capability) -> bool:
-        """Whether the driver promises `capability`."""
-        return capability in driver.info().capabilities
+        """Whether the driver promises `capability`; the law's row of the table says it."""
+        promised = capability in driver.info().capabilities
+        self.note(f"{capability} {'promised' if promised else 'not promised'}")
+        return promised
+
+    def note(self, text: str) -> None:
+        """Add a remark to the row of this law in the table after the run."""
+        notes: list[str] = self.__dict__.setdefault("_notes", [])
+        if text not in notes:
+            notes.append(text)
 
     def test_the_driver_was_written_for_this_contract(self, driver: base.Driver) -> None:
         """`contract` has the major version of the suite and no higher minor."""

@@ -9,10 +9,8 @@ class TestAcmeCompute(ComputeConformance):
 """
 
 import dataclasses
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -20,76 +18,15 @@ from imagesvc.interface import compute, errors
 from imagesvc.interface.compute import ComputeCapability, ServerSpec, ServerState
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, ProgressState
-from imagesvc.testing.conformance import child
-from imagesvc.testing.conformance.base import DriverConformance
-from imagesvc.testing.conformance.operation import OperationConformance, follow, result_of
+from imagesvc.testing.conformance.compute_kill import ComputeKillConformance
+from imagesvc.testing.conformance.compute_server import FOREIGN, PROJECT, UNKNOWN
+from imagesvc.testing.conformance.operation import follow, result_of
 
-PROJECT = "conformance"
-FOREIGN = "somebody-else"
-UNKNOWN = "3f2f4f0e-0000-4000-8000-000000000000"
-_PAUSE_S = 0.03
-_LIMIT_S = 60.0
+__all__ = ["FOREIGN", "PROJECT", "UNKNOWN", "ComputeConformance"]
 
 
-class ComputeConformance(OperationConformance, DriverConformance):
+class ComputeConformance(ComputeKillConformance):
     """The suite; servers that it makes are deleted after each test."""
-
-    VERSION = compute.VERSION
-    CAPABILITY = ComputeCapability
-    # Points of `imagesvc.crashpoint` that the driver passes in start_create and its polls.
-    CREATE_CRASH_POINTS: ClassVar[tuple[str, ...]] = ()
-    # The same for start_snapshot of a running server.
-    SNAPSHOT_CRASH_POINTS: ClassVar[tuple[str, ...]] = ()
-
-    @pytest.fixture
-    def image_source(self) -> ImageSource:
-        """A bootable image that says something on the serial console."""
-        raise NotImplementedError(f"{type(self).__name__} needs a fixture `image_source`.")
-
-    @pytest.fixture
-    def spec(self, image_source: ImageSource) -> ServerSpec:
-        """The servers of the suite."""
-        return ServerSpec(
-            name="law", project_id=PROJECT, disks=(image_source,), image_id=image_source.image_id
-        )
-
-    @pytest.fixture(autouse=True)
-    def _no_server_stays(self, driver: compute.ComputeDriver) -> Iterator[None]:
-        yield
-        driver.open()
-        for server in driver.list_servers(PROJECT, limit=1000):
-            driver.delete_server(server.server_id, project_id=PROJECT)
-
-    @pytest.fixture
-    def start_work(self, spec: ServerSpec) -> Callable[[Any, str], Handle]:
-        """Long work of this kind: making one server."""
-        return lambda driver, token: driver.start_create(spec, 1, token)
-
-    def server(self, driver: compute.ComputeDriver, spec: ServerSpec) -> str:
-        """Make a server, wait for its first words, give its id."""
-        made = result_of(driver, driver.start_create(spec, 1, uuid.uuid4().hex))
-        self.console(driver, made[0]["server_id"])
-        return str(made[0]["server_id"])
-
-    def console(
-        self, driver: compute.ComputeDriver, server_id: str, *, text: bytes = b"\n", offset: int = 0
-    ) -> bytes:
-        """Wait until the console after `offset` holds `text`, and give it."""
-        deadline = time.monotonic() + _LIMIT_S
-        while True:
-            log = driver.read_console(server_id, project_id=PROJECT, offset=offset)
-            if text in log:
-                return log
-            assert time.monotonic() < deadline, f"{text!r} is not in {log!r}"
-            time.sleep(_PAUSE_S)
-
-    def snapshot(self, driver: compute.ComputeDriver, server_id: str) -> str:
-        """Snapshot the system disk."""
-        disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
-        handle = driver.start_snapshot(
-            server_id, disk.disk_id, uuid.uuid4().hex, project_id=PROJECT
-        )
-        return str(result_of(driver, handle))
 
     def test_servers_of_one_creation_run_and_are_numbered(
         self, driver: compute.ComputeDriver, spec: ServerSpec
@@ -245,49 +182,23 @@ class ComputeConformance(OperationConformance, DriverConformance):
         with pytest.raises(errors.NotSupported):
             start()
 
-    def test_optional_methods_say_so_when_missing(self, driver: compute.ComputeDriver) -> None:
+    def test_optional_methods_say_so_when_missing(
+        self, driver: compute.ComputeDriver, image_source: ImageSource
+    ) -> None:
         """Without the capability a method raises NotSupported."""
         optional: dict[ComputeCapability, Callable[[], Any]] = {
             ComputeCapability.ATTACH: lambda: driver.attach_volume(UNKNOWN, {}, project_id=PROJECT),
             ComputeCapability.CONSOLE_WRITE: lambda: driver.write_console(
                 UNKNOWN, b"x", project_id=PROJECT
             ),
+            ComputeCapability.REBUILD: lambda: driver.start_rebuild(
+                UNKNOWN, image_source, "rebuild", project_id=PROJECT
+            ),
         }
         for capability, call in optional.items():
             known = self.has(driver, capability)
             with pytest.raises(errors.NotFound if known else errors.NotSupported):
                 call()
-
-    def test_a_creation_goes_on_after_a_kill(
-        self, driver: compute.ComputeDriver, spec: ServerSpec
-    ) -> None:
-        """After kill -9 at any point the same token, or poll, ends with the servers asked for."""
-        for point in self.CREATE_CRASH_POINTS:
-            code = child.run_to_crash_point(
-                self.recipe(driver), point, "start_create", spec, 2, point
-            )
-            assert code == -9, f"{point} was not passed"
-            made = result_of(driver, driver.start_create(spec, 2, point))
-            ids = {each["server_id"] for each in made}
-            assert {server.server_id for server in driver.list_servers(PROJECT)} == ids, point
-            for server_id in ids:
-                self.console(driver, server_id)
-                driver.delete_server(server_id, project_id=PROJECT)
-
-    def test_a_snapshot_goes_on_after_a_kill(
-        self, driver: compute.ComputeDriver, spec: ServerSpec
-    ) -> None:
-        """After kill -9 at any point the same token ends with one readable snapshot."""
-        if not self.SNAPSHOT_CRASH_POINTS:
-            return
-        server_id = self.server(driver, spec)
-        disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
-        for point in self.SNAPSHOT_CRASH_POINTS:
-            call = ("start_snapshot", server_id, disk.disk_id, point)
-            code = child.run_to_crash_point(self.recipe(driver), point, *call, project_id=PROJECT)
-            assert code == -9, f"{point} was not passed"
-            handle = driver.start_snapshot(server_id, disk.disk_id, point, project_id=PROJECT)
-            snapshot_id = result_of(driver, handle)
-            with driver.open_snapshot(snapshot_id) as stream:
-                assert len(stream.read()) == disk.size_bytes
-            driver.delete_snapshot(snapshot_id)
+        if not self.has(driver, ComputeCapability.ATTACH):
+            with pytest.raises(errors.NotSupported):
+                driver.detach_volume(UNKNOWN, UNKNOWN, project_id=PROJECT)

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from imagesvc.interface import converter, errors
-from imagesvc.testing.conformance import base
+from imagesvc.testing.conformance import base, child
 
 SIZE_BYTES = 4 << 20
 LIMITS = converter.Limits(output_bytes=64 << 20)
 _CLUSTER = 1 << 16
+_KILLS = 4
 
 
 def broken_qcow2(*, backing: bytes = b"", data_file: bool = False) -> bytes:
@@ -46,10 +47,19 @@ class ConverterConformance(base.DriverConformance):
         )  # fmt: skip
         return converter.Source(to, path=target)
 
-    def needs_convert(self, driver: converter.ConverterDriver) -> None:
-        """Skip the law if CONVERT is not promised."""
-        if not self.has(driver, converter.ConverterCapability.CONVERT):
-            pytest.skip("no CONVERT")
+    def converts(
+        self, driver: converter.ConverterDriver, raw: converter.Source, target: Path
+    ) -> bool:
+        """Whether CONVERT is promised; if not, `convert` has to say NotSupported."""
+        if self.has(driver, converter.ConverterCapability.CONVERT):
+            return True
+        with pytest.raises(errors.NotSupported):
+            self.convert(driver, raw, target, "raw")
+        return False
+
+    def test_only_what_has_a_method_is_promised(self, driver: converter.ConverterDriver) -> None:
+        """GUEST_FACTS has no method in this version of the contract, so it is not promised."""
+        assert not self.has(driver, converter.ConverterCapability.GUEST_FACTS)
 
     def test_a_probe_tells_format_and_size(
         self, driver: converter.ConverterDriver, raw: converter.Source
@@ -99,7 +109,8 @@ class ConverterConformance(base.DriverConformance):
         self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
     ) -> None:
         """Each target from raw opens in its format and has the guest's size."""
-        self.needs_convert(driver)
+        if not self.converts(driver, raw, tmp_path / "refused"):
+            return
         for to in sorted(target for source, target in driver.formats() if source == "raw"):
             made = self.convert(driver, raw, tmp_path / f"made.{to}", to)
             info = driver.check(made)
@@ -109,7 +120,8 @@ class ConverterConformance(base.DriverConformance):
         self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
     ) -> None:
         """For every format that can be read as well as written."""
-        self.needs_convert(driver)
+        if not self.converts(driver, raw, tmp_path / "refused"):
+            return
         pairs = driver.formats()
         for to in sorted({b for a, b in pairs if a == "raw" and (b, "raw") in pairs} - {"raw"}):
             made = self.convert(driver, raw, tmp_path / f"there.{to}", to)
@@ -122,7 +134,8 @@ class ConverterConformance(base.DriverConformance):
         self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
     ) -> None:
         """`progress` is told (done, total), never falling, at last (total, total)."""
-        self.needs_convert(driver)
+        if not self.converts(driver, raw, tmp_path / "refused"):
+            return
         seen: list[tuple[int, int]] = []
         driver.convert(
             raw, tmp_path / "out", "qcow2",
@@ -136,7 +149,8 @@ class ConverterConformance(base.DriverConformance):
         self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
     ) -> None:
         """`convert` makes a new file only: AlreadyExists."""
-        self.needs_convert(driver)
+        if not self.converts(driver, raw, tmp_path / "refused"):
+            return
         target = tmp_path / "taken"
         target.write_bytes(b"mine")
         with pytest.raises(errors.AlreadyExists):
@@ -148,7 +162,8 @@ class ConverterConformance(base.DriverConformance):
         self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path, how: str
     ) -> None:
         """Cancelled, over its bound or not possible: a DriverError and no file."""
-        self.needs_convert(driver)
+        if not self.converts(driver, raw, tmp_path / "refused"):
+            return
         folder = tmp_path / "folder"
         folder.mkdir()
         cancel = threading.Event()
@@ -161,3 +176,22 @@ class ConverterConformance(base.DriverConformance):
                 limits=converter.Limits(output_bytes=1000) if how == "output" else LIMITS,
             )  # fmt: skip
         assert not list(folder.iterdir())
+
+    def test_a_convert_cut_short_by_a_kill_can_be_done_again(
+        self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
+    ) -> None:
+        """Restartable from nothing: the source is as it was, and a new target becomes whole."""
+        if not self.converts(driver, raw, tmp_path / "refused"):
+            return
+        assert raw.path is not None
+        before = raw.path.read_bytes()
+        recipe = self.recipe(driver)
+        target = tmp_path / "whole"
+        steps = child.steps_of(recipe, "convert", raw, target, "qcow2", most=_KILLS, limits=LIMITS)
+        for step in steps:
+            target = tmp_path / f"step-{step}"
+            child.run_to_step(recipe, step, "convert", raw, target, "qcow2", limits=LIMITS)
+            made = self.convert(driver, raw, tmp_path / f"again-{step}", "qcow2")
+            assert driver.check(made).virtual_size_bytes == SIZE_BYTES
+        assert raw.path.read_bytes() == before
+        self.note(f"killed at {len(steps)} lines")

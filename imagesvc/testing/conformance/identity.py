@@ -8,6 +8,7 @@ import pytest
 
 from imagesvc.interface import errors, identity
 from imagesvc.interface.identity import (
+    AccessKey,
     AuthRequest,
     IdentityCapability,
     IdentityDriver,
@@ -29,7 +30,9 @@ class Person:
 
 
 class IdentityConformance(DriverConformance):
-    """Derive, give `driver`, and `person` (with LOGIN or LOOKUP) and `foreign_project`."""
+    """Derive, give `driver`; with LOGIN or LOOKUP `person` and `foreign_project`, with
+    ACCESS_KEYS `known_key`.
+    """
 
     VERSION = identity.VERSION
     CAPABILITY = IdentityCapability
@@ -42,6 +45,11 @@ class IdentityConformance(DriverConformance):
     @pytest.fixture
     def foreign_project(self, driver: IdentityDriver) -> str | None:
         """Id of a project where `person` has no role."""
+        return None
+
+    @pytest.fixture
+    def known_key(self, driver: IdentityDriver) -> AccessKey | None:
+        """An access key that the backend knows; None if the driver has no ACCESS_KEYS."""
         return None
 
     def request(self, **headers: str) -> AuthRequest:
@@ -90,6 +98,20 @@ class IdentityConformance(DriverConformance):
                 for method in methods:
                     with pytest.raises(errors.NotSupported):
                         method()
+
+    def test_an_access_key_is_found(
+        self, driver: IdentityDriver, known_key: AccessKey | None
+    ) -> None:
+        """ACCESS_KEYS: in every process; NotFound for an unknown one; the secret is not shown."""
+        if not self.has(driver, IdentityCapability.ACCESS_KEYS):
+            return
+        assert known_key is not None, "a driver with ACCESS_KEYS needs the fixture `known_key`"
+        found = self.again(driver).access_key(known_key.access_key_id)
+        assert found == known_key
+        assert found.secret not in repr(found)
+        for unknown in (f"{known_key.access_key_id}x", "", "x" * 5000, "é\0'; --"):
+            with pytest.raises(errors.NotFound):
+                driver.access_key(unknown)
 
     # -------------------------------------------------------------- LOGIN
 

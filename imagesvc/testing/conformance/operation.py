@@ -1,5 +1,6 @@
 """Laws of long work, the same for every kind: start gives a handle, poll follows it."""
 
+import abc
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ import pytest
 
 from imagesvc.interface import errors
 from imagesvc.interface.operation import HANDLE_BYTES_MAX, Handle, Progress, ProgressState
+from imagesvc.testing.conformance.base import DriverConformance
 
 _PAUSE_S = 0.03
 LIMIT_S = 120.0
@@ -44,13 +46,13 @@ def result_of(driver: Worker, handle: Handle) -> Any:
     return progress.result
 
 
-class OperationConformance:
-    """Mixed into the suite of a kind, which gives the fixture `start_work`."""
+class OperationConformance(DriverConformance):
+    """Base of the suite of a kind with long work, which gives the fixture `start_work`."""
 
+    @abc.abstractmethod
     @pytest.fixture
     def start_work(self, driver: Any) -> Callable[[Any, str], Handle]:
         """Start some long work of the driver: a function of the driver and the token."""
-        raise NotImplementedError(f"{type(self).__name__} needs a fixture `start_work`.")
 
     def test_a_handle_is_a_short_text(
         self, driver: Any, start_work: Callable[[Any, str], Handle]
@@ -78,7 +80,7 @@ class OperationConformance:
         self, driver: Any, start_work: Callable[[Any, str], Handle]
     ) -> None:
         """Several processes start and follow work with one token: one handle, one result."""
-        pair = [driver, self.again(driver)] * 2  # type: ignore[attr-defined]
+        pair = [driver, self.again(driver)] * 2
         with ThreadPoolExecutor(len(pair)) as pool:
             handles = list(pool.map(lambda each: start_work(each, "at once"), pair))
             assert len(set(handles)) == 1
@@ -90,7 +92,7 @@ class OperationConformance:
     ) -> None:
         """A handle outlives the process that asked for it."""
         handle = start_work(driver, "outlives")
-        other = self.again(driver)  # type: ignore[attr-defined]
+        other = self.again(driver)
         result = result_of(other, handle)
         assert result_of(driver, handle) == result
 

@@ -9,12 +9,15 @@ from imagesvc.interface.storage import StorageCapability, StorageDriver
 from imagesvc.testing.conformance import storage_child
 from imagesvc.testing.conformance.storage_capability import StorageCapabilityConformance
 from imagesvc.testing.conformance.storage_kill import StorageKillConformance
+from imagesvc.testing.conformance.storage_list import StorageListConformance
 from imagesvc.testing.conformance.storage_object import BLOCK, drain, write
 
 SIZES = (0, 1, 4095, 65536, BLOCK - 1, BLOCK, BLOCK + 1)
 
 
-class StorageConformance(StorageCapabilityConformance, StorageKillConformance):
+class StorageConformance(
+    StorageCapabilityConformance, StorageListConformance, StorageKillConformance
+):
     """Derive, give `driver`; name the driver's own crash points in `crashpoints`."""
 
     # ------------------------------------------------------------ writing
@@ -54,9 +57,11 @@ class StorageConformance(StorageCapabilityConformance, StorageKillConformance):
         """`abort` can be repeated, leaves nothing that can be seen, and frees the key."""
         writer = driver.open_write(key)
         writer.write(b"x" * BLOCK)
+        path = writer.uncommitted_path()
         writer.abort()
         writer.abort()
         self.assert_absent(driver, key)
+        assert path is None or not path.exists()
         assert write(driver, key, b"again").size_bytes == len(b"again")
 
     def test_an_exception_in_the_block_aborts(self, driver: StorageDriver, key: str) -> None:
@@ -153,12 +158,33 @@ class StorageConformance(StorageCapabilityConformance, StorageKillConformance):
             driver.open_read(key, offset=offset, length=length)
 
     def test_a_reader_gives_small_pieces(self, driver: StorageDriver, key: str) -> None:
-        """`read(n)` gives at most n bytes, b"" at the end."""
+        """`read(n)` gives at most n bytes, b"" at the end; `read()` gives the rest."""
         write(driver, key, b"0123456789")
         with driver.open_read(key, offset=2, length=7) as reader:
             found = b"".join(iter(lambda: reader.read(1), b""))
             assert reader.read(1) == b""
         assert found == b"2345678"
+        with driver.open_read(key, offset=1) as reader:
+            assert reader.read(2) == b"12"
+            assert reader.read() == b"3456789"
+
+    def test_readers_do_not_disturb_each_other(self, driver: StorageDriver, key: str) -> None:
+        """Several readers of one object each have a place of their own, also across threads."""
+        data = storage_child.content(4, 400_000)
+        write(driver, key, data)
+        with driver.open_read(key) as first, driver.open_read(key) as second:
+            halves = [first.read(1000), second.read(1000), first.read(1000)]
+        assert halves == [data[:1000], data[:1000], data[1000:2000]]
+        found: list[bytes] = []
+        threads = [
+            threading.Thread(target=lambda: found.append(drain(driver.open_read(key))))
+            for _ in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [data] * len(threads)
 
     def test_an_unknown_key_is_not_found(self, driver: StorageDriver, key: str) -> None:
         """NotFound, also for the first segments of a key that exists, and below it."""
@@ -202,56 +228,3 @@ class StorageConformance(StorageCapabilityConformance, StorageKillConformance):
         driver.delete(key)
         write(driver, key, b"two, longer")
         assert not first.etag or driver.stat(key).etag != first.etag
-
-    # ---------------------------------------------------- delete and list
-
-    def test_delete_can_be_repeated(self, driver: StorageDriver, key: str) -> None:
-        """`delete` of what is gone is success; the key can be used again."""
-        write(driver, key, b"x")
-        driver.delete(key)
-        driver.delete(key)
-        self.assert_absent(driver, key)
-        write(driver, key, b"y")
-        assert drain(driver.open_read(key)) == b"y"
-
-    def test_delete_leaves_neighbours(self, driver: StorageDriver, key: str) -> None:
-        """Only the key named goes."""
-        for name in ("a", "ab", "a.b"):
-            write(driver, f"{key}/{name}", name.encode())
-        driver.delete(f"{key}/a")
-        assert [found.key for found in driver.list(key)] == [f"{key}/a.b", f"{key}/ab"]
-
-    def test_an_open_reader_reads_on_after_delete_or_fails(
-        self, driver: StorageDriver, key: str
-    ) -> None:
-        """Never other bytes: the rest, or a DriverError."""
-        data = storage_child.content(3, 3 * BLOCK)
-        write(driver, key, data)
-        with driver.open_read(key) as reader:
-            head = reader.read(BLOCK)
-            driver.delete(key)
-            try:
-                rest = drain(reader)
-            except errors.DriverError:
-                return
-        assert head + rest == data
-
-    def test_list_is_in_key_order_and_in_pages(self, driver: StorageDriver, key: str) -> None:
-        """Pages by `after` and `limit` give each key once, in the order of their bytes."""
-        names = ["0", "a", "a-b", "a.b", "a/b", "a/c", "ab", "b", "B", "_", "a0"]
-        keys = sorted(f"{key}/{name}" for name in names)
-        for one in keys:
-            write(driver, one, one.encode())
-        found: list[storage.ObjectInfo] = []
-        while page := driver.list(f"{key}/", after=found[-1].key if found else None, limit=3):
-            assert len(page) <= 3
-            found += page
-        assert [item.key for item in found] == keys
-        assert [item.size_bytes for item in found] == [len(one) for one in keys]
-        assert driver.list(f"{key}/nothing") == []
-
-    def test_usage_is_told(self, driver: StorageDriver, key: str) -> None:
-        """Used bytes, and all bytes if known; never negative."""
-        usage = driver.usage()
-        assert usage.used_bytes >= 0
-        assert usage.total_bytes is None or usage.total_bytes >= usage.used_bytes

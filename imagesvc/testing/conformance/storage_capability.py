@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import requests
 
 from imagesvc.interface import errors
 from imagesvc.interface.storage import StorageCapability, StorageDriver
@@ -13,6 +14,8 @@ from imagesvc.testing.conformance.storage_object import (
     drain,
     write,
 )
+
+_TIMEOUT_S = 30
 
 
 class StorageCapabilityConformance(StorageObjectConformance):
@@ -50,13 +53,16 @@ class StorageCapabilityConformance(StorageObjectConformance):
             driver.path(f"{key}-none")
 
     def test_presigned_url(self, driver: StorageDriver, key: str) -> None:
-        """PRESIGNED_URL: a URL; or NotSupported."""
-        write(driver, key, b"x")
-        if self.has(driver, StorageCapability.PRESIGNED_URL):
-            assert "://" in driver.presign(key)
+        """PRESIGNED_URL: a URL that gives the object, whole or a range; or NotSupported."""
+        write(driver, key, b"0123456789")
+        if not self.has(driver, StorageCapability.PRESIGNED_URL):
+            with pytest.raises(errors.NotSupported):
+                driver.presign(key)
             return
-        with pytest.raises(errors.NotSupported):
-            driver.presign(key)
+        url = driver.presign(key, expires_s=60.0)
+        assert requests.get(url, timeout=_TIMEOUT_S).content == b"0123456789"
+        part = requests.get(url, headers={"Range": "bytes=2-4"}, timeout=_TIMEOUT_S)
+        assert (part.status_code, part.content) == (206, b"234")
 
     def test_resumable_write(self, driver: StorageDriver, key: str) -> None:
         """RESUMABLE_WRITE: another instance goes on at `offset`; or NotSupported."""

@@ -1,15 +1,19 @@
-"""Laws of storage drivers whose writer is killed."""
+"""Laws of storage drivers whose writer is killed, or whose machine loses its power."""
 
 import json
-import os
+import shutil
 import signal
 import subprocess
 import sys
-from typing import ClassVar
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
 
 from imagesvc.interface import errors
 from imagesvc.interface.storage import StorageDriver
-from imagesvc.testing.conformance import storage_child
+from imagesvc.testing.conformance import child, line_kill, storage_child, sync_trace
 from imagesvc.testing.conformance.storage_object import (
     BLOCK,
     StorageObjectConformance,
@@ -18,35 +22,85 @@ from imagesvc.testing.conformance.storage_object import (
 )
 
 KILL_SIZE = 1_500_000
+MEASURE_SIZE = 96 << 20
+GROWTH_KIB_MAX = 48 << 10
+_SEED = 11
 
 
 class StorageKillConformance(StorageObjectConformance):
-    """`crashpoints` names the points inside the driver's commit."""
+    """`crashpoints` names the points inside the driver's commit, if it has any.
+
+    Besides, every driver is killed before some of the lines of its own code inside commit.
+    """
 
     crashpoints: ClassVar[tuple[str, ...]] = ()
 
-    def kill_writer(self, driver: StorageDriver, key: str, die: str, crashpoint: str = "") -> bytes:
-        """Let a child process write `key` and be killed; gives what it wrote."""
+    def run_child(
+        self,
+        driver: StorageDriver,
+        key: str,
+        die: str,
+        *,
+        crashpoint: str = "",
+        step: line_kill.Step | None = None,
+        size: int = KILL_SIZE,
+        under: Sequence[str] = (),
+    ) -> "subprocess.CompletedProcess[bytes]":
+        """Let a child process write `key`; see `storage_child` for `die` and `step`."""
         driver_class, backend_id, options = self.recipe(driver)
-        order = {
+        order: dict[str, Any] = {
             "driver": f"{driver_class.__module__}:{driver_class.__qualname__}",
             "backend_id": backend_id,
             "options": options,
             "key": key,
-            "size": KILL_SIZE,
-            "seed": 11,
+            "size": size,
+            "seed": _SEED,
             "die": die,
+            "step": step,
         }
-        done = subprocess.run(
-            [sys.executable, "-m", "imagesvc.testing.conformance.storage_child"],
+        return subprocess.run(
+            [*under, sys.executable, "-m", "imagesvc.testing.conformance.storage_child"],
             input=json.dumps(order, default=str).encode(),
-            env=os.environ | {"IMAGESVC_CRASHPOINT": crashpoint},
+            env=child.environment(crashpoint),
             capture_output=True,
             timeout=120,
             check=False,
         )
+
+    def kill_writer(
+        self,
+        driver: StorageDriver,
+        key: str,
+        die: str,
+        crashpoint: str = "",
+        step: line_kill.Step | None = None,
+    ) -> bytes:
+        """Let a child process write `key` and be killed; gives what it wrote."""
+        done = self.run_child(driver, key, die, crashpoint=crashpoint, step=step)
         assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-        return storage_child.content(11, KILL_SIZE)
+        return storage_child.content(_SEED, KILL_SIZE)
+
+    def run_to_its_end(
+        self, driver: StorageDriver, key: str, die: str, size: int = KILL_SIZE
+    ) -> Any:
+        """Let a child write `key` and live; gives what it prints."""
+        done = self.run_child(driver, key, die, size=size)
+        assert done.returncode == 0, done.stderr.decode()
+        return json.loads(done.stdout)
+
+    def assert_nothing_or_the_whole(self, driver: StorageDriver, key: str, data: bytes) -> None:
+        """Never a part; and the key can be deleted and used again."""
+        driver.discard_stale(older_than_s=0)
+        try:
+            found = driver.stat(key)
+        except errors.NotFound:
+            self.assert_absent(driver, key)
+        else:
+            assert found.size_bytes == len(data)
+            assert drain(driver.open_read(key)) == data
+        driver.delete(key)
+        write(driver, key, b"after")
+        assert drain(driver.open_read(key)) == b"after"
 
     def test_a_writer_killed_before_commit_leaves_nothing(
         self, driver: StorageDriver, key: str
@@ -70,20 +124,42 @@ class StorageKillConformance(StorageObjectConformance):
     def test_a_writer_killed_inside_commit_leaves_nothing_or_the_whole(
         self, driver: StorageDriver, key: str
     ) -> None:
-        """At each crash point of the driver; never a part, and the key can be dealt with."""
+        """At each crash point and at lines of the driver's commit; the key can be dealt with."""
         for number, crashpoint in enumerate(self.crashpoints):
-            used = f"{key}-{number}"
+            used = f"{key}-point-{number}"
             data = self.kill_writer(driver, used, "committed", crashpoint)
-            driver.discard_stale(older_than_s=0)
-            try:
-                found = driver.stat(used)
-            except errors.NotFound:
-                self.assert_absent(driver, used)
-            else:
-                assert found.size_bytes == len(data)
-                assert drain(driver.open_read(used)) == data
-            driver.delete(used)
-            write(driver, used, b"after")
+            self.assert_nothing_or_the_whole(driver, used, data)
+        steps = self.run_to_its_end(driver, f"{key}-whole", "steps")
+        for number, step in enumerate(steps):
+            used = f"{key}-step-{number}"
+            data = self.kill_writer(driver, used, "committed", step=step)
+            self.assert_nothing_or_the_whole(driver, used, data)
+        self.note(f"killed at {len(self.crashpoints)} named points and {len(steps)} lines")
+
+    def test_bytes_are_on_the_disk_before_commit_returns(
+        self, driver: StorageDriver, key: str, tmp_path: Path
+    ) -> None:
+        """After `commit` returns a crash of the machine loses nothing.
+
+        A trace of the system calls shows whether each local file that took the bytes, and each
+        directory where one got its name, was flushed afterwards. Bytes that go elsewhere are
+        that side's promise.
+        """
+        strace = shutil.which("strace")
+        if strace is None:
+            pytest.skip("strace is not installed")
+        trace = tmp_path / "trace"
+        self.run_child(driver, key, "committed", under=sync_trace.command(strace, trace))
+        assert self.again(driver).stat(key).size_bytes == KILL_SIZE
+        files, unflushed = sync_trace.judge(trace, KILL_SIZE // 4)
+        assert unflushed == []
+        self.note("flushed local files" if files else "the bytes went to no local file")
+
+    def test_memory_stays_small_whatever_the_size(self, driver: StorageDriver, key: str) -> None:
+        """A writer and a reader hold a bounded number of bytes."""
+        grown = self.run_to_its_end(driver, key, "measure", MEASURE_SIZE)
+        assert grown < GROWTH_KIB_MAX, f"{grown} KiB for an object of {MEASURE_SIZE >> 10} KiB"
+        driver.delete(key)
 
     def test_discarding_spares_what_is_young_or_committed(
         self, driver: StorageDriver, key: str

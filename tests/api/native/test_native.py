@@ -181,9 +181,7 @@ def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, 
     data = b"0123456789" * 100
     image_id = caller.active(data)
     nobody = Caller(app, token="none")
-    source = service.image_files.image_source(
-        service.images.get(_context(caller), image_id), 0
-    )
+    source = service.image_files.image_source(service.images.get(_context(caller), image_id), 0)
     path = source.url.partition(ROOT)[2]
     assert nobody.get(ROOT + path).content == data
     part = nobody.get(ROOT + path, headers={"Range": "bytes=-3"})
@@ -194,9 +192,7 @@ def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, 
 
 
 def test_console_text_is_bounded(caller):
-    found = caller.request(
-        "POST", f"{ROOT}/servers/{UNKNOWN}/console", b"x" * 5000, kind=OCTETS
-    )
+    found = caller.request("POST", f"{ROOT}/servers/{UNKNOWN}/console", b"x" * 5000, kind=OCTETS)
     refused(found, 413)
 
 

@@ -1,0 +1,78 @@
+"""Laws of compute drivers whose caller is killed while long work begins or runs."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+from imagesvc.interface import compute
+from imagesvc.interface.compute import ServerSpec
+from imagesvc.testing.conformance import child
+from imagesvc.testing.conformance.compute_server import PROJECT, ComputeServerConformance
+from imagesvc.testing.conformance.operation import result_of
+
+_LINES_MAX = 4
+
+
+class ComputeKillConformance(ComputeServerConformance):
+    """The named points are those of the driver; without any it is killed at lines of its code."""
+
+    # Points of `imagesvc.crashpoint` that the driver passes in start_create and its polls.
+    CREATE_CRASH_POINTS: ClassVar[tuple[str, ...]] = ()
+    # The same for start_snapshot of a running server.
+    SNAPSHOT_CRASH_POINTS: ClassVar[tuple[str, ...]] = ()
+
+    def cut_short(
+        self,
+        driver: compute.ComputeDriver,
+        points: tuple[str, ...],
+        method: str,
+        arguments: Callable[[str], tuple[Any, ...]],
+        **keywords: Any,
+    ) -> Iterator[str]:
+        """Begin the work in children that are killed; yields the token of each."""
+        recipe = self.recipe(driver)
+        for point in points:
+            code = child.run_to_crash_point(recipe, point, method, *arguments(point), **keywords)
+            assert code == -9, f"{point} was not passed"
+            yield point
+        if points:
+            self.note(f"killed at {len(points)} named points")
+            return
+        steps = child.steps_of(recipe, method, *arguments("whole"), most=_LINES_MAX, **keywords)
+        yield "whole"
+        for step in steps:
+            token = f"step-{step}"
+            child.run_to_step(recipe, step, method, *arguments(token), **keywords)
+            yield token
+        self.note(f"killed at {len(steps)} lines")
+
+    def test_a_creation_goes_on_after_a_kill(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """After kill -9 at any point the same token, or poll, ends with the servers asked for."""
+        points = self.CREATE_CRASH_POINTS
+        for token in self.cut_short(driver, points, "start_create", lambda one: (spec, 2, one)):
+            made = result_of(driver, driver.start_create(spec, 2, token))
+            ids = {each["server_id"] for each in made}
+            assert {server.server_id for server in driver.list_servers(PROJECT)} == ids, token
+            for server_id in ids:
+                self.console(driver, server_id)
+                driver.delete_server(server_id, project_id=PROJECT)
+
+    def test_a_snapshot_goes_on_after_a_kill(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """After kill -9 at any point the same token ends with one readable snapshot."""
+        server_id = self.server(driver, spec)
+        disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
+        for token in self.cut_short(
+            driver,
+            self.SNAPSHOT_CRASH_POINTS,
+            "start_snapshot",
+            lambda one: (server_id, disk.disk_id, one),
+            project_id=PROJECT,
+        ):
+            handle = driver.start_snapshot(server_id, disk.disk_id, token, project_id=PROJECT)
+            snapshot_id = result_of(driver, handle)
+            with driver.open_snapshot(snapshot_id) as stream:
+                assert len(stream.read()) == disk.size_bytes
+            driver.delete_snapshot(snapshot_id)

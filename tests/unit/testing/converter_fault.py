@@ -1,0 +1,95 @@
+"""Converters that each break one promise; all else is as in that of qemu-img."""
+
+import contextlib
+import dataclasses
+import shutil
+
+from imagesvc.interface import converter, errors
+from imagesvc_drivers.converter.qemu_img import QemuImgConverter
+
+Capability = converter.ConverterCapability
+
+
+class Trusting(QemuImgConverter):
+    def probe(self, source, *, limits=None):
+        with contextlib.suppress(converter.UnsafeImage):
+            return super().probe(source, limits=limits)
+        return converter.FormatInfo(source.disk_format, 1, 1)
+
+    def check(self, source, *, limits=None):
+        return self.probe(source, limits=limits)
+
+
+class HeaderOnly(QemuImgConverter):
+    def check(self, source, *, limits=None):
+        return self.probe(source, limits=limits)
+
+
+class Guessing(QemuImgConverter):
+    """Takes any name for raw."""
+
+    def probe(self, source, *, limits=None):
+        known = {name for name, _ in self.formats()}
+        name = source.disk_format if source.disk_format in known else "raw"
+        return super().probe(dataclasses.replace(source, disk_format=name), limits=limits)
+
+
+class Boastful(QemuImgConverter):
+    def info(self):
+        return dataclasses.replace(super().info(), capabilities=frozenset(Capability))
+
+
+class Unclaimed(QemuImgConverter):
+    def info(self):
+        return dataclasses.replace(super().info(), capabilities=frozenset())
+
+
+class Foreign(QemuImgConverter):
+    """Tells its tool's numbers for the caller's."""
+
+    def probe(self, source, *, limits=None):
+        return dataclasses.replace(super().probe(source, limits=limits), virtual_size_bytes=1)
+
+
+class Copying(QemuImgConverter):
+    """Its products are copies, whatever is asked for."""
+
+    def convert(self, source, target, target_format, *, progress, cancel, limits):
+        shutil.copy(source.path, target)
+        with target.open("r+b") as file:
+            file.write(b"changed")
+
+
+class Overwriting(QemuImgConverter):
+    def convert(self, source, target, target_format, **options):
+        target.unlink(missing_ok=True)
+        return super().convert(source, target, target_format, **options)
+
+
+class Leaving(QemuImgConverter):
+    def convert(self, source, target, target_format, **options):
+        try:
+            return super().convert(source, target, target_format, **options)
+        except errors.DriverError:
+            target.write_bytes(b"half")
+            raise
+
+
+class Silent(QemuImgConverter):
+    def convert(self, source, target, target_format, *, progress, cancel, limits):
+        return super().convert(
+            source, target, target_format,
+            progress=lambda done, total: progress(done, total + 1), cancel=cancel, limits=limits,
+        )  # fmt: skip
+
+
+class Spoiling(QemuImgConverter):
+    """Takes the source away, and puts it back at the end."""
+
+    def convert(self, source, target, target_format, **options):
+        aside = source.path.rename(source.path.with_suffix(".aside"))
+        try:
+            moved = dataclasses.replace(source, path=aside)
+            return super().convert(moved, target, target_format, **options)
+        finally:
+            aside.rename(source.path)
