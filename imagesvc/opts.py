@@ -11,7 +11,7 @@ from oslo_config import cfg
 
 from imagesvc import errors
 from imagesvc.backend import config as backend_config
-from imagesvc.service import DATABASE_OPTS, LIMIT_OPTS, SERVICE_OPTS, WORKER_OPTS
+from imagesvc.service import DATABASE_OPTS, LIMIT_OPTS, QUOTA_OPTS, SERVICE_OPTS, WORKER_OPTS
 
 CONF_VARIABLE = "IMAGESVC_CONF"
 CONF_DEFAULT = Path("/etc/imagesvc/imagesvc.conf")
@@ -22,6 +22,7 @@ def list_opts() -> Iterator[tuple[str, tuple[cfg.Opt, ...]]]:
     yield "service", SERVICE_OPTS
     yield "database", DATABASE_OPTS
     yield "limit", LIMIT_OPTS
+    yield "quota", QUOTA_OPTS
     yield "worker", WORKER_OPTS
     yield from backend_config.list_opts()
 
@@ -41,6 +42,7 @@ def load(config_file: str | Path | None = None) -> cfg.ConfigOpts:
     conf.register_opts(SERVICE_OPTS, group="service")
     conf.register_opts(DATABASE_OPTS, group="database")
     conf.register_opts(LIMIT_OPTS, group="limit")
+    conf.register_opts(QUOTA_OPTS, group="quota")
     conf.register_opts(WORKER_OPTS, group="worker")
     backend_config.register(conf)
     try:

@@ -49,7 +49,7 @@ class CaptureManager:
         """Make an image record and a job that fills it from one disk of a server.
 
         Without `disk_id` the system disk is taken. The image is `importing` until the job
-        ends. Raises ServerNotFound, Forbidden, InvalidRequest.
+        ends. Raises ServerNotFound, Forbidden, InvalidRequest, QuotaExceeded.
         """
         known = self._jobs.known(ctx, JobType.CAPTURE_SYSTEM_DISK, idempotency_key)
         if known is not None:
@@ -70,6 +70,7 @@ class CaptureManager:
             "server_id": server_id,
             "disk_id": disk.disk_id,
             "role": "system" if disk.boot else "data",
+            "size_bytes": disk.size_bytes,
             "compute_id": compute_id or self._backends.default_id("compute"),
         }
         with self._operation.write(ctx, "capture:create", "server", server_id) as op:
@@ -86,6 +87,7 @@ class CaptureManager:
             )
             values = {"job_id": job.id, "source_server_id": server_id}
             image = image_rows.update(op.conn, image.id, values)
+            self._jobs.reserve(op.conn, image.owner, job)
             op.detail.update(image_id=image.id, job_id=job.id)
         return image, job
 

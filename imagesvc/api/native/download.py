@@ -4,7 +4,7 @@ import falcon
 
 from imagesvc import errors
 from imagesvc.api import byte_range
-from imagesvc.manager import image_file as image_files
+from imagesvc.manager import image_bytes
 
 INDEX_DIGITS_MAX = 4
 
@@ -19,7 +19,7 @@ def disk_index(image_id: str, text: str) -> int:
 def answer(
     req: falcon.Request,
     resp: falcon.Response,
-    found: image_files.Download,
+    found: image_bytes.Download,
     span: byte_range.Span | None,
 ) -> None:
     """Send an open download."""

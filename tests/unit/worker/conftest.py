@@ -17,7 +17,7 @@ CONF = """
 [service]
 state_dir = {folder}
 [database]
-url = sqlite:///{folder}/imagesvc.sqlite
+url = {url}
 [worker]
 upload_stale_s = 1
 [storage_local]
@@ -41,13 +41,19 @@ def compute():
 
 
 @pytest.fixture
-def service(tmp_path, compute, monkeypatch):
+def database_url(tmp_path):
+    """Where the service's database is."""
+    return f"sqlite:///{tmp_path}/imagesvc.sqlite"
+
+
+@pytest.fixture
+def service(tmp_path, database_url, compute, monkeypatch):
     """A service of its own for each test."""
     key = tmp_path / "installation.key"
     key.write_text(secrets.token_hex(32))
     key.chmod(0o600)
     path = tmp_path / "imagesvc.conf"
-    path.write_text(CONF.format(folder=tmp_path))
+    path.write_text(CONF.format(folder=tmp_path, url=database_url))
     conf = opts.load(path)
     migrate.upgrade(conf.database.url)
 
