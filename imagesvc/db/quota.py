@@ -5,7 +5,6 @@ of images and jobs are locked before it, and rows of several projects in the ord
 keys, so that no two transactions wait for each other.
 """
 
-import datetime
 from collections.abc import Collection, Iterable, Mapping
 
 import sqlalchemy as sa
@@ -175,12 +174,6 @@ def set_limit(conn: sa.Connection, project_id: str, resource: str, maximum: int 
     )
 
 
-def stale(conn: sa.Connection, before: datetime.datetime) -> tuple[str, ...]:
-    """Tokens of reservations older than this moment."""
-    statement = sa.select(RESERVATION.c.token).distinct().where(RESERVATION.c.created_at < before)
-    return tuple(conn.scalars(statement))
-
-
 def _sums(changes: Iterable[Change]) -> list[Change]:
     sums: dict[tuple[str, Resource], tuple[int, int]] = {}
     for one in changes:
@@ -220,8 +213,7 @@ def _allowed(
 
 def _exceeded(conn: sa.Connection, one: Change, defaults: Defaults) -> errors.QuotaExceeded:
     found = {quota.resource: quota for quota in usage(conn, one.project_id, defaults)}
-    present = found[one.resource]
-    return exceeded(present, one.used + one.reserved)
+    return exceeded(found[one.resource], one.used + one.reserved)
 
 
 def exceeded(present: Quota, asked: int) -> errors.QuotaExceeded:

@@ -42,7 +42,7 @@ def test_a_reservation_is_settled_or_released_once(database):
         quota.reserve(conn, "one", [held(6), held(1, resource=UPLOADS)], {})
         quota.reserve(conn, "one", [held(6), held(1, resource=UPLOADS)], {})
         quota.reserve(conn, "two", [held(4)], {})
-        assert sorted(quota.stale(conn, metadata.now())) == ["one", "two"]
+        assert sorted(quota_count.orphans(conn, metadata.now())) == ["one", "two"]
     assert look(database) == (0, 10, 10)
     assert look(database, UPLOADS) == (0, 1, -1)
     with database.write() as conn:
@@ -71,7 +71,7 @@ def test_what_passes_the_limit_is_refused_and_changes_nothing(database, first):
     assert look(database) == (first, 0, 10)
     assert look(database, UPLOADS) == (0, 0, -1)
     with database.read() as conn:
-        assert quota.stale(conn, metadata.now()) == ()
+        assert quota_count.orphans(conn, metadata.now()) == ()
 
 
 def test_of_several_changes_all_or_none_happen(database):
