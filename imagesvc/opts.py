@@ -19,6 +19,7 @@ from imagesvc.service import (
     DATABASE_OPTS,
     LIMIT_OPTS,
     LOG_OPTS,
+    QUOTA_OPTS,
     SERVICE_OPTS,
     WORKER_OPTS,
 )
@@ -32,6 +33,7 @@ OWN = (
     ("database", DATABASE_OPTS),
     ("api", pace.API_OPTS),
     ("limit", LIMIT_OPTS),
+    ("quota", QUOTA_OPTS),
     ("worker", WORKER_OPTS),
     ("log", LOG_OPTS),
 )

@@ -12,6 +12,7 @@ from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
 from imagesvc.domain.image_property import Limits
+from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
 from imagesvc.manager import signed_url
 from imagesvc.manager.audit import AuditManager
@@ -24,6 +25,7 @@ from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.member import MemberManager
 from imagesvc.manager.operation import Operation
+from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.server import ServerManager
 from imagesvc.manager.tag import TagManager
 from imagesvc.policy.check import Enforcer
@@ -106,6 +108,26 @@ LIMIT_OPTS = (
     ),
     cfg.IntOpt("image_members", default=128, min=-1, help="Most members; -1: no limit."),
 )
+QUOTA_OPTS = (
+    cfg.IntOpt("images", default=-1, min=-1, help="Most images of a project; -1: no limit."),
+    cfg.IntOpt(
+        "stored_bytes",
+        default=-1,
+        min=-1,
+        help="Most bytes that the images of a project hold, with those announced by running "
+        "uploads; -1: no limit.",
+    ),
+    cfg.IntOpt(
+        "uploads", default=-1, min=-1, help="Most uploads of a project at a time; -1: no limit."
+    ),
+    cfg.FloatOpt(
+        "verify_interval_s",
+        default=3600.0,
+        min=1.0,
+        help="Seconds between two rounds in which the counters of all projects are compared "
+        "with the rows and mended. Each reads all images once.",
+    ),
+)
 WORKER_OPTS = (
     cfg.IntOpt("threads", default=2, min=1, help="Jobs that one worker runs at a time."),
     cfg.FloatOpt("poll_interval_s", default=1.0, min=0.05, help="Seconds between two claims."),
@@ -162,6 +184,7 @@ class Service:
     operation: Operation
     enforcer: Enforcer
     audit_key: bytes = dataclasses.field(repr=False)
+    quotas: QuotaManager
     images: ImageManager
     image_files: ImageFileManager
     members: MemberManager
@@ -199,9 +222,12 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
     signer = signed_url.Signer(
         _derive(key, b"signed-url"), internal_endpoint(conf), conf.service.signed_url_s
     )
-    image_files = ImageFileManager(operation, enforcer, backends, rules, signer)
-    images = ImageManager(operation, enforcer, backends, limits)
-    jobs = JobManager(operation, enforcer)
+    quotas = QuotaManager(
+        operation, enforcer, {resource: conf.quota[resource] for resource in Resource}
+    )
+    image_files = ImageFileManager(operation, enforcer, backends, rules, signer, quotas)
+    images = ImageManager(operation, enforcer, backends, limits, quotas)
+    jobs = JobManager(operation, enforcer, quotas)
     return Service(
         conf=conf,
         database=database,
@@ -210,6 +236,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         operation=operation,
         enforcer=enforcer,
         audit_key=audit_key,
+        quotas=quotas,
         images=images,
         image_files=image_files,
         members=MemberManager(operation, enforcer, limits),

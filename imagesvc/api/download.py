@@ -3,10 +3,10 @@
 import falcon
 
 from imagesvc.api import byte_range
-from imagesvc.manager import image_file as image_files
+from imagesvc.manager import image_bytes
 
 
-def answer(req: falcon.Request, resp: falcon.Response, found: image_files.Download) -> None:
+def answer(req: falcon.Request, resp: falcon.Response, found: image_bytes.Download) -> None:
     """Answer GET or HEAD. Raises InvalidRequest for a range that cannot be met.
 
     A HEAD says what a GET without Range would; nothing is opened for it, nor for a caller
@@ -26,7 +26,7 @@ def answer(req: falcon.Request, resp: falcon.Response, found: image_files.Downlo
     resp.set_header("Accept-Ranges", "bytes")
 
 
-def _send(req: falcon.Request, resp: falcon.Response, found: image_files.Download) -> None:
+def _send(req: falcon.Request, resp: falcon.Response, found: image_bytes.Download) -> None:
     span = None
     if (asked := byte_range.asked(req, found.etag)) is not None:
         span = byte_range.parse(asked, found.size_bytes)

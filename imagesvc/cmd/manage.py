@@ -9,7 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from imagesvc import service
-from imagesvc.cmd import command_line, manage_backend, manage_config, manage_identity, manage_server
+from imagesvc.cmd import (
+    command_line,
+    manage_backend,
+    manage_config,
+    manage_identity,
+    manage_quota,
+    manage_server,
+)
 from imagesvc.db import engine, migrate
 from imagesvc.manager import audit_verify
 
@@ -70,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(nouns, "audit", {"verify": audit_verify_})
     _add(nouns, "server", {"list": manage_server.list_running, "stop": manage_server.stop_running})
     manage_identity.add_parsers(nouns)
+    manage_quota.add_parsers(nouns)
     return parser
 
 

@@ -14,12 +14,12 @@ from types import FrameType
 
 from imagesvc import service as services
 from imagesvc.cmd import command_line, log
-from imagesvc.worker import outbox, reaper, runner, seal
+from imagesvc.worker import outbox, quota, reaper, runner, seal
 
 LOG = logging.getLogger(__name__)
 PROG = "imagesvc-worker"
 RELEASE_S = 5.0  # what a step needs to notice that its time is up, and to give its job back
-CHORES = (reaper, seal, outbox)
+CHORES = (reaper, seal, outbox, quota)
 
 
 class Worker:

@@ -45,14 +45,23 @@ def insert(conn: sa.Connection, image: domain.Image) -> None:
 
 
 def get(
-    conn: sa.Connection, image_id: str, predicate: sa.ColumnElement[bool] | None = None
+    conn: sa.Connection,
+    image_id: str,
+    predicate: sa.ColumnElement[bool] | None = None,
+    *,
+    lock: bool = False,
 ) -> domain.Image | None:
-    """The image with tags and properties, in one statement; None if deleted or not `predicate`."""
+    """The image with tags and properties, in one statement; None if deleted or not `predicate`.
+
+    With `lock` nobody else changes the row until the transaction ends.
+    """
     statement = sa.select(*image_table.columns(conn.dialect.name)).where(
         TABLE.c.id == image_id, image_table.ALIVE
     )
     if predicate is not None:
         statement = statement.where(predicate)
+    if lock:
+        statement = statement.with_for_update(of=TABLE)
     row = conn.execute(statement).mappings().one_or_none()
     return None if row is None else image_table.entity(row)
 

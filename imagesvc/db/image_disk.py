@@ -94,13 +94,24 @@ def count_by_copies(conn: sa.Connection) -> dict[int, int]:
     return {number: disks for number, disks in conn.execute(statement)}
 
 
-def delete_for(conn: sa.Connection, image_id: str) -> list[tuple[str, str]]:
-    """Remove all disks of an image; returns (store id, storage key) of bytes now without owner."""
+def size_of(conn: sa.Connection, image_id: str) -> int:
+    """Stored bytes of all disks of an image."""
+    total = sa.cast(sa.func.coalesce(sa.func.sum(TABLE.c.size_bytes), 0), sa.BigInteger)
+    return conn.execute(sa.select(total).where(TABLE.c.image_id == image_id)).scalar_one()
+
+
+def delete_for(conn: sa.Connection, image_id: str) -> tuple[list[tuple[str, str]], int]:
+    """Remove all disks of an image.
+
+    Returns (store id, storage key) of bytes now without owner, and how many bytes they are.
+    """
     removed = conn.execute(
         sa.delete(LOCATION)
         .where(LOCATION.c.image_id == image_id)
         .returning(LOCATION.c.store_id, LOCATION.c.storage_key)
     )
     places = [(row.store_id, row.storage_key) for row in removed]
-    conn.execute(sa.delete(TABLE).where(TABLE.c.image_id == image_id))
-    return places
+    sizes = conn.scalars(
+        sa.delete(TABLE).where(TABLE.c.image_id == image_id).returning(TABLE.c.size_bytes)
+    )
+    return places, sum(sizes)

@@ -36,8 +36,8 @@ def transition(
     *,
     upload_token: str | None = None,
     action: str = "",
-) -> None:
-    """Take the image through `event`, and set `values` in the same statement.
+) -> str | None:
+    """Take the image through `event`, and set `values` in the same statement; returns its owner.
 
     With `upload_token`, only if the row still has it: the bytes are the caller's.
     The event `delete` leaves a tombstone and removes tags, properties and members.
@@ -55,11 +55,14 @@ def transition(
     if upload_token is not None:
         statement = statement.where(TABLE.c.upload_token == upload_token)
     statement = statement.values({**_entering(row.target), **(values or {}), "status": row.target})
-    if conn.execute(statement).rowcount == 0:
-        _refuse(conn, image_id, row, action or f"image:{event}")
+    changed = conn.execute(statement.returning(TABLE.c.owner)).one_or_none()
+    if changed is None:
+        raise _refusal(conn, image_id, row, action or f"image:{event}")
     if row.target == state.ImageStatus.DELETED:
         for rows in (tag, image_property, member):
             rows.clear(conn, image_id)
+    owner: str | None = changed.owner
+    return owner
 
 
 def heartbeat(conn: sa.Connection, image_id: str, upload_token: str) -> bool:
@@ -95,8 +98,10 @@ def _entering(target: str) -> dict[str, Any]:
     return values | {"deleted_at": moment} if target in _GONE else values
 
 
-def _refuse(conn: sa.Connection, image_id: str, row: state.Transition, action: str) -> None:
-    """Say why no row was changed: look at it afterwards, for the message alone."""
+def _refusal(
+    conn: sa.Connection, image_id: str, row: state.Transition, action: str
+) -> errors.ImagesvcError:
+    """Why no row was changed: look at it afterwards, for the message alone."""
     guard = GUARDS[row.guard] if row.guard else sa.true()
     present = conn.execute(
         sa.select(TABLE.c.status, guard.label("guard")).where(
@@ -104,9 +109,9 @@ def _refuse(conn: sa.Connection, image_id: str, row: state.Transition, action: s
         )
     ).one_or_none()
     if present is None:
-        raise errors.ImageNotFound(image_id=image_id)
+        return errors.ImageNotFound(image_id=image_id)
     if present.status not in row.sources:
-        raise errors.StateConflict(
+        return errors.StateConflict(
             noun="image",
             id=image_id,
             status=present.status,
@@ -114,8 +119,8 @@ def _refuse(conn: sa.Connection, image_id: str, row: state.Transition, action: s
             allowed=", ".join(sorted(row.sources)),
         )
     if not present.guard:
-        raise _guard_failure(row.guard, image_id, action)
-    raise errors.Conflict(
+        return _guard_failure(row.guard, image_id, action)
+    return errors.Conflict(
         "The data of image {image_id} is being written by another request.",
         reason=errors.Reason.IMAGE_BUSY,
         image_id=image_id,

@@ -96,10 +96,19 @@ def request_cancel(conn: sa.Connection, job_id: str, project_id: str | None = No
     return _changed(conn, _cancel(row).where(TABLE.c.id == job_id), job_id, project_id, row)
 
 
-def cancel_for_image(conn: sa.Connection, image_id: str) -> None:
-    """Ask the jobs that make an image and have not ended to stop; its readers go on."""
+def cancel_for_image(conn: sa.Connection, image_id: str) -> tuple[str, ...]:
+    """Ask the jobs that make an image and have not ended to stop; its readers go on.
+
+    Returns the ids of those that ended by it at once, since no worker had begun them.
+    """
+    row = state.JOB.of("cancel")
     makers = TABLE.c.type.in_(sorted(domain.MAKES_IMAGE))
-    conn.execute(_cancel(state.JOB.of("cancel")).where(TABLE.c.image_id == image_id, makers))
+    asked = conn.execute(
+        _cancel(row)
+        .where(TABLE.c.image_id == image_id, makers)
+        .returning(TABLE.c.id, TABLE.c.state)
+    )
+    return tuple(found.id for found in asked if found.state == row.target)
 
 
 def retry(conn: sa.Connection, job_id: str, project_id: str | None = None) -> domain.Job:

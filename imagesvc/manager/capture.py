@@ -51,8 +51,8 @@ class CaptureManager:
 
         Without `disk_id` the system disk is taken, without `compute_id` the server is looked
         for on every compute backend. The image is `importing` until the job
-        ends. Raises ServerNotFound, Forbidden, InvalidRequest, Conflict if the key belongs to
-        another kind of job.
+        ends. Raises ServerNotFound, Forbidden, InvalidRequest, QuotaExceeded, Conflict if
+        the key belongs to another kind of job.
         """
 
         def submit() -> Job:
@@ -75,6 +75,7 @@ class CaptureManager:
                 "server_id": server_id,
                 "disk_id": disk.disk_id,
                 "role": "system" if disk.boot else "data",
+                "size_bytes": disk.size_bytes,
                 "compute_id": backend_id,
             }
             return self._submit(ctx, new, args, idempotency_key)
@@ -99,7 +100,8 @@ class CaptureManager:
                 idempotency_key=key,
             )
             values = {"job_id": job.id, "source_server_id": server_id}
-            image_rows.update(op.conn, image.id, values)
+            image = image_rows.update(op.conn, image.id, values)
+            self._jobs.reserve(op.conn, image.owner, job)
             op.detail.update(image_id=image.id, job_id=job.id)
         return job
 

@@ -15,9 +15,11 @@ from imagesvc.domain import image_property
 from imagesvc.domain.image import Image, ImageDisk, NewImage, Visibility
 from imagesvc.domain.image_property import Change, Limits
 from imagesvc.domain.image_query import ImageQuery, Page
+from imagesvc.domain.quota import UNCOUNTED
 from imagesvc.domain.state import IMAGE, ImageStatus
 from imagesvc.interface.errors import DriverError
 from imagesvc.manager.operation import Operation, Step
+from imagesvc.manager.quota import QuotaManager
 from imagesvc.policy import visibility
 from imagesvc.policy.check import Enforcer
 
@@ -28,18 +30,24 @@ class ImageManager:
     """The records of images."""
 
     def __init__(
-        self, operation: Operation, enforcer: Enforcer, backends: Backends, limits: Limits
+        self,
+        operation: Operation,
+        enforcer: Enforcer,
+        backends: Backends,
+        limits: Limits,
+        quotas: QuotaManager,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._limits = limits
+        self._quotas = quotas
 
     def create(self, ctx: RequestContext, new: NewImage) -> Image:
         """Make a record without bytes, `queued`.
 
         Raises Forbidden for an owner or visibility that the caller may not give, Conflict
-        (ID_TAKEN), InvalidRequest, TooLarge for too many properties or tags.
+        (ID_TAKEN), InvalidRequest, TooLarge for too many properties or tags, QuotaExceeded.
         """
         with self._operation.write(ctx, "image:create", "image", new.id or "") as op:
             image = self.insert(op, ctx, new)
@@ -55,6 +63,7 @@ class ImageManager:
             self._enforcer.authorize(ctx, "image:set_owner", image)
         self._authorize_visibility(ctx, image, image.visibility)
         image_rows.insert(op.conn, image)
+        self._quotas.count(op.conn, image.owner, images=1)
         return image
 
     def _born(self, ctx: RequestContext, new: NewImage) -> Image:
@@ -113,10 +122,12 @@ class ImageManager:
     def patch(self, ctx: RequestContext, image_id: str, changes: tuple[Change, ...]) -> Image:
         """Change attributes, properties and tags, all or nothing.
 
-        Raises ImageNotFound, Forbidden, InvalidRequest, Conflict, TooLarge.
+        Raises ImageNotFound, Forbidden, InvalidRequest, Conflict, TooLarge, QuotaExceeded
+        for a new owner who has no room.
         """
+        gives = any(change.path[0] == "owner" for change in changes)
         with self._operation.write(ctx, "image:update", "image", image_id) as op:
-            image = visible_image(op.conn, ctx, image_id)
+            image = visible_image(op.conn, ctx, image_id, lock=gives)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "image:update", image)
             update = image_property.apply(image, changes, self._limits)
@@ -134,7 +145,20 @@ class ImageManager:
                 tag.replace(op.conn, image_id, update.tags)
             # Formats are bound to the status that was judged; the rest is last write wins.
             status = image.status if image_property.FORMAT_FIELDS & update.values.keys() else None
-            return image_rows.update(op.conn, image_id, update.values, status=status)
+            changed = image_rows.update(op.conn, image_id, update.values, status=status)
+            if changed.owner != image.owner:
+                self._move(op, image, changed)
+            return changed
+
+    def _move(self, op: Step, before: Image, after: Image) -> None:
+        """What is on its way into the image stays reserved for the old owner until it ends."""
+        self._quotas.move(
+            op.conn,
+            before.owner,
+            after.owner,
+            images=0 if after.status in UNCOUNTED else 1,
+            stored_bytes=image_disk.size_of(op.conn, after.id),
+        )
 
     def _authorize_values(self, ctx: RequestContext, image: Image, values: dict[str, Any]) -> None:
         if "visibility" in values and values["visibility"] != image.visibility:
@@ -154,14 +178,18 @@ class ImageManager:
         The id never comes back. Raises ImageNotFound, Forbidden (also IMAGE_PROTECTED).
         """
         with self._operation.write(ctx, "image:delete", "image", image_id) as op:
-            image = visible_image(op.conn, ctx, image_id)
+            image = visible_image(op.conn, ctx, image_id, lock=True)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "image:delete", image)
             image_rows.transition(op.conn, image_id, "delete", action="image:delete")
-            objects = image_disk.delete_for(op.conn, image_id)
+            objects, size_bytes = image_disk.delete_for(op.conn, image_id)
             for store_id, key in objects:
                 doomed.add(op.conn, store_id, key)
-            job_rows.cancel_for_image(op.conn, image_id)
+            ended = job_rows.cancel_for_image(op.conn, image_id)
+            images = 0 if image.status in UNCOUNTED else 1
+            self._quotas.settle(
+                op.conn, ended, image.owner, images=-images, stored_bytes=-size_bytes
+            )
         self._sweep(objects)
 
     def _sweep(self, objects: Iterable[tuple[str, str]]) -> None:
@@ -192,9 +220,12 @@ class ImageManager:
                 image_rows.transition(op.conn, image_id, event)
 
 
-def visible_image(conn: Any, ctx: RequestContext, image_id: str) -> Image:
-    """The image, if the caller sees it. Raises ImageNotFound."""
-    image = image_rows.get(conn, image_id, visibility.predicate(ctx))
+def visible_image(conn: Any, ctx: RequestContext, image_id: str, *, lock: bool = False) -> Image:
+    """The image, if the caller sees it; with `lock` it stays as it is until the transaction ends.
+
+    Raises ImageNotFound.
+    """
+    image = image_rows.get(conn, image_id, visibility.predicate(ctx), lock=lock)
     if image is None:
         raise errors.ImageNotFound(image_id=image_id)
     return image

@@ -1,14 +1,16 @@
-"""Bytes on their way into an image, and the moment when they become part of it."""
+"""Bytes on their way into an image, the moment when they become part of it, and out of it."""
 
 import dataclasses
 import time
-from typing import Any
+from typing import Any, BinaryIO
 
 from imagesvc import errors
 from imagesvc.db import image as image_rows
 from imagesvc.db import image_disk
 from imagesvc.domain.image import Image, ImageDisk
+from imagesvc.interface import storage
 from imagesvc.manager.operation import Operation
+from imagesvc.manager.quota import QuotaManager
 from imagesvc.stream.pipe import PipeResult
 
 HEARTBEAT_S = 5.0
@@ -26,31 +28,68 @@ class Rules:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Upload:
-    """One attempt to write an image: a fresh key in a store, and the token that owns it."""
+    """One attempt to write an image: a fresh key in a store, and the token that owns it.
+
+    `size_bytes` is what was announced and is reserved for `owner`. Without it, `room` says how
+    much the owner could store at the start; None: no limit.
+    """
 
     store_id: str
     key: str
     token: str
+    size_bytes: int | None = None
+    owner: str | None = None
+    room: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Download:
+    """The bytes of one disk, ready to be opened. `etag` is strong: other bytes, another one."""
+
+    size_bytes: int
+    md5: str | None
+    etag: str
+    driver: storage.StorageDriver
+    key: str
+
+    def open(self, offset: int = 0, length: int | None = None) -> BinaryIO:
+        """Open `length` bytes from `offset`, or all that follow; whoever calls closes.
+
+        A store of local files gives the file itself, which does not end after `length`.
+        Raises NotFound, InvalidArgument.
+        """
+        local = storage.StorageCapability.LOCAL_FILE in self.driver.info().capabilities
+        # A real file is sent by the kernel; the server stops at Content-Length.
+        return self.driver.open_read(self.key, offset=offset, length=None if local else length)
 
 
 class Heartbeat:
     """Told of each block: says now and then that the upload is alive.
 
-    Raises ImageGone once the image is deleted or another's.
+    Bytes that nobody announced are held against the room that the project has, with each sign
+    of life and as soon as they are more than there was; they count when the image is whole.
+    Raises ImageGone once the image is deleted or another's, QuotaExceeded.
     """
 
-    def __init__(self, operation: Operation, image_id: str, token: str) -> None:
+    def __init__(
+        self, operation: Operation, quotas: QuotaManager, image_id: str, upload: Upload
+    ) -> None:
         self._operation = operation
+        self._quotas = quotas
         self._image_id = image_id
-        self._token = token
+        self._upload = upload
         self._next = time.monotonic() + HEARTBEAT_S
+        self._room = upload.room
 
     def __call__(self, done_bytes: int) -> None:
-        if time.monotonic() < self._next:
+        passed = self._room is not None and done_bytes > self._room
+        if time.monotonic() < self._next and not passed:
             return
         self._next = time.monotonic() + HEARTBEAT_S
         with self._operation.database.write() as conn:
-            alive = image_rows.heartbeat(conn, self._image_id, self._token)
+            alive = image_rows.heartbeat(conn, self._image_id, self._upload.token)
+            if self._upload.size_bytes is None:
+                self._room = self._quotas.room(conn, self._upload.owner, done_bytes)
         if not alive:
             raise errors.ImageGone(image_id=self._image_id)
 
@@ -72,10 +111,11 @@ def disk_of(image: Image, result: PipeResult, locations: tuple[tuple[str, str], 
 
 def publish(
     conn: Any, image_id: str, disk: ImageDisk, event: str, *, upload_token: str | None = None
-) -> None:
+) -> str | None:
     """Make a stored disk the image's disk 0 and take the image through `event`, in one transaction.
 
-    Raises StateConflict, Conflict or ImageNotFound if the image is no longer the caller's.
+    Returns the owner, whose quota the caller settles. Raises StateConflict, Conflict or
+    ImageNotFound if the image is no longer the caller's.
     """
     image_disk.insert_disk(conn, image_id, disk)
     values = {
@@ -85,4 +125,4 @@ def publish(
         "hash_algorithm": disk.hash_algorithm,
         "hash_value": disk.hash_value,
     }
-    image_rows.transition(conn, image_id, event, values, upload_token=upload_token)
+    return image_rows.transition(conn, image_id, event, values, upload_token=upload_token)

@@ -1,9 +1,7 @@
 """The bytes of images: up, down, and as a source for drivers."""
 
-import dataclasses
 import logging
 import uuid
-from typing import BinaryIO
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -19,34 +17,14 @@ from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.manager import signed_url
 from imagesvc.manager.image import visible_image
-from imagesvc.manager.image_bytes import Heartbeat, Rules, Upload, disk_of, publish
+from imagesvc.manager.image_bytes import Download, Heartbeat, Rules, Upload, disk_of, publish
 from imagesvc.manager.operation import Operation, Step
+from imagesvc.manager.quota import QuotaManager
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import gate, limit, pipe
 
 LOG = logging.getLogger(__name__)
 READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Download:
-    """The bytes of one disk, ready to be opened. `etag` is strong: other bytes, another one."""
-
-    size_bytes: int
-    md5: str | None
-    etag: str
-    driver: storage.StorageDriver
-    key: str
-
-    def open(self, offset: int = 0, length: int | None = None) -> BinaryIO:
-        """Open `length` bytes from `offset`, or all that follow; whoever calls closes.
-
-        A store of local files gives the file itself, which does not end after `length`.
-        Raises NotFound, InvalidArgument.
-        """
-        local = storage.StorageCapability.LOCAL_FILE in self.driver.info().capabilities
-        # A real file is sent by the kernel; the server stops at Content-Length.
-        return self.driver.open_read(self.key, offset=offset, length=None if local else length)
 
 
 class ImageFileManager:
@@ -59,12 +37,14 @@ class ImageFileManager:
         backends: Backends,
         rules: Rules,
         signer: signed_url.Signer,
+        quotas: QuotaManager,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._rules = rules
         self._signer = signer
+        self._quotas = quotas
 
     # ------------------------------------------------------------------ up
 
@@ -80,7 +60,7 @@ class ImageFileManager:
 
         `size` in bytes, None if unknown. Whatever fails leaves the image queued and no bytes.
         Raises ImageNotFound, Forbidden, StateConflict, InvalidRequest (FORMAT_MISSING,
-        SIZE_MISMATCH), UnsupportedImage, TooLarge, ImageGone, NoSpace.
+        SIZE_MISMATCH), UnsupportedImage, TooLarge, QuotaExceeded, ImageGone, NoSpace.
         """
         step = Step(None, image_id)
         try:
@@ -100,7 +80,7 @@ class ImageFileManager:
     ) -> tuple[Image, Upload]:
         store = self._store_id(store_id)
         token = uuid.uuid4().hex
-        upload = Upload(store, f"{image_id}/{token}", token)
+        key = f"{image_id}/{token}"
         with self._operation.database.write() as conn:
             image = visible_image(conn, ctx, image_id)
             step.owner = image.owner
@@ -110,10 +90,12 @@ class ImageFileManager:
                     what="The image", limit=self._rules.size_cap_bytes, unit="bytes",
                     reason=Reason.SIZE_CAP,
                 )  # fmt: skip
-            image_rows.transition(conn, image_id, "upload", {"upload_token": token})
-            pending.insert(conn, store, upload.key, image_id, token)
+            owner = image_rows.transition(conn, image_id, "upload", {"upload_token": token})
+            pending.insert(conn, store, key, image_id, token)
+            self._quotas.reserve(conn, owner, token, stored_bytes=size or 0, uploads=1)
+            room = self._quotas.room(conn, owner) if size is None else None
         crashpoint("upload.begun")
-        return image, upload
+        return image, Upload(store, key, token, size, owner, room)
 
     def _store_id(self, wanted: str | None) -> str:
         store_id = wanted or self._backends.default_id("storage")
@@ -144,7 +126,7 @@ class ImageFileManager:
         self, image: Image, upload: Upload, reader: limit.Reader, size: int | None
     ) -> ImageDisk:
         driver = self._backends.storage(upload.store_id)
-        beat = Heartbeat(self._operation, image.id, upload.token)
+        beat = Heartbeat(self._operation, self._quotas, image.id, upload)
         with driver.open_write(upload.key, size=size) as writer:
             result = pipe.pump(
                 reader,
@@ -173,8 +155,9 @@ class ImageFileManager:
         step.detail.update(size_bytes=disk.size_bytes, store=upload.store_id)
         try:
             with self._operation.database.write() as conn:
-                publish(conn, image.id, disk, "upload_done", upload_token=upload.token)
+                owner = publish(conn, image.id, disk, "upload_done", upload_token=upload.token)
                 pending.remove(conn, upload.store_id, upload.key)
+                self._quotas.settle(conn, (upload.token,), owner, stored_bytes=disk.size_bytes)
                 self._operation.record(conn, ctx, "image_file:upload", "image", step, "success")
                 active = image_rows.get(conn, image.id)
         except (errors.ImageNotFound, errors.StateConflict, errors.Conflict) as exc:
@@ -196,6 +179,7 @@ class ImageFileManager:
                     LOG.info("Upload overtaken. image_id=%s", image_id)
             doomed.add(conn, upload.store_id, upload.key)
             pending.remove(conn, upload.store_id, upload.key)
+            self._quotas.release(conn, upload.token)
         try:
             self._backends.storage(upload.store_id).delete(upload.key)
         except DriverError as exc:  # the row keeps the work for the reaper

@@ -12,6 +12,7 @@ from imagesvc.db import metadata
 from imagesvc.domain.job import MAKES_IMAGE, Job, JobType
 from imagesvc.domain.state import JobState
 from imagesvc.manager.operation import Operation
+from imagesvc.manager.quota import QuotaManager
 from imagesvc.policy.check import Enforcer
 
 ARGS_VERSION = 1
@@ -20,9 +21,10 @@ ARGS_VERSION = 1
 class JobManager:
     """Long work: hand in, show, cancel, retry."""
 
-    def __init__(self, operation: Operation, enforcer: Enforcer) -> None:
+    def __init__(self, operation: Operation, enforcer: Enforcer, quotas: QuotaManager) -> None:
         self._operation = operation
         self._enforcer = enforcer
+        self._quotas = quotas
 
     def once(
         self,
@@ -119,23 +121,37 @@ class JobManager:
             self._enforcer.authorize(ctx, "job:cancel")
             job = job_rows.request_cancel(op.conn, job_id, _project(ctx))
             if job.state == JobState.CANCELLED and job.type in MAKES_IMAGE:
-                image_rows.transition(
+                owner = image_rows.transition(
                     op.conn, job.image_id or "", "job_failed", {"cause": "Cancelled."}
                 )
+                self._quotas.settle(op.conn, (job.id,), owner, images=-1)
             return job
 
     def retry(self, ctx: RequestContext, job_id: str) -> Job:
         """Run an ended job again from its start; an image that it was making is revived.
 
-        Raises JobNotFound, Forbidden, StateConflict, ImageNotFound if that image is gone.
+        Raises JobNotFound, Forbidden, StateConflict, ImageNotFound if that image is gone,
+        QuotaExceeded if there is no room for it any more.
         """
         with self._operation.write(ctx, "job:retry", "job", job_id) as op:
             self._find(op.conn, ctx, job_id)
             self._enforcer.authorize(ctx, "job:retry")
             job = job_rows.retry(op.conn, job_id, _project(ctx))
             if job.type in MAKES_IMAGE:
-                image_rows.transition(op.conn, job.image_id or "", "revive", {"cause": None})
+                owner = image_rows.transition(
+                    op.conn, job.image_id or "", "revive", {"cause": None}
+                )
+                self._quotas.count(op.conn, owner, images=1)
+                self.reserve(op.conn, owner, job)
             return job
+
+    def reserve(self, conn: Any, owner: str | None, job: Job) -> None:
+        """Set aside what the job will store, `size_bytes` of its arguments, until it ends.
+
+        Raises QuotaExceeded.
+        """
+        size_bytes = job.args.get("size_bytes", 0)
+        self._quotas.reserve(conn, owner, job.id, stored_bytes=size_bytes)
 
     def _find(self, conn: Any, ctx: RequestContext, job_id: str) -> None:
         if job_rows.get(conn, job_id, _project(ctx)) is None:

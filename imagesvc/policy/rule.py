@@ -4,6 +4,7 @@ from oslo_policy import policy
 
 _ADMIN = "role:admin"
 _OWNER = "role:admin or (role:member and project_id:%(owner)s)"
+_OWN_READER = "role:admin or (role:reader and project_id:%(owner)s)"
 _READER = "role:reader or role:service"
 _MEMBER = "role:member or role:service"
 _RECEIVER = "role:admin or (role:member and project_id:%(member_id)s)"
@@ -45,6 +46,8 @@ _TABLE = (
     ("job:retry", _MEMBER, "Run a failed job again."),
     ("audit:list", _READER, "Read the audit trail of one's own actions and images."),
     ("audit:list_all", _ADMIN, "Read the audit trail of every project."),
+    ("quota:get", _OWN_READER, "Read limits and use of one's own project."),
+    ("quota:set", _ADMIN, "Set the limits of a project."),
     ("backend:list", _ADMIN, "List configured backends."),
     ("health:get", _ADMIN, "Read the health of every backend."),
 )

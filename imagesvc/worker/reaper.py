@@ -9,7 +9,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc import service as services
 from imagesvc.crashpoint import crashpoint
-from imagesvc.db import doomed, lease, metadata, pending
+from imagesvc.db import doomed, lease, metadata, pending, quota_count
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain.state import JOB_ENDED, ImageStatus
@@ -29,6 +29,7 @@ def run(service: services.Service) -> int:
         if not lease.acquire(conn, "reaper", me, max(conf.reap_interval_s * 3, LEASE_MIN_S)):
             return 0
     count = _end_dead_uploads(service) + _doom_orphans(service) + _delete_doomed(service)
+    count += _release_orphans(service)
     for store_id in service.backends.ids("storage"):
         try:
             driver = service.backends.storage(store_id)
@@ -50,6 +51,7 @@ def _end_dead_uploads(service: services.Service) -> int:
                 image_rows.transition(conn, image_id, event, upload_token=token)
             except (errors.NotFound, errors.StateConflict, errors.Conflict):
                 continue  # it went on by itself meanwhile
+            service.quotas.release(conn, token)
         crashpoint("reaper.upload_ended")
         LOG.info("dead upload ended image_id=%s", image_id)
         count += 1
@@ -66,6 +68,7 @@ def _doom_orphans(service: services.Service) -> int:
         with service.database.write() as conn:
             if pending.remove(conn, note.store_id, note.storage_key):
                 doomed.add(conn, note.store_id, note.storage_key)
+                service.quotas.release(conn, note.owner_token)
                 count += 1
         crashpoint("reaper.orphan_doomed")
     return count
@@ -77,6 +80,18 @@ def _in_work(conn: Any, note: pending.PendingObject) -> bool:
         return True
     job = job_rows.get(conn, note.owner_token)
     return job is not None and job.state not in JOB_ENDED
+
+
+def _release_orphans(service: services.Service) -> int:
+    """Quota that is set aside for what is over; each end releases its own, so there is none."""
+    before = metadata.now() - timedelta(seconds=service.conf.worker.upload_stale_s)
+    with service.database.read() as conn:
+        orphans = quota_count.orphans(conn, before)
+    for token in orphans:
+        LOG.warning("quota held by nobody released token=%s", token)
+        with service.database.write() as conn:
+            service.quotas.release(conn, token)
+    return len(orphans)
 
 
 def _delete_doomed(service: services.Service) -> int:

@@ -180,14 +180,16 @@ class Run:
             job_rows.fence(conn, self.job)
             if self.job.type in MAKES_IMAGE and self.job.image_id:
                 self._kill_image(conn, self.job.image_id)
+            self._service.quotas.release(conn, self.job.id)
             ends.get(code, job_rows.fail)(conn, self.job)
             self._record(conn, code, {})
 
     def _kill_image(self, conn: Any, image_id: str) -> None:
         try:
-            image_rows.transition(conn, image_id, "job_failed", {"cause": self._error_text})
+            owner = image_rows.transition(conn, image_id, "job_failed", {"cause": self._error_text})
         except (errors.ImageNotFound, errors.StateConflict):
             return  # deleted meanwhile, or already active: neither is this job's to change
+        self._service.quotas.count(conn, owner, images=-1)
 
     def _record(self, conn: Any, code: str, result: dict[str, Any]) -> None:
         detail = {"code": code, "type": str(self.job.type), **result}

@@ -128,6 +128,7 @@ def test_operators_see_that_all_is_well(running_service):
         ("imagesvc-manage", "--config-file", conf, "backend", "list"),
         ("imagesvc-manage", "--config-file", conf, "backend", "check", "storage"),
         ("imagesvc-manage", "--config-file", conf, "audit", "verify"),
+        ("imagesvc-manage", "--config-file", conf, "quota", "verify"),
         ("imagesvc-status", "--config-file", conf, "upgrade", "check"),
     ):
         running_service.run(*command)

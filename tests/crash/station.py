@@ -15,6 +15,7 @@ from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.context import RequestContext
 from imagesvc.db import migrate
+from imagesvc.manager import quota_verify
 
 BIN = Path(sys.executable).parent
 DEADLINE_S = 90.0
@@ -134,6 +135,15 @@ class Station:
     def objects(self):
         """Keys of all committed objects."""
         return [item.key for item in self.service.backends.storage().list()]
+
+    def quota(self):
+        """Images, stored bytes and uploads of the caller, each (used, reserved)."""
+        found = self.service.quotas.show(self.caller, self.caller.project_id)
+        return [(one.used, one.reserved) for one in found]
+
+    def quota_is_true(self):
+        """Whether every counter is what the rows say."""
+        return quota_verify.verify(self.service.database) == ()
 
     def job(self, job_id):
         """The job as it is now."""

@@ -98,6 +98,8 @@ def test_a_capture_ends_once_whatever_line_its_worker_dies_at(station, guest, po
     assert hashlib.sha512(data).hexdigest() == active.hash_value
     assert len(data) == active.size_bytes == guest.stat().st_size
     until(lambda: clean(station, {image.id, made.image_id}))
+    assert station.quota() == [(2, 0), (2 * active.size_bytes, 0), (0, 0)]
+    assert station.quota_is_true()
     events = station.service.audits.query(station.caller, action="capture:complete")
     assert [event.target_id for event in events] == [image.id]
 

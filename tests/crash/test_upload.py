@@ -40,17 +40,31 @@ def test_a_killed_upload_leaves_the_image_queued_and_can_be_sent_again(station, 
     station.start("worker")
     until(lambda: station.service.images.get(station.caller, image_id).status == "queued")
     until(lambda: not station.objects())
+    until(lambda: station.quota() == [(1, 0), (0, 0), (0, 0)])
     until(station.ready)
     path = f"/v2/images/{image_id}/file"
     assert station.call("PUT", path, DATA, headers)[0] == 204
     assert station.call("GET", path, headers=headers)[2] == DATA
     assert len(station.objects()) == 1
+    assert station.quota() == [(1, 0), (len(DATA), 0), (0, 0)]
+    assert station.quota_is_true()
+
+
+def test_an_image_deleted_under_a_killed_upload_leaves_no_use(station):
+    image_id, _headers = send(station, "upload.received")
+    station.service.images.delete(station.caller, image_id)
+    assert station.quota() == [(0, 0), (0, len(DATA)), (0, 1)]
+    station.start("worker")
+    until(lambda: station.quota() == [(0, 0), (0, 0), (0, 0)])
+    until(lambda: not station.objects())
+    assert station.quota_is_true()
 
 
 def test_an_upload_killed_after_its_commit_is_active(station):
     image_id, _headers = send(station, "upload.activated")
     image = station.service.images.get(station.caller, image_id)
     assert (image.status, image.size_bytes) == ("active", len(DATA))
+    assert station.quota() == [(1, 0), (len(DATA), 0), (0, 0)]
     with station.service.database.read() as conn:
         disks = image_disk.list_for(conn, image_id)
         assert not pending.stale(conn, metadata.now())

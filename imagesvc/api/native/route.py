@@ -11,6 +11,7 @@ from imagesvc.api.native import (
     health,
     image_disk,
     job,
+    quota,
     server,
     server_console,
     signed_file,
@@ -34,6 +35,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/jobs/{job_id}/cancel", job.JobCancelResource(jobs)),
         ("/jobs/{job_id}/retry", job.JobRetryResource(jobs)),
         ("/audit", audit.AuditResource(service.audits)),
+        ("/quota/{project_id}", quota.QuotaResource(service.quotas)),
         ("/backends", backend.BackendsResource(service.backend_manager)),
         ("/health", health.HealthResource(service.health)),
         (

@@ -7,6 +7,7 @@ from imagesvc.api.native import job_progress
 from imagesvc.backend.backend import BackendStatus
 from imagesvc.db.audit import AuditRecord
 from imagesvc.domain import job as jobs
+from imagesvc.domain.quota import Quota
 from imagesvc.interface import compute
 
 
@@ -114,3 +115,17 @@ def health(entity: BackendStatus) -> dict[str, Any]:
         "latency_ms": entity.latency_ms,
         "cause": entity.cause,
     }
+
+
+def quota(project_id: str, entities: tuple[Quota, ...]) -> dict[str, Any]:
+    """Use and limits of a project; a limit of -1 is none."""
+    resources = {
+        str(entity.resource): {
+            "used": entity.used,
+            "reserved": entity.reserved,
+            "limit": entity.limit,
+            "default": not entity.own,
+        }
+        for entity in entities
+    }
+    return {"project_id": project_id, **resources}

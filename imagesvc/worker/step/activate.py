@@ -16,7 +16,10 @@ class Activate(Step):
     final = True
 
     def run(self, ctx: StepContext) -> Wait | None:
-        """Insert the disk, importing -> active, audit. Raises StateConflict, ImageNotFound."""
+        """Insert the disk, importing -> active, quota, audit.
+
+        Raises StateConflict, ImageNotFound, QuotaExceeded.
+        """
         stored = ctx.results["store"]
         image_id = ctx.job.image_id or ""
         location = (stored["store_id"], stored["key"])
@@ -34,8 +37,9 @@ class Activate(Step):
                 hash_value=stored["hash_value"],
                 locations=(location,),
             )
-            image_bytes.publish(conn, image_id, disk, "import_done")
+            owner = image_bytes.publish(conn, image_id, disk, "import_done")
             pending.remove(conn, *location)
+            ctx.service.quotas.settle(conn, (ctx.job.id,), owner, stored_bytes=disk.size_bytes)
             detail = {"size_bytes": disk.size_bytes, "job_id": ctx.job.id}
             audit = AuditStep(conn, image_id, owner=ctx.job.project_id, detail=detail)
             ctx.service.operation.record(

@@ -1,17 +1,28 @@
 """The engine: transactions, processes, lost connections, schema versions."""
 
+import dataclasses
 import os
 import subprocess
 import sys
 import threading
 
+import alembic.command
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from imagesvc import errors
-from imagesvc.db import engine, image, metadata, migrate, schema
+from imagesvc.db import (
+    engine,
+    image,
+    image_disk,
+    metadata,
+    migrate,
+    quota,
+    quota_count,
+    schema,
+)
 from tests.unit.db import make
 
 
@@ -161,6 +172,41 @@ def test_an_upgrade_makes_the_schema_of_the_code_on_postgresql(postgresql):
     with postgresql.read() as conn:
         context = MigrationContext.configure(conn, opts={"compare_type": False})
         assert compare_metadata(context, schema.METADATA) == []
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite", "postgresql"])
+def test_an_upgrade_counts_what_is_there(
+    engine_name, tmp_path, postgresql_server, monkeypatch
+):
+    url = f"sqlite:///{tmp_path}/old.sqlite"
+    if engine_name == "postgresql":
+        url = postgresql_server.create()
+    upgrade_to(url, "0003", monkeypatch)
+    database = engine.Database(url)
+    whole, bare, killed, nobodys = (make.image() for _ in range(4))
+    with database.write() as conn:
+        for one in (whole, bare, killed, dataclasses.replace(nobodys, owner=None)):
+            image.insert(conn, one)
+        image_disk.insert_disk(conn, whole.id, make.disk(size_bytes=2**40))
+        image_disk.insert_disk(conn, whole.id, make.disk(index=1, size_bytes=1))
+        image.transition(conn, killed.id, "job_failed")
+    migrate.upgrade(url)
+    with database.write() as conn:
+        found = [(one.used, one.reserved) for one in quota.usage(conn, "alpha", {})]
+        assert found == [(2, 0), (2**40 + 1, 0), (0, 0)]
+        assert quota_count.differences(conn) == ()
+    database.dispose()
+    if engine_name == "postgresql":
+        postgresql_server.drop(url)
+
+
+def upgrade_to(url, revision, monkeypatch):
+    """Bring a new database to the schema of an older release."""
+    upgrade = alembic.command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(alembic.command, "upgrade", lambda config, _: upgrade(config, revision))
+        migrate.upgrade(url)
+    assert migrate.current(url) == revision
 
 
 def test_two_upgrades_at_once_make_one_schema(postgresql_server):

@@ -206,7 +206,7 @@ def test_deletion_removes_what_hung_from_the_image(database):
         assert image_disk.list_for(conn, image.id) == (first, second)
         assert rows.count_by_owner(conn, "alpha") == 1
         rows.transition(conn, image.id, "delete")
-        assert image_disk.delete_for(conn, image.id) == list(first.locations)
+        assert image_disk.delete_for(conn, image.id) == (list(first.locations), 20)
         assert image_disk.list_for(conn, image.id) == ()
         assert member.count(conn, image.id) == 0
         assert rows.count_by_owner(conn, "alpha") == 0
