@@ -5,7 +5,9 @@ of images and jobs are locked before it, and rows of several projects in the ord
 keys, so that no two transactions wait for each other.
 """
 
+import functools
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -59,26 +61,15 @@ def change(conn: sa.Connection, changes: Iterable[Change], defaults: Defaults) -
     sums = _sums(changes)
     if not sums:
         return
-    asked = sa.union_all(*(_row(one) for one in sums)).subquery("asked")
-    more = asked.c.used + asked.c.reserved
-    allowed = _allowed(asked.c.project_id, asked.c.resource, defaults)
-    insert = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(USAGE)
-    insert = insert.from_select(
-        list(USAGE.columns),
-        sa.select(asked)
-        .where(sa.or_(more <= 0, allowed == UNLIMITED, more <= allowed))
-        .order_by(asked.c.project_id, asked.c.resource),
-    )
-    new = insert.excluded
-    allowed = _allowed(_PROJECT_ID, _RESOURCE, defaults)
-    total = USAGE.c.used + USAGE.c.reserved + new.used + new.reserved
-    done = conn.execute(
-        insert.on_conflict_do_update(
-            index_elements=[USAGE.c.project_id, USAGE.c.resource],
-            set_={"used": USAGE.c.used + new.used, "reserved": USAGE.c.reserved + new.reserved},
-            where=sa.or_(new.used + new.reserved <= 0, allowed == UNLIMITED, total <= allowed),
-        ).returning(USAGE.c.project_id, USAGE.c.resource)
-    )
+    values: dict[str, Any] = {f"default_{name}": value for name, value in defaults.items()}
+    for n, one in enumerate(sums):
+        values |= {
+            f"asked_project_{n}": one.project_id,
+            f"asked_resource_{n}": str(one.resource),
+            f"asked_used_{n}": one.used,
+            f"asked_reserved_{n}": one.reserved,
+        }
+    done = conn.execute(_change(conn.dialect.name, len(sums), tuple(sorted(defaults))), values)
     passed = {(row.project_id, row.resource) for row in done}
     for one in sums:
         if (one.project_id, one.resource) not in passed:
@@ -182,17 +173,47 @@ def _sums(changes: Iterable[Change]) -> list[Change]:
     return [Change(*key, *sums[key]) for key in sorted(sums)]
 
 
-def _row(one: Change) -> sa.SelectBase:
+# Built once: making it anew took as long as all else that the creation of an image does.
+@functools.cache
+def _change(dialect: str, rows: int, defaults: tuple[str, ...]) -> sa.Executable:
+    """The statement of `change` for so many rows, its values named as there.
+
+    SQLAlchemy itself makes names such as `resource_1`; ours differ.
+    """
+    asked = sa.union_all(*(_row(n) for n in range(rows))).subquery("asked")
+    more = asked.c.used + asked.c.reserved
+    allowed = _allowed(asked.c.project_id, asked.c.resource, defaults)
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(USAGE)
+    insert = insert.from_select(
+        list(USAGE.columns),
+        sa.select(asked)
+        .where(sa.or_(more <= 0, allowed == UNLIMITED, more <= allowed))
+        .order_by(asked.c.project_id, asked.c.resource),
+    )
+    new = insert.excluded
+    allowed = _allowed(_PROJECT_ID, _RESOURCE, defaults)
+    total = USAGE.c.used + USAGE.c.reserved + new.used + new.reserved
+    statement: sa.Executable = insert.on_conflict_do_update(
+        index_elements=[USAGE.c.project_id, USAGE.c.resource],
+        set_={"used": USAGE.c.used + new.used, "reserved": USAGE.c.reserved + new.reserved},
+        where=sa.or_(new.used + new.reserved <= 0, allowed == UNLIMITED, total <= allowed),
+    ).returning(USAGE.c.project_id, USAGE.c.resource)
+    return statement
+
+
+def _row(n: int) -> sa.SelectBase:
     return sa.select(
-        sa.literal(one.project_id, sa.Text).label("project_id"),
-        sa.literal(str(one.resource), sa.Text).label("resource"),
-        sa.literal(one.used, sa.BigInteger).label("used"),
-        sa.literal(one.reserved, sa.BigInteger).label("reserved"),
+        sa.bindparam(f"asked_project_{n}", type_=sa.Text).label("project_id"),
+        sa.bindparam(f"asked_resource_{n}", type_=sa.Text).label("resource"),
+        sa.bindparam(f"asked_used_{n}", type_=sa.BigInteger).label("used"),
+        sa.bindparam(f"asked_reserved_{n}", type_=sa.BigInteger).label("reserved"),
     )
 
 
 def _allowed(
-    project_id: sa.ColumnElement[str], resource: sa.ColumnElement[str], defaults: Defaults
+    project_id: sa.ColumnElement[str],
+    resource: sa.ColumnElement[str],
+    defaults: tuple[str, ...],
 ) -> sa.ColumnElement[int]:
     own = (
         sa.select(LIMIT.c.maximum)
@@ -203,8 +224,8 @@ def _allowed(
     if defaults:
         default = sa.case(
             *(
-                (resource == name, sa.literal(value, sa.BigInteger))
-                for name, value in sorted(defaults.items())
+                (resource == name, sa.bindparam(f"default_{name}", type_=sa.BigInteger))
+                for name in defaults
             ),
             else_=default,
         )
