@@ -64,10 +64,10 @@ def change(conn: sa.Connection, changes: Iterable[Change], defaults: Defaults) -
     values: dict[str, Any] = {f"default_{name}": value for name, value in defaults.items()}
     for n, one in enumerate(sums):
         values |= {
-            f"project_id_{n}": one.project_id,
-            f"resource_{n}": str(one.resource),
-            f"used_{n}": one.used,
-            f"reserved_{n}": one.reserved,
+            f"asked_project_{n}": one.project_id,
+            f"asked_resource_{n}": str(one.resource),
+            f"asked_used_{n}": one.used,
+            f"asked_reserved_{n}": one.reserved,
         }
     done = conn.execute(_change(conn.dialect.name, len(sums), tuple(sorted(defaults))), values)
     passed = {(row.project_id, row.resource) for row in done}
@@ -176,7 +176,10 @@ def _sums(changes: Iterable[Change]) -> list[Change]:
 # Built once: making it anew took as long as all else that the creation of an image does.
 @functools.cache
 def _change(dialect: str, rows: int, defaults: tuple[str, ...]) -> sa.Executable:
-    """The statement of `change` for so many rows, its values named as there."""
+    """The statement of `change` for so many rows, its values named as there.
+
+    SQLAlchemy itself makes names such as `resource_1`; ours differ.
+    """
     asked = sa.union_all(*(_row(n) for n in range(rows))).subquery("asked")
     more = asked.c.used + asked.c.reserved
     allowed = _allowed(asked.c.project_id, asked.c.resource, defaults)
@@ -200,10 +203,10 @@ def _change(dialect: str, rows: int, defaults: tuple[str, ...]) -> sa.Executable
 
 def _row(n: int) -> sa.SelectBase:
     return sa.select(
-        sa.bindparam(f"project_id_{n}", type_=sa.Text).label("project_id"),
-        sa.bindparam(f"resource_{n}", type_=sa.Text).label("resource"),
-        sa.bindparam(f"used_{n}", type_=sa.BigInteger).label("used"),
-        sa.bindparam(f"reserved_{n}", type_=sa.BigInteger).label("reserved"),
+        sa.bindparam(f"asked_project_{n}", type_=sa.Text).label("project_id"),
+        sa.bindparam(f"asked_resource_{n}", type_=sa.Text).label("resource"),
+        sa.bindparam(f"asked_used_{n}", type_=sa.BigInteger).label("used"),
+        sa.bindparam(f"asked_reserved_{n}", type_=sa.BigInteger).label("reserved"),
     )
 
 

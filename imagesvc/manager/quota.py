@@ -59,9 +59,7 @@ class QuotaManager:
             return
         amounts = ((Resource.STORED_BYTES, stored_bytes), (Resource.UPLOADS, uploads))
         wanted = [
-            Change(project_id, resource, reserved=amount)
-            for resource, amount in amounts
-            if amount
+            Change(project_id, resource, reserved=amount) for resource, amount in amounts if amount
         ]
         quota_rows.reserve(conn, token, wanted, self._defaults)
 

@@ -10,7 +10,6 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-
 def descendants(pid):
     """The process and all that it started."""
     found = [pid]

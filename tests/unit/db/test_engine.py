@@ -175,9 +175,7 @@ def test_an_upgrade_makes_the_schema_of_the_code_on_postgresql(postgresql):
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite", "postgresql"])
-def test_an_upgrade_counts_what_is_there(
-    engine_name, tmp_path, postgresql_server, monkeypatch
-):
+def test_an_upgrade_counts_what_is_there(engine_name, tmp_path, postgresql_server, monkeypatch):
     url = f"sqlite:///{tmp_path}/old.sqlite"
     if engine_name == "postgresql":
         url = postgresql_server.create()

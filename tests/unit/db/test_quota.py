@@ -118,7 +118,7 @@ def test_limits_of_other_projects_and_resources_do_not_count(database):
         ):  # fmt: skip
             quota.set_limit(conn, project, resource, maximum)
         for _ in range(2):
-            quota.change(conn, [used(1, "gamma"), used(5), used(1, resource=IMAGES)], {})
+            quota.change(conn, [used(1, "gamma"), used(5), used(1, resource=IMAGES)], {IMAGES: 2})
     with pytest.raises(errors.QuotaExceeded), database.write() as conn:
         quota.change(conn, [used(1)], {})
     assert look(database) == (10, 0, 10)
