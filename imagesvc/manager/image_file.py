@@ -22,7 +22,7 @@ from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_bytes import Heartbeat, Rules, Upload, disk_of, publish
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.policy.check import Enforcer
-from imagesvc.stream import gate, limit, pipe
+from imagesvc.stream import gate, inspect, limit, pipe
 
 LOG = logging.getLogger(__name__)
 READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
@@ -110,6 +110,7 @@ class ImageFileManager:
                     what="The image", limit=self._rules.size_cap_bytes, unit="bytes",
                     reason=Reason.SIZE_CAP,
                 )  # fmt: skip
+            inspect.check_container(image.container_format)
             image_rows.transition(conn, image_id, "upload", {"upload_token": token})
             pending.insert(conn, store, upload.key, image_id, token)
         crashpoint("upload.begun")
