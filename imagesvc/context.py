@@ -12,6 +12,8 @@ class RequestContext:
     """The caller of an operation.
 
     `project_id` is None for an unscoped caller, who sees public images alone.
+    The `service_` fields name the service that sends the request for the caller, if its token
+    came along; its roles give the caller nothing but what a rule grants to `service_roles`.
     `request_id` is `req-<uuid>`; it appears in logs, audit rows and answers.
     """
 
@@ -23,6 +25,8 @@ class RequestContext:
     user_name: str = ""
     project_name: str = ""
     remote: str = ""
+    service_user_id: str | None = None
+    service_roles: frozenset[str] = frozenset()
 
 
 def service_context(request_id: str = "", project_id: str | None = None) -> RequestContext:

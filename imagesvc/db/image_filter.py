@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from imagesvc.db import image_property, image_table, tag
 from imagesvc.domain import image, image_query
+from imagesvc.domain import image_property as property_domain
 from imagesvc.domain.image_query import Operator
 
 TABLE = image_table.TABLE
@@ -32,10 +33,14 @@ def conditions(query: image_query.ImageQuery) -> tuple[sa.ColumnElement[bool], .
         wanted.append(TABLE.c.owner == query.owner)
     wanted += [_compare(field) for field in query.fields]
     wanted += [TABLE.c.id.in_(tag.having(name)) for name in query.tags]
-    wanted += [
-        TABLE.c.id.in_(image_property.having(name, value)) for name, value in query.properties
-    ]
+    wanted += [_property(name, value) for name, value in query.properties]
     return tuple(wanted)
+
+
+def _property(name: str, value: str) -> sa.ColumnElement[bool]:
+    if name in property_domain.FACTS:
+        return TABLE.c[name] == value
+    return TABLE.c.id.in_(image_property.having(name, value))
 
 
 def _compare(wanted: image_query.FieldFilter) -> sa.ColumnElement[bool]:

@@ -20,6 +20,9 @@ READ_ONLY = frozenset(
         "schema", "stores", "kind", "cause", "job_id",
     }
 )  # fmt: skip
+# Documented facts that are columns. Whoever writes a property of such a name writes the fact, and
+# whoever filters by it reads the fact: there is no second place for it.
+FACTS = ("os_type", "architecture", "description")
 RESERVED_PROPERTIES = frozenset({"location", "deleted", "deleted_at"})
 RESERVED_PREFIX = "os_glance"
 FORMAT_FIELDS = frozenset({"disk_format", "container_format"})
@@ -78,6 +81,10 @@ def _count(name: str, value: Any) -> int:
     return value
 
 
+def _fact(name: str, value: Any) -> str | None:
+    return None if value is None else check_property(name, value)
+
+
 def _choice(choices: Iterable[str], *, null: bool) -> Callable[[str, Any], str | None]:
     def check(name: str, value: Any) -> str | None:
         if value is None and null:
@@ -92,9 +99,7 @@ def _choice(choices: Iterable[str], *, null: bool) -> Callable[[str, Any], str |
 VALUE_RULES: Mapping[str, Callable[[str, Any], Any]] = {
     "name": _text,
     "owner": _text,
-    "description": lambda name, value: _text(name, value, length=1024),
-    "os_type": _text,
-    "architecture": _text,
+    **dict.fromkeys(FACTS, lambda name, value: _fact(name, value)),
     "visibility": _choice([str(item) for item in image.Visibility], null=False),
     "protected": _flag,
     "hidden": _flag,
@@ -124,6 +129,12 @@ def check_property(name: str, value: Any) -> str:
             f"Property {name} is longer than {image.PROPERTY_VALUE_BYTES_MAX} bytes."
         )
     return value
+
+
+def facts_of(found: image.Image | image.NewImage) -> dict[str, str]:
+    """The facts that are known of an image, as doors show them among its properties."""
+    named = ((name, getattr(found, name)) for name in FACTS)
+    return {name: value for name, value in named if value is not None}
 
 
 def check_property_name(name: str) -> None:
@@ -165,7 +176,8 @@ def apply(before: image.Image, changes: tuple[Change, ...], limits: Limits) -> U
     removed, Conflict for a property that is missing or there already, TooLarge.
     """
     update = Update()
-    present = set(before.properties)
+    present = set(before.properties) | facts_of(before).keys()
+    count = len(present)
     for change in changes:
         if change.path[0] == "properties" and len(change.path) == 2:
             _apply_property(update, present, change)
@@ -173,7 +185,7 @@ def apply(before: image.Image, changes: tuple[Change, ...], limits: Limits) -> U
             raise errors.InvalidRequest(f"/{'/'.join(change.path)} cannot be changed.")
         else:
             _apply_field(before, update, change)
-    if len(present) > len(before.properties):
+    if len(present) > count:
         check_limit("properties", len(present), limits.properties)
     if update.tags is not None and len(update.tags) > len(before.tags):
         check_limit("tags", len(update.tags), limits.tags)
@@ -204,13 +216,24 @@ def _apply_property(update: Update, present: set[str], change: Change) -> None:
         raise errors.Conflict(f"The image has no property {name}.", reason=Reason.PROPERTY_MISSING)
     if change.op == "remove":
         present.discard(name)
-        update.set_properties.pop(name, None)
-        update.remove_properties.add(name)
+        _remove_property(update, name)
         return
     if change.must_be_new and name in present:
         raise errors.Conflict(
             f"The image has a property {name} already.", reason=Reason.PROPERTY_EXISTS
         )
-    update.set_properties[name] = check_property(name, change.value)
-    update.remove_properties.discard(name)
+    value = check_property(name, change.value)
     present.add(name)
+    if name in FACTS:
+        update.values[name] = value
+        return
+    update.set_properties[name] = value
+    update.remove_properties.discard(name)
+
+
+def _remove_property(update: Update, name: str) -> None:
+    if name in FACTS:
+        update.values[name] = None
+        return
+    update.set_properties.pop(name, None)
+    update.remove_properties.add(name)

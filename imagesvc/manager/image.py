@@ -76,6 +76,7 @@ class ImageManager:
         tags = image_property.check_tags(new.tags)
         image_property.check_limit("properties", len(properties), self._limits.properties)
         image_property.check_limit("tags", len(tags), self._limits.tags)
+        facts = {name: properties.pop(name, getattr(new, name)) for name in image_property.FACTS}
         now = metadata.now()
         return Image(
             id=_image_id(new.id),
@@ -92,11 +93,9 @@ class ImageManager:
             min_disk_gib=new.min_disk_gib,
             min_ram_mib=new.min_ram_mib,
             kind=new.kind,
-            os_type=new.os_type,
-            architecture=new.architecture,
-            description=new.description,
             tags=tuple(sorted(tags)),
             properties=properties,
+            **facts,
         )
 
     def get(self, ctx: RequestContext, image_id: str) -> Image:

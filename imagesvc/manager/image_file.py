@@ -21,7 +21,7 @@ from imagesvc.manager.image_bytes import Download, Heartbeat, Rules, Upload, dis
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.policy.check import Enforcer
-from imagesvc.stream import gate, limit, pipe
+from imagesvc.stream import gate, inspect, limit, pipe
 
 LOG = logging.getLogger(__name__)
 READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
@@ -90,6 +90,7 @@ class ImageFileManager:
                     what="The image", limit=self._rules.size_cap_bytes, unit="bytes",
                     reason=Reason.SIZE_CAP,
                 )  # fmt: skip
+            inspect.check_container(image.container_format)
             owner = image_rows.transition(conn, image_id, "upload", {"upload_token": token})
             pending.insert(conn, store, key, image_id, token)
             self._quotas.reserve(conn, owner, token, stored_bytes=size or 0, uploads=1)

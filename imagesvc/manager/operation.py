@@ -89,7 +89,11 @@ class Operation:
         step: Step,
         outcome: str,
     ) -> None:
-        """Insert the audit row in the caller's transaction."""
+        """Insert the audit row in the caller's transaction.
+
+        Its detail names the service that acted for the user, if one did.
+        """
+        service = {"service_user_id": ctx.service_user_id} if ctx.service_user_id else {}
         row = audit_rows.AuditRecord(
             event_id=str(uuid.uuid4()),
             created_at=metadata.now(),
@@ -101,7 +105,7 @@ class Operation:
             user_id=ctx.user_id,
             request_id=ctx.request_id,
             owner_project_id=step.owner,
-            detail=step.detail,
+            detail={**step.detail, **service},
         )
         digest = audit_digest.record_digest(self._key, row)
         audit_rows.insert(conn, dataclasses.replace(row, hmac=digest))

@@ -44,6 +44,8 @@ class Enforcer:
             "roles": implied_roles(ctx.roles),
             "project_id": ctx.project_id or "",
             "user_id": ctx.user_id or "",
+            "service_user_id": ctx.service_user_id or "",
+            "service_roles": sorted(ctx.service_roles),
         }
         return bool(self._enforcer.authorize(action, facts, credentials))
 

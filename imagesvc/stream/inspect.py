@@ -20,6 +20,15 @@ class Facts:
     virtual_size_bytes: int
 
 
+def check_container(container_format: str | None) -> None:
+    """Raise UnsupportedImage for a container whose bytes cannot be judged."""
+    if container_format in disk_formats.WRAPPING_CONTAINERS:
+        raise refusal.mismatch(
+            f"bytes in a container of format {container_format} cannot be judged; unpack them "
+            "and send the disk as bare."
+        )
+
+
 class Inspector:
     """Judges one image that was declared to be of `disk_format`; one thread.
 

@@ -4,6 +4,7 @@ import datetime
 from typing import Any
 
 from imagesvc.domain import image as image_domain
+from imagesvc.domain import image_property
 
 # Glance's name of each field of an image.
 FIELDS = {
@@ -27,8 +28,6 @@ FIELDS = {
     "updated_at": "updated_at",
     "tags": "tags",
 }
-# Fields of our own that Glance clients know as extra properties.
-PROPERTY_FIELDS = ("os_type", "architecture", "description")
 
 
 def time(moment: datetime.datetime) -> str:
@@ -43,10 +42,7 @@ def path(image_id: str) -> str:
 
 def render(image: image_domain.Image) -> dict[str, Any]:
     """One image; extra properties stand flat beside the base ones."""
-    view: dict[str, Any] = {
-        name: value for name in PROPERTY_FIELDS if (value := getattr(image, name)) is not None
-    }
-    view.update(image.properties)
+    view: dict[str, Any] = {**image_property.facts_of(image), **image.properties}
     view.update({name: getattr(image, field) for name, field in FIELDS.items()})
     view["created_at"] = time(image.created_at)
     view["updated_at"] = time(image.updated_at)

@@ -32,12 +32,17 @@ class Authenticate:
             self.identify(req)
 
     def identify(self, req: falcon.Request) -> None:
-        """Ask the identity backend. Raises its Unauthenticated, Unavailable."""
+        """Ask the identity backend. Raises its Unauthenticated, Unavailable.
+
+        A service that sends the request for its user adds its own token as X-Service-Token; one
+        that is not valid makes the whole request unauthenticated.
+        """
         headers = {k: v for k, v in req.headers_lower.items() if k not in _FORGED}
         target = req.env.get("RAW_URI") or req.relative_uri
         found = self._driver.authenticate(
             identity.AuthRequest(req.method, target, headers, req.remote_addr)
         )
+        service = self._service(req, target)
         req.context.identity = found
         req.context.caller = context.RequestContext(
             user_id=found.user_id,
@@ -48,4 +53,15 @@ class Authenticate:
             user_name=found.user_name,
             project_name=found.project_name or "",
             remote=req.remote_addr,
+            service_user_id=service.user_id if service else None,
+            service_roles=service.roles if service else frozenset(),
+        )
+
+    def _service(self, req: falcon.Request, target: str) -> identity.Identity | None:
+        token = req.get_header("X-Service-Token")
+        if token is None:
+            return None
+        headers = {"x-auth-token": token}
+        return self._driver.authenticate(
+            identity.AuthRequest(req.method, target, headers, req.remote_addr)
         )

@@ -161,3 +161,15 @@ def test_a_qcow2_declared_raw_is_refused(owner):
 def test_stores_that_are_preferred_must_exist(owner):
     path = f"/v2/images/{owner.active()}/file"
     assert owner.get(path, query_string="prefer=nowhere").status_code == 400
+
+
+@pytest.mark.parametrize("container", ["ova", "ovf", "docker", "compressed"])
+def test_a_container_that_cannot_be_judged_is_refused(owner, container):
+    image_id = owner.create(container_format=container)["id"]
+    for data in (b"", b"\x1f\x8b\x08" + bytes(1000)):
+        found = owner.upload(image_id, data)
+        assert found.status_code == 415
+        assert container in found.text
+    assert owner.get(f"/v2/images/{image_id}").json["status"] == "queued"
+    assert owner.patch(image_id, ("replace", "/container_format", "bare")).status_code == 200
+    assert owner.upload(image_id).status_code == 204

@@ -199,6 +199,7 @@ BOTH = "my-private my-shared their-private their-shared pending accepted rejecte
         ("member", "visibility=all", f"{MINE} public accepted their-community"),
         ("admin", "visibility=all", f"{BOTH} my-community their-community"),
         ("member", "owner={other}", "accepted"),
+        ("member", "owner={admin}", "public"),
         ("admin", "owner={other}", "their-private their-shared pending accepted rejected"),
         ("member", "owner={other}&visibility=all", "accepted their-community"),
         ("member", "owner={other}&visibility=community", "their-community"),
@@ -215,7 +216,7 @@ BOTH = "my-private my-shared their-private their-shared pending accepted rejecte
 )
 def test_who_is_shown_what(town, who, query, names):
     callers, made = town
-    query = query.format(other=callers["other"].project)
+    query = query.format(**{name: caller.project for name, caller in callers.items()})
     found = set(callers[who].listed(f"limit=1000&{query}")) & set(made.values())
     by_id = {image_id: name for name, image_id in made.items()}
     assert {by_id[image_id] for image_id in found} == set(names.split())
