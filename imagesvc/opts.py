@@ -11,6 +11,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from imagesvc import errors
+from imagesvc.api.native import metric
 from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
@@ -32,6 +33,7 @@ OWN = (
     ("limit", LIMIT_OPTS),
     ("worker", WORKER_OPTS),
     ("log", LOG_OPTS),
+    ("metrics", metric.OPTS),
 )
 
 

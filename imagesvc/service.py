@@ -23,6 +23,7 @@ from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.member import MemberManager
+from imagesvc.manager.metric import MetricManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.server import ServerManager
 from imagesvc.manager.tag import TagManager
@@ -168,6 +169,7 @@ class Service:
     audits: AuditManager
     backend_manager: BackendManager
     health: HealthManager
+    metrics: MetricManager
 
     def close(self) -> None:
         """Let go of backends and connections."""
@@ -180,6 +182,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
     key = installation_key(conf)
     database = Database(conf.database.url)
     check_schema(database)
+    probe = DatabaseProbe(database)
     backends = Backends(conf)
     backends.open(monitor=monitor)
     audit_key = _derive(key, b"audit")
@@ -217,9 +220,8 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         servers=ServerManager(operation, enforcer, backends, jobs),
         audits=AuditManager(operation, enforcer),
         backend_manager=BackendManager(enforcer, backends),
-        health=HealthManager(
-            enforcer, backends, DatabaseProbe(database), Path(conf.service.drain_file)
-        ),
+        health=HealthManager(enforcer, backends, probe, Path(conf.service.drain_file)),
+        metrics=MetricManager(database, probe, backends),
     )
 
 

@@ -49,20 +49,25 @@ class BodyReader:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self.count_bytes = 0
 
     def read(self, size: int = -1) -> bytes:
         """Read at most `size` bytes; empty at the end."""
         try:
-            return bytes(self._stream.read(size))
+            found = bytes(self._stream.read(size))
         except Exception as error:  # servers raise classes of their own for broken bodies
             raise errors.InvalidRequest(
                 "The request body broke off.", reason=Reason.CLIENT_GONE
             ) from error
+        self.count_bytes += len(found)
+        return found
 
 
 def body(req: falcon.Request) -> BodyReader:
     """The body of a request, plain or chunked."""
-    return BodyReader(req.bounded_stream)
+    reader = BodyReader(req.bounded_stream)
+    req.context.body_reader = reader
+    return reader
 
 
 def content_type(req: falcon.Request) -> str:
