@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from imagesvc import errors
 from imagesvc.api import pace
+from imagesvc.api.native import metric
 from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
@@ -36,6 +37,7 @@ OWN = (
     ("quota", QUOTA_OPTS),
     ("worker", WORKER_OPTS),
     ("log", LOG_OPTS),
+    ("metrics", metric.OPTS),
 )
 
 

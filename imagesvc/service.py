@@ -24,6 +24,7 @@ from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.member import MemberManager
+from imagesvc.manager.metric import MetricManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.server import ServerManager
@@ -195,6 +196,7 @@ class Service:
     audits: AuditManager
     backend_manager: BackendManager
     health: HealthManager
+    metrics: MetricManager
 
     def close(self) -> None:
         """Let go of backends and connections."""
@@ -207,6 +209,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
     key = installation_key(conf)
     database = Database(conf.database.url)
     check_schema(database)
+    probe = DatabaseProbe(database)
     backends = Backends(conf)
     backends.open(monitor=monitor)
     audit_key = _derive(key, b"audit")
@@ -246,9 +249,8 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),
         audits=AuditManager(operation, enforcer),
         backend_manager=BackendManager(enforcer, backends),
-        health=HealthManager(
-            enforcer, backends, DatabaseProbe(database), Path(conf.service.drain_file)
-        ),
+        health=HealthManager(enforcer, backends, probe, Path(conf.service.drain_file)),
+        metrics=MetricManager(database, probe, backends),
     )
 
 

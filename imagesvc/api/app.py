@@ -5,14 +5,24 @@ from typing import Any
 import falcon
 from falcon import media as falcon_media
 
-from imagesvc.api import error, media, route
-from imagesvc.api.middleware import access_log, authenticate, body_limit, path, request_id, transfer
+from imagesvc.api import error, media, meter, route
+from imagesvc.api.middleware import (
+    access_log,
+    authenticate,
+    body_limit,
+    measure,
+    path,
+    request_id,
+    transfer,
+)
 
 
 def create_app(service: Any) -> falcon.App[Any, Any]:
     """Wire middleware, routes, error handlers and media handlers around the managers."""
     guard = authenticate.Authenticate(service.identity)
+    counters = meter.Meter()
     middleware: list[Any] = [
+        measure.Measure(counters),
         access_log.AccessLog(),
         request_id.RequestId(),
         path.Path(),
@@ -28,6 +38,6 @@ def create_app(service: Any) -> falcon.App[Any, Any]:
     door = error.Door(route.dialect_of, service.identity.challenge)
     app.add_error_handler(Exception, door.handle)
     app.set_error_serializer(door.serialize)
-    route.add_routes(app, service)
+    route.add_routes(app, service, counters)
     app.add_sink(route.Unknown(service, guard).answer, prefix="/")
     return app

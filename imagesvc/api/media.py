@@ -52,6 +52,7 @@ class BodyReader:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._watch = pace.current.get()
+        self.count_bytes = 0
 
     def read(self, size: int) -> bytes | bytearray:
         """Read at most `size` bytes; empty at the end.
@@ -65,6 +66,7 @@ class BodyReader:
             raise self._broken() from error
         if self._watch and self._watch.too_slow:
             raise self._broken()
+        self.count_bytes += len(data)
         return data
 
     def _broken(self) -> errors.InvalidRequest:
@@ -78,7 +80,9 @@ class BodyReader:
 def body(req: falcon.Request) -> BodyReader:
     """The body of a request, plain or chunked."""
     stream = req.bounded_stream
-    return BodyReader(direct_body.of(stream) or stream)
+    reader = BodyReader(direct_body.of(stream) or stream)
+    req.context.body_reader = reader
+    return reader
 
 
 def content_type(req: falcon.Request) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import falcon
 
 from imagesvc import errors
-from imagesvc.api import error
+from imagesvc.api import error, meter
 from imagesvc.api.glance import error_body as glance_error
 from imagesvc.api.glance import route as glance_route
 from imagesvc.api.glance import version
@@ -40,6 +40,7 @@ _DIALECTS: dict[str, error.Dialect] = {
     "v3": identity_error.Dialect(),
     "imagesvc": _NATIVE,
     "healthcheck": _NATIVE,
+    "metrics": _NATIVE,
 }
 # First segments that are ours: an unknown path below them is 404, anywhere else the versions.
 _OWN = frozenset({"v2", "v3", "imagesvc", "healthcheck", "console", "metrics"})
@@ -56,7 +57,7 @@ def dialect_of(req: falcon.Request) -> error.Dialect:
     return _DIALECTS.get(first_segment(req.path), _GLANCE)
 
 
-def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
+def add_routes(app: falcon.App[Any, Any], service: Any, counters: meter.Meter) -> None:
     """Hang every resource at its path; the identity door only where identity can log in."""
     rows = glance_route.table(service)
     if IdentityCapability.LOGIN in service.identity.info().capabilities:
@@ -64,6 +65,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
     for template, resource in rows:
         app.add_route(template, resource)
     native_route.add_routes(app, service)
+    native_route.add_metrics(app, service, counters)
 
 
 class Unknown:

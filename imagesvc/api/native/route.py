@@ -4,6 +4,7 @@ from typing import Any
 
 import falcon
 
+from imagesvc.api import meter
 from imagesvc.api.native import (
     audit,
     backend,
@@ -11,6 +12,7 @@ from imagesvc.api.native import (
     health,
     image_disk,
     job,
+    metric,
     quota,
     server,
     server_console,
@@ -48,3 +50,9 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         app.add_route(PREFIX + path, resource)
     app.add_route("/healthcheck", health.LiveResource())
     app.add_route("/healthcheck/ready", health.ReadyResource(service.health))
+
+
+def add_metrics(app: falcon.App[Any, Any], service: Any, counters: meter.Meter) -> None:
+    """Hang the metrics at the root, where scrapers look for them."""
+    resource = metric.MetricsResource(service.conf, service.metrics, counters)
+    app.add_route("/metrics", resource)

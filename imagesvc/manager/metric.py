@@ -1,0 +1,45 @@
+"""Metrics that are true of the whole installation, whichever process is asked."""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Sequence
+
+from imagesvc.backend.backend import BackendStatus
+from imagesvc.backend.registry import Backends
+from imagesvc.db import metric
+from imagesvc.db.engine import Database
+from imagesvc.db.health import DatabaseProbe
+
+FRESH_S = 5.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`counts` is None while the database does not answer."""
+
+    counts: metric.Counts | None
+    backends: Sequence[BackendStatus]
+
+
+class MetricManager:
+    """Counts rows at most every `FRESH_S`, however often it is asked."""
+
+    def __init__(self, database: Database, probe: DatabaseProbe, backends: Backends) -> None:
+        self._database = database
+        self._probe = probe
+        self._backends = backends
+        self._lock = threading.Lock()
+        self._counted = float("-inf")
+        self._counts: metric.Counts | None = None
+
+    def snapshot(self) -> Snapshot:
+        """What is so now; for scrapers, without a caller. A silent database costs two seconds."""
+        with self._lock:
+            if self._probe.cause():
+                return Snapshot(None, self._backends.describe())
+            if time.monotonic() - self._counted >= FRESH_S:
+                with self._database.read() as conn:
+                    self._counts = metric.count(conn)
+                self._counted = time.monotonic()
+            return Snapshot(self._counts, self._backends.describe())
