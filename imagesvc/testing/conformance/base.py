@@ -10,6 +10,7 @@ A driver author derives from the class of the kind and gives a fixture `driver`:
 
 import abc
 import enum
+import inspect
 import threading
 import time
 from collections.abc import Iterator
@@ -36,10 +37,11 @@ class DriverConformance(abc.ABC):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        # Static, since a fixture that is looked up on its class comes back as another object.
         lacking = sorted(
             name
             for name in {name for parent in cls.__mro__ for name in vars(parent)}
-            if getattr(getattr(cls, name, None), "__isabstractmethod__", False)
+            if getattr(inspect.getattr_static(cls, name), "__isabstractmethod__", False)
         )
         if lacking and cls.__name__.startswith("Test"):
             raise TypeError(f"{cls.__name__} has to give: {', '.join(lacking)}")
