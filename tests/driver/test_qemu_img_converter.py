@@ -8,8 +8,8 @@ import pytest
 from imagesvc import errors
 from imagesvc.interface import converter
 from imagesvc.stream import gate, pipe
-from imagesvc.testing.conformance import base
 from imagesvc.testing.conformance.converter import ConverterConformance
+from imagesvc.testing.conformance.options import options_of
 from imagesvc_drivers.client import sandbox
 from imagesvc_drivers.converter.qemu_img import QemuImgConverter
 from tests import hostile_image
@@ -19,7 +19,7 @@ CAP = 1 << 40
 
 @pytest.fixture(scope="module")
 def qemu_img() -> QemuImgConverter:
-    driver = QemuImgConverter(base.options_of(QemuImgConverter, {}), backend_id="test")
+    driver = QemuImgConverter(options_of(QemuImgConverter, {}), backend_id="test")
     driver.open()
     return driver
 

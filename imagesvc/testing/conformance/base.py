@@ -10,39 +10,19 @@ A driver author derives from the class of the kind and gives a fixture `driver`:
 
 import abc
 import enum
+import inspect
 import threading
 import time
-import types
 from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
 import pytest
-from oslo_config import cfg
 
-from imagesvc.interface import base, errors
+from imagesvc.interface import base
+from imagesvc.testing.conformance.options import options_of
 
 AnyDriver = TypeVar("AnyDriver", bound=base.Driver)
 HEALTH_LIMIT_S = 2.0
-
-
-def options_of(driver_class: type[base.Driver], values: dict[str, Any]) -> Any:
-    """Give a driver's options as the service would: checked values, defaults for the rest.
-
-    Raises oslo.config's error for an unknown name or a value of the wrong type, and
-    InvalidConfiguration for a required option without a value.
-    """
-    conf = cfg.ConfigOpts()
-    conf.register_opt(cfg.StrOpt("state_dir", default="/nonexistent"), group="service")
-    conf([], project="conformance", default_config_files=[], default_config_dirs=[])
-    conf.register_opts(driver_class.OPTS, group="backend")
-    for name, value in values.items():
-        conf.set_override(name, value, group="backend")
-    for option in driver_class.OPTS:
-        if option.required and conf.backend[option.dest] is None:
-            raise errors.InvalidConfiguration(f"option {option.dest} is not set")
-    return types.SimpleNamespace(
-        **{option.dest: getattr(conf.backend, option.dest) for option in driver_class.OPTS}
-    )
 
 
 class DriverConformance(abc.ABC):
@@ -57,10 +37,11 @@ class DriverConformance(abc.ABC):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        # Static, since a fixture that is looked up on its class comes back as another object.
         lacking = sorted(
             name
             for name in {name for parent in cls.__mro__ for name in vars(parent)}
-            if getattr(getattr(cls, name, None), "__isabstractmethod__", False)
+            if getattr(inspect.getattr_static(cls, name), "__isabstractmethod__", False)
         )
         if lacking and cls.__name__.startswith("Test"):
             raise TypeError(f"{cls.__name__} has to give: {', '.join(lacking)}")

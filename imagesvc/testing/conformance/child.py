@@ -4,7 +4,7 @@
 
 The recipe is (class, backend id, options), the call (method, arguments, keywords); if it gives a
 handle, the child polls it to its end. The child dies at a crash point that the environment names,
-or before the step `step` of the driver's code inside the call; else it prints at most `most` steps
+or before the step `step` of the driver's code inside the call and its polls; else it prints at most `most` steps
 at which it could have died.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 from imagesvc.interface import base
 from imagesvc.testing.conformance import line_kill
-from imagesvc.testing.conformance.base import options_of
+from imagesvc.testing.conformance.options import options_of
 
 Recipe = tuple[type[base.Driver], str, dict[str, Any]]
 _PAUSE_S = 0.05
@@ -85,8 +85,8 @@ def main() -> None:
     driver.open()
     with line_kill.followed(driver_class, step) as follower:
         handle = getattr(driver, method)(*arguments, **keywords)
-    while method.startswith("start_") and handle and not driver.poll(handle).done:
-        time.sleep(_PAUSE_S)
+        while method.startswith("start_") and handle and not driver.poll(handle).done:
+            time.sleep(_PAUSE_S)
     driver.close()
     print(json.dumps(follower.steps(most)))
 

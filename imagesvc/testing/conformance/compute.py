@@ -18,6 +18,7 @@ from imagesvc.interface import compute, errors
 from imagesvc.interface.compute import ComputeCapability, ServerSpec, ServerState
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, ProgressState
+from imagesvc.testing.conformance import http_file
 from imagesvc.testing.conformance.compute_kill import ComputeKillConformance
 from imagesvc.testing.conformance.compute_server import FOREIGN, PROJECT, UNKNOWN
 from imagesvc.testing.conformance.operation import follow, result_of
@@ -146,6 +147,20 @@ class ComputeConformance(ComputeKillConformance):
         assert ended.state is ProgressState.FAILED
         assert ended.error
         assert driver.list_servers(PROJECT) == []
+
+    def test_an_image_without_a_local_file_comes_by_its_url(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """ImageSource: `url` takes Range and needs no token; `local_path` may be missing."""
+        path = spec.disks[0].local_path
+        if path is None:
+            self.note("`image_source` has no local file, so all laws use its url")
+            return
+        with http_file.served(path, self.ADDRESS) as url:
+            source = dataclasses.replace(spec.disks[0], url=url, local_path=None)
+            server_id = self.server(driver, dataclasses.replace(spec, disks=(source,)))
+        disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
+        assert disk.size_bytes >= source.virtual_size_bytes
 
     def test_all_disks_are_copied_at_one_instant(
         self, driver: compute.ComputeDriver, spec: ServerSpec

@@ -9,8 +9,6 @@ from imagesvc.testing.conformance import child
 from imagesvc.testing.conformance.compute_server import PROJECT, ComputeServerConformance
 from imagesvc.testing.conformance.operation import result_of
 
-_LINES_MAX = 4
-
 
 class ComputeKillConformance(ComputeServerConformance):
     """The named points are those of the driver; without any it is killed at lines of its code."""
@@ -37,7 +35,7 @@ class ComputeKillConformance(ComputeServerConformance):
         if points:
             self.note(f"killed at {len(points)} named points")
             return
-        steps = child.steps_of(recipe, method, *arguments("whole"), most=_LINES_MAX, **keywords)
+        steps = child.steps_of(recipe, method, *arguments("whole"), **keywords)
         yield "whole"
         for step in steps:
             token = f"step-{step}"

@@ -4,7 +4,7 @@ import abc
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -26,6 +26,8 @@ class ComputeServerConformance(OperationConformance):
 
     VERSION = compute.VERSION
     CAPABILITY = ComputeCapability
+    # Address of this machine under which the backend fetches images from the suite.
+    ADDRESS: ClassVar[str] = "127.0.0.1"
 
     @abc.abstractmethod
     @pytest.fixture

@@ -57,8 +57,8 @@ class Follower:
         return self.trace
 
     def steps(self, most: int = LINES_MAX) -> list[Step]:
-        """One for each line, if in a loop one in its middle; evenly, if above `most`."""
-        found = [Step(*line, (runs + 1) // 2) for line, runs in self._runs.items()]
+        """One for each line, if in a loop one after its middle; evenly, if above `most`."""
+        found = [Step(*line, runs // 2 + 1) for line, runs in self._runs.items()]
         if len(found) <= most:
             return found
         return [found[round(number * (len(found) - 1) / (most - 1))] for number in range(most)]

@@ -21,7 +21,8 @@ import sys
 from typing import Any
 
 from imagesvc.interface import storage
-from imagesvc.testing.conformance import base, line_kill
+from imagesvc.testing.conformance import line_kill
+from imagesvc.testing.conformance.options import options_of
 
 BLOCK = 100_000
 _PIECE = 1 << 20
@@ -51,7 +52,7 @@ def main() -> None:
     module, _, name = order["driver"].partition(":")
     driver_class: type[storage.StorageDriver] = getattr(importlib.import_module(module), name)
     driver = driver_class(
-        base.options_of(driver_class, order["options"]), backend_id=order["backend_id"]
+        options_of(driver_class, order["options"]), backend_id=order["backend_id"]
     )
     driver.open()
     if order["die"] == "measure":

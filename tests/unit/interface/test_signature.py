@@ -21,9 +21,13 @@ SAY = """The contract changed:
 
 {diff}
 
-If that is wanted: raise VERSION of the module (a new optional method with a default body: the
-minor; anything else: the major), say so in a news fragment, then renew the record with
-IMAGESVC_RECORD=1 python -m pytest {test}
+If that is wanted:
+- a new optional method with a default body, capability or field with a default: raise the minor
+  of the module's VERSION; drivers that were written for the old one go on;
+- anything else, also a changed meaning: raise the major, keep the old one through an adapter in
+  imagesvc/interface/compat for one release, and announce what goes away one minor earlier;
+- say so in a news fragment and on the driver authors' page; teach the suite the new law;
+- renew the record with IMAGESVC_RECORD=1 python -m pytest {test}
 """
 
 
@@ -47,10 +51,14 @@ def _members(found):
         return [
             f"  {item.name}: {item.type}"
             + ("" if item.default is dataclasses.MISSING else f" = {item.default!r}")
+            + ("" if item.default_factory is dataclasses.MISSING else " = (made)")
             + ("" if item.repr else "  (not shown)")
             for item in dataclasses.fields(found)
         ]
-    return [
+    if issubclass(found, tuple):
+        return [f"  {name}: {found.__annotations__[name]}" for name in found._fields]
+    facts = [f"  {name} = {value!r}" for name, value in vars(found).items() if name == "retryable"]
+    return facts + [
         _callable(name, value)
         for name, value in vars(found).items()
         if (inspect.isfunction(value) or isinstance(value, property))
@@ -62,6 +70,8 @@ def _module(name):
     module = importlib.import_module(f"imagesvc.interface.{name}")
     lines = [f"{name} {getattr(module, 'VERSION', '')}".rstrip()]
     for symbol, value in vars(module).items():
+        if symbol.isupper() and not symbol.startswith("_") and symbol != "VERSION":
+            lines.append(f" {symbol} = {value!r}")
         if getattr(value, "__module__", None) != module.__name__ or symbol.startswith("_"):
             continue
         if inspect.isclass(value):

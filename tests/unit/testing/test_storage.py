@@ -1,9 +1,12 @@
 """Each law of storage is broken by a driver that breaks its promise, and kept by a sound one."""
 
+import dataclasses
 import inspect
 
 import pytest
 
+from imagesvc.interface.storage import StorageCapability
+from imagesvc.testing.conformance import http_file
 from imagesvc.testing.conformance.storage import StorageConformance
 from imagesvc_drivers.storage.file import FileStorage
 from tests.unit.testing import storage_fault
@@ -74,3 +77,32 @@ def test_a_fault_breaks_its_law(tmp_path, fault, law, facts):
 
 def test_every_fault_has_its_law():
     assert set(storage_fault.METHODS) == {fault for fault, _, _ in CASES}
+
+
+class Signing(FileStorage):
+    """Signs what a small server serves; a sound one serves each object under its own URL."""
+
+    url = ""
+
+    def info(self):
+        known = super().info()
+        return dataclasses.replace(
+            known, capabilities=known.capabilities | {StorageCapability.PRESIGNED_URL}
+        )
+
+    def presign(self, key, *, method="GET", expires_s=900.0):
+        return self.url
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_signed_url_is_fetched(tmp_path, sound):
+    suite = Storage()
+    driver = suite.make(Signing, directory=str(tmp_path / "store"))
+    served = driver.path_of("law/of") if sound else tmp_path / "other"
+    (tmp_path / "other").write_bytes(b"something else")
+    with http_file.served(served, "127.0.0.1") as driver.url:
+        if sound:
+            suite.test_presigned_url(driver, "law/of")
+            return
+        with broken():
+            suite.test_presigned_url(driver, "law/of")

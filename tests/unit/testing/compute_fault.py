@@ -1,0 +1,184 @@
+"""Compute drivers that each break one promise; all else is as in the sound small one."""
+
+import json
+import uuid
+from pathlib import Path
+
+from imagesvc.interface import compute, errors
+from imagesvc.interface.operation import Progress, ProgressState
+from tests.unit.testing.folder_compute import FolderCompute
+
+
+def sql(driver, statement, *values):
+    with driver.transaction() as conn:
+        return conn.execute(statement, values).fetchall()
+
+
+class LongHandle(FolderCompute):
+    def start(self, kind, token, facts):
+        return super().start(kind, token, facts) + " " * 2000
+
+
+class NoToken(FolderCompute):
+    def start(self, kind, token, facts):
+        return super().start(kind, uuid.uuid4().hex, facts)
+
+
+class OwnTokens(FolderCompute):
+    """Knows the tokens that it was given itself."""
+
+    def start(self, kind, token, facts):
+        known = self.__dict__.setdefault("known", {})
+        known.setdefault(token, f"{token} {uuid.uuid4()}")
+        return super().start(kind, known[token], facts)
+
+
+class OwnWork(FolderCompute):
+    def poll(self, handle):
+        if handle not in self.__dict__.get("mine", ()):
+            raise errors.NotFound("That is somebody else's.")
+        return super().poll(handle)
+
+    def start(self, kind, token, facts):
+        handle = super().start(kind, token, facts)
+        self.__dict__.setdefault("mine", set()).add(handle)
+        return handle
+
+
+class UnknownRuns(FolderCompute):
+    def poll(self, handle):
+        try:
+            return super().poll(handle)
+        except errors.NotFound:
+            return Progress(ProgressState.RUNNING)
+
+
+class CancelAll(FolderCompute):
+    def cancel(self, handle):
+        super().cancel(handle)
+        sql(self, "UPDATE work SET state = 'cancelled' WHERE handle = ?", handle)
+
+
+class CancelFails(FolderCompute):
+    def cancel(self, handle):
+        super().cancel(handle)
+        update = "UPDATE work SET state = 'failed', result = '\"no\"' WHERE state = 'cancelled'"
+        sql(self, update)
+
+
+class Piecemeal(FolderCompute):
+    """Makes servers one by one under fresh ids, outside of the work's transaction."""
+
+    def poll(self, handle):
+        found = sql(self, "SELECT facts FROM work WHERE handle = ? AND state = 'running'", handle)
+        facts = json.loads(found[0][0]) if found else {"kind": ""}
+        if facts["kind"] != "create":
+            return super().poll(handle)
+        made = []
+        for number in range(len(facts["names"])):
+            with self.transaction() as conn:
+                server_id = self.make(conn, uuid.uuid4().hex, number, facts)
+            made.append({"server_id": server_id, "error": ""})
+        update = "UPDATE work SET state = 'done', result = ? WHERE handle = ?"
+        sql(self, update, json.dumps(made), handle)
+        return super().poll(handle)
+
+
+class EarlySnapshot(FolderCompute):
+    """Says that it is done before the bytes are there."""
+
+    def poll(self, handle):
+        update = (
+            "UPDATE work SET state = 'done', result = json_quote(handle) WHERE handle = ? "
+            "AND state = 'running' AND facts LIKE '%\"snapshot\"%' RETURNING facts"
+        )
+        for (facts,) in sql(self, update, handle):
+            with self.transaction() as conn:
+                self.work(conn, handle, json.loads(facts))
+        return super().poll(handle)
+
+
+class OneName(FolderCompute):
+    def make(self, conn, handle, number, facts):
+        return super().make(conn, handle, number, {**facts, "names": ["law"] * 9})
+
+
+class Unsorted(FolderCompute):
+    def list_servers(self, project_id, **options):
+        return super().list_servers(project_id, **options)[::-1]
+
+
+class Unpaged(FolderCompute):
+    def list_servers(self, project_id, *, after=None, limit=100):
+        return super().list_servers(project_id, limit=limit)
+
+
+class OneProject(FolderCompute):
+    """Looks at the id alone."""
+
+    def row(self, conn, server_id, project_id):
+        found = conn.execute("SELECT project FROM server WHERE id = ?", (server_id,)).fetchone()
+        return super().row(conn, server_id, found[0] if found else project_id)
+
+
+class StopOnce(FolderCompute):
+    def stop_server(self, server_id, *, project_id):
+        state = self.get_server(server_id, project_id=project_id).state
+        if state is compute.ServerState.STOPPED:
+            raise errors.Busy("It is stopped.")
+        super().stop_server(server_id, project_id=project_id)
+
+
+class Forgetting(FolderCompute):
+    """Its servers end with it."""
+
+    def close(self):
+        if hasattr(self, "folder"):
+            sql(self, "DELETE FROM server")
+
+
+class Shifted(FolderCompute):
+    def open_snapshot(self, snapshot_id, *, offset=0):
+        return super().open_snapshot(snapshot_id, offset=offset and offset + 1)
+
+
+class AnyDisk(FolderCompute):
+    def start_snapshot(self, server_id, disk_id, token, *, project_id, quiesce=False):
+        if quiesce:
+            raise errors.NotSupported("Nothing can be frozen here.")
+        return self.start("snapshot", token, {"disk": f"{server_id}.disk0"})
+
+
+class AnyBytes(FolderCompute):
+    def start(self, kind, token, facts):
+        for disk in facts.get("disks", ()):
+            disk[1] = ""
+        return super().start(kind, token, facts)
+
+    def work(self, conn, handle, facts):
+        known = {**facts, "disks": []} if facts["kind"] == "create" else facts
+        return super().work(conn, handle, known)
+
+
+class LocalOnly(FolderCompute):
+    def start_create(self, spec, count, token):
+        if any(disk.local_path is None for disk in spec.disks):
+            raise errors.InvalidArgument("The image has to be a file.")
+        return super().start_create(spec, count, token)
+
+
+class Grouping(FolderCompute):
+    """Groups what it does not promise to."""
+
+    def start_group_snapshot(self, server_id, token, *, project_id, quiesce=False):
+        return self.start_snapshot(server_id, "disk0", token, project_id=project_id)
+
+
+class Freezing(FolderCompute):
+    def start_snapshot(self, server_id, disk_id, token, *, project_id, quiesce=False):
+        return super().start_snapshot(server_id, disk_id, token, project_id=project_id)
+
+
+class Rebuilding(FolderCompute):
+    def start_rebuild(self, server_id, source, token, *, project_id):
+        return Path(server_id).name
