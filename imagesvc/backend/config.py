@@ -78,13 +78,19 @@ def register(conf: cfg.ConfigOpts) -> None:
 
 
 def list_opts() -> Iterator[tuple[str, tuple[cfg.Opt, ...]]]:
-    """Yield (group, options) for the sample: kinds, and the section of each default driver."""
+    """Yield (group, options) for the sample: kinds, and a section of each driver that comes along.
+
+    The section of the default driver is that of its default id; others are called as they are.
+    """
     yield "backend", OPTS
     for kind in kinds.KINDS:
         yield kind.name, kind_opts(kind)
-        found = loader.load(kind, [kind.default_driver])[kind.default_driver]
-        if isinstance(found, loader.LoadedDriver):
-            yield kind.section(DEFAULT_ID), driver_opts(found.driver_class)
+        sections = {kind.default_driver: DEFAULT_ID, **{name: name for name in kind.others}}
+        loaded = loader.load(kind, list(sections))
+        for driver, backend_id in sections.items():
+            found = loaded[driver]
+            if isinstance(found, loader.LoadedDriver):
+                yield kind.section(backend_id), driver_opts(found.driver_class)
 
 
 def enabled(conf: cfg.ConfigOpts, kind: kinds.Kind) -> dict[str, str]:

@@ -9,7 +9,10 @@ from imagesvc.interface import audit_sink, base, compute, converter, identity, s
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of backend; without the default of an `essential` kind nothing works."""
+    """One kind of backend; without the default of an `essential` kind nothing works.
+
+    `others` are the further drivers that come with the service, for the sample.
+    """
 
     name: str
     group: str
@@ -17,6 +20,7 @@ class Kind:
     version: base.Version
     default_driver: str
     essential: bool = False
+    others: tuple[str, ...] = ()
 
     def section(self, backend_id: str) -> str:
         """Name of the configuration section of one backend."""
@@ -27,7 +31,14 @@ KINDS = (
     Kind("storage", "imagesvc.storage", storage.StorageDriver, storage.VERSION, "file", True),
     Kind("compute", "imagesvc.compute", compute.ComputeDriver, compute.VERSION, "qemu"),
     Kind("identity", "imagesvc.identity", identity.IdentityDriver, identity.VERSION, "local", True),
-    Kind("audit_sink", "imagesvc.audit_sink", audit_sink.AuditSink, audit_sink.VERSION, "file"),
+    Kind(
+        "audit_sink",
+        "imagesvc.audit_sink",
+        audit_sink.AuditSink,
+        audit_sink.VERSION,
+        "file",
+        others=("syslog", "webhook"),
+    ),
     Kind(
         "converter",
         "imagesvc.converter",

@@ -8,17 +8,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from imagesvc import service
 from imagesvc.cmd import (
     command_line,
+    manage_audit,
     manage_backend,
     manage_config,
     manage_identity,
     manage_quota,
     manage_server,
 )
-from imagesvc.db import engine, migrate
-from imagesvc.manager import audit_verify
+from imagesvc.db import migrate
 
 PROG = "imagesvc-manage"
 KEY_BYTES = 32
@@ -36,7 +35,9 @@ def db_upgrade(parsed: argparse.Namespace) -> int:
             file.flush()
             os.fsync(file.fileno())
         print(f"made the key file {path}: keep a copy of it in a safe place")
+    before = migrate.current(conf.database.url)
     migrate.upgrade(conf.database.url)
+    manage_audit.adopt(conf, before)
     print(f"database schema: {migrate.current(conf.database.url)}")
     return 0
 
@@ -49,32 +50,14 @@ def db_version(parsed: argparse.Namespace) -> int:
     return 0 if current == head else 1
 
 
-def audit_verify_(parsed: argparse.Namespace) -> int:
-    """Check every record and the chain; 1 if something was changed or is missing."""
-    conf = command_line.load(parsed)
-    database = engine.Database(conf.database.url)
-    engine.check_schema(database)
-    verdict = audit_verify.verify(database, service.audit_key(conf))
-    database.dispose()
-    for text in verdict.complaints:
-        print(text)
-    tail = (
-        f", the oldest of {verdict.unsealed_since:%Y-%m-%d %H:%M:%S} UTC"
-        if (verdict.unsealed_since)
-        else ""
-    )
-    print(f"{verdict.sealed} records sealed, {verdict.unsealed} wait for a seal{tail}")
-    print("the trail is NOT whole" if verdict.complaints else "the trail is whole")
-    return 1 if verdict.complaints else 0
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = command_line.parser(PROG, "Manage an installation of imagesvc.")
     nouns = parser.add_subparsers(metavar="NOUN", required=True)
     _add(nouns, "db", {"upgrade": db_upgrade, "version": db_version})
     _add(nouns, "config", {"check": manage_config.check})
     manage_backend.add_parsers(_add, nouns)
-    _add(nouns, "audit", {"verify": audit_verify_})
+    audit = _add(nouns, "audit", {"verify": manage_audit.verify})
+    manage_audit.add_arguments(audit["verify"])
     _add(nouns, "server", {"list": manage_server.list_running, "stop": manage_server.stop_running})
     manage_identity.add_parsers(nouns)
     manage_quota.add_parsers(nouns)

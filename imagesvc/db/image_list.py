@@ -11,8 +11,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import Join
 
-from imagesvc import errors
 from imagesvc.db import image_filter, image_table, member
+from imagesvc.db import marker as markers
 from imagesvc.domain import image_query
 
 TABLE = image_table.TABLE
@@ -100,18 +100,7 @@ def _keys(sort: tuple[image_query.SortKey, ...]) -> tuple[image_query.SortKey, .
 
 def _marker(conn: sa.Connection, image_id: str, visible: sa.ColumnElement[bool]) -> sa.RowMapping:
     columns = (TABLE.c[field] for field in image_query.SORT_KEYS)
-    row = (
-        conn.execute(sa.select(*columns).where(TABLE.c.id == image_id, image_table.ALIVE, visible))
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
-        raise errors.InvalidRequest(
-            "The marker {marker} is no image that you can list from.",
-            reason=errors.Reason.MARKER,
-            marker=image_id,
-        )
-    return row
+    return markers.find(conn, "image", image_id, TABLE.c.id, (image_table.ALIVE, visible), columns)
 
 
 def _branch(

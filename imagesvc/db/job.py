@@ -7,6 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from imagesvc import errors
 from imagesvc.db import job_lease, job_table, metadata
+from imagesvc.db import marker as markers
 from imagesvc.domain import job as domain
 from imagesvc.domain import state
 
@@ -72,14 +73,9 @@ def list_page(
     if type is not None:
         statement = statement.where(TABLE.c.type == type)
     if marker is not None:
-        last = conn.scalar(sa.select(TABLE.c.created_at).where(TABLE.c.id == marker, seen))
-        if last is None:
-            raise errors.InvalidRequest(
-                "The marker {marker} is no job that you can list from.",
-                reason=errors.Reason.MARKER,
-                marker=marker,
-            )
-        edge = sa.tuple_(sa.literal(last, metadata.UtcDateTime()), sa.literal(marker))
+        last = markers.find(conn, "job", marker, TABLE.c.id, [seen], [TABLE.c.created_at])
+        moment = sa.literal(last["created_at"], metadata.UtcDateTime())
+        edge = sa.tuple_(moment, sa.literal(marker))
         statement = statement.where(sa.tuple_(TABLE.c.created_at, TABLE.c.id) < edge)
     newest = (TABLE.c.created_at.desc(), TABLE.c.id.desc())
     rows = conn.execute(statement.order_by(*newest).limit(limit)).mappings().all()

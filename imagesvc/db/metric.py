@@ -4,7 +4,7 @@ import dataclasses
 
 import sqlalchemy as sa
 
-from imagesvc.db import audit, job_table, metadata
+from imagesvc.db import audit_seal, job_table, metadata
 
 _job = job_table.TABLE.c
 
@@ -26,7 +26,7 @@ def count(conn: sa.Connection) -> Counts:
     jobs = {(type_, state): number for type_, state, number in conn.execute(grouped)}
     due = sa.select(sa.func.min(_job.run_after)).where(job_table.READY, _job.run_after <= now)
     ready = conn.scalar(due)
-    unsealed, since = audit.unsealed_since(conn)
+    unsealed, since = audit_seal.unsealed_since(conn)
     return Counts(
         jobs=jobs,
         oldest_ready_job_s=(now - ready).total_seconds() if ready else 0.0,

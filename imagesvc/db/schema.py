@@ -2,6 +2,7 @@
 
 from imagesvc.db import (
     audit,
+    audit_seal,
     doomed,
     image_disk,
     image_property,
@@ -18,6 +19,6 @@ from imagesvc.db import (
 
 METADATA = metadata.METADATA
 MODULES = (
-    image_table, image_property, tag, member, image_disk, job_table, audit, quota, doomed,
-    pending, lease, upload,
+    image_table, image_property, tag, member, image_disk, job_table, audit, audit_seal, quota,
+    doomed, pending, lease, upload,
 )  # fmt: skip

@@ -1,11 +1,16 @@
 """The audit trail as callers read it."""
 
+from typing import Any
+
 from imagesvc import errors
 from imagesvc.context import RequestContext
-from imagesvc.db import audit as audit_rows
+from imagesvc.db import audit_list
+from imagesvc.db.audit import AuditRecord
+from imagesvc.db.audit_list import AuditQuery
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
 
+LIMIT_DEFAULT = 100
 LIMIT_MAX = 1000
 
 
@@ -17,29 +22,17 @@ class AuditManager:
         self._enforcer = enforcer
 
     def query(
-        self,
-        ctx: RequestContext,
-        *,
-        action: str | None = None,
-        target_id: str | None = None,
-        marker: str | None = None,
-        limit: int = 100,
-    ) -> tuple[audit_rows.AuditRecord, ...]:
-        """Newest first: one's own project's actions and those on its images; admin all.
+        self, ctx: RequestContext, *, limit: int = LIMIT_DEFAULT, **wanted: Any
+    ) -> tuple[AuditRecord, ...]:
+        """Newest first: one's own project's actions and those of others on its things.
 
-        `marker` is the event id of the last one seen. Raises Forbidden, InvalidRequest.
+        `wanted` are facts of AuditQuery. Administrators see all. Raises Forbidden,
+        InvalidRequest.
         """
+        query = AuditQuery(limit=limit, **wanted)
         self._enforcer.authorize(ctx, "audit:list")
-        if not 0 <= limit <= LIMIT_MAX:
+        if not 0 <= query.limit <= LIMIT_MAX:
             raise errors.InvalidRequest(f"limit must be from 0 to {LIMIT_MAX}.")
-        own = None if self._enforcer.allows(ctx, "audit:list_all") else ctx.project_id or "-"
+        seen_by = None if self._enforcer.allows(ctx, "audit:list_all") else ctx.project_id or "-"
         with self._operation.database.read() as conn:
-            return audit_rows.list_page(
-                conn,
-                project_id=own,
-                owner_project_id=own,
-                action=action,
-                target_id=target_id,
-                marker=marker,
-                limit=limit,
-            )
+            return audit_list.list_page(conn, query, seen_by)

@@ -22,10 +22,23 @@ def record_digest(key: bytes, record: AuditRecord) -> str:
         record.request_id,
         dict(record.detail),
     ]
-    return hmac.new(key, metadata.canonical(facts).encode(), hashlib.sha256).hexdigest()
+    return _digest(key, metadata.canonical(facts))
 
 
-def chain_digest(key: bytes, previous: str, number: int, record: AuditRecord) -> str:
-    """HMAC of one link: the link before, the number, and the record's own digest."""
-    text = f"{previous}\n{number}\n{record.id}\n{record.hmac}".encode()
-    return hmac.new(key, text, hashlib.sha256).hexdigest()
+def chain_digest(key: bytes, previous: str, number: int, audit_id: int, record_hmac: str) -> str:
+    """HMAC of one link: the link before, the number, the record's id and its own digest."""
+    return _digest(key, f"{previous}\n{number}\n{audit_id}\n{record_hmac}")
+
+
+def head_digest(key: bytes, number: int, chain: str) -> str:
+    """HMAC of the head: number and chain of the newest seal."""
+    return _digest(key, f"head\n{number}\n{chain}")
+
+
+def same(wanted: str, found: str | None) -> bool:
+    """Whether two digests are equal, in constant time; what is no digest equals none."""
+    return hmac.compare_digest(wanted.encode(), (found or "").encode())
+
+
+def _digest(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

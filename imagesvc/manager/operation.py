@@ -16,6 +16,7 @@ from imagesvc.manager import audit_digest
 SUCCESS = "success"
 DENIED = "denied"
 FAILURE = "failure"
+OUTCOMES = (SUCCESS, DENIED, FAILURE)
 
 
 @dataclasses.dataclass(slots=True)

@@ -6,6 +6,7 @@ import socket
 
 from imagesvc import service as services
 from imagesvc.db import audit as audit_rows
+from imagesvc.db import audit_seal as seal_rows
 from imagesvc.db import lease
 from imagesvc.interface.audit_sink import AuditEvent, AuditSink
 from imagesvc.interface.errors import DriverError
@@ -34,13 +35,13 @@ def _drain(service: services.Service, sink: AuditSink) -> int:
     total = 0
     while True:
         with service.database.read() as conn:
-            after = audit_rows.get_cursor(conn, sink.backend_id)
-            page = audit_rows.list_sealed(conn, after, BATCH)
+            after = seal_rows.get_cursor(conn, sink.backend_id)
+            page = seal_rows.list_sealed(conn, after, BATCH)
         if not page:
             return total
         sink.emit([_event(record) for record in page])
         with service.database.write() as conn:
-            audit_rows.set_cursor(conn, sink.backend_id, page[-1].number or after)
+            seal_rows.set_cursor(conn, sink.backend_id, page[-1].number or after)
         total += len(page)
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from tests.crash import test_capture, test_failure, test_upload
+from tests.driver import test_syslog_audit_sink, test_webhook_audit_sink
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
 
 ROOT = Path(__file__).parent.parent.parent
@@ -26,5 +27,7 @@ def test_every_crash_point_has_a_test_that_kills_there():
         "upload.activated",
         *Qemu.CREATE_CRASH_POINTS,
         *Qemu.SNAPSHOT_CRASH_POINTS,
+        *test_syslog_audit_sink.TestTcp.crashpoints,
+        *test_webhook_audit_sink.TestWebhook.crashpoints,
     }
     assert named == tested

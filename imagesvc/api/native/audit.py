@@ -4,6 +4,9 @@ import falcon
 
 from imagesvc.api.native import query, views
 from imagesvc.manager import audit as audits
+from imagesvc.manager.operation import OUTCOMES
+
+_WORDS = ("project_id", "user_id", "target_id", "action")
 
 
 class AuditResource:
@@ -14,11 +17,13 @@ class AuditResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List, newest first."""
-        page = query.page(req, {"action", "target_id"})
+        page = query.page(req, {*_WORDS, "outcome", "since", "until"})
         found = self._audits.query(
             req.context.caller,
-            action=query.text(req, "action"),
-            target_id=query.text(req, "target_id"),
+            **{name: query.text(req, name) for name in _WORDS},
+            outcome=query.choice(req, "outcome", OUTCOMES),
+            since=query.moment(req, "since"),
+            until=query.moment(req, "until"),
             marker=page.marker,
             limit=page.limit,
         )

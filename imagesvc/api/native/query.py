@@ -1,6 +1,7 @@
 """Query strings of our own API: known names only, marker and limit, pages."""
 
 import dataclasses
+import datetime
 from collections.abc import Callable, Sequence, Set
 from typing import Any, TypeVar
 
@@ -55,6 +56,18 @@ def choice(req: falcon.Request, name: str, values: Sequence[str]) -> str | None:
     if value is not None and value not in values:
         raise errors.InvalidRequest(f"Query parameter {name} must be one of: {', '.join(values)}.")
     return value
+
+
+def moment(req: falcon.Request, name: str) -> datetime.datetime | None:
+    """A parameter that is an ISO 8601 time; UTC if it names no zone."""
+    value = text(req, name)
+    if value is None:
+        return None
+    try:
+        found = datetime.datetime.fromisoformat(value)
+        return found.replace(tzinfo=found.tzinfo or datetime.UTC).astimezone(datetime.UTC)
+    except (ValueError, OverflowError) as exc:  # what is no time, or leaves the calendar
+        raise errors.InvalidRequest(f"Query parameter {name} must be an ISO 8601 time.") from exc
 
 
 def page(req: falcon.Request, filters: Set[str]) -> PageQuery:

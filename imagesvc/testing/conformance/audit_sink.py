@@ -2,10 +2,12 @@
 
 import abc
 import datetime
+import signal
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from typing import ClassVar
 
 from imagesvc.interface import audit_sink
 from imagesvc.interface.audit_sink import AuditEvent, AuditSink, AuditSinkCapability
@@ -30,8 +32,9 @@ def event(number: int = 0, **detail: object) -> AuditEvent:
 
 
 class AuditSinkConformance(DriverConformance):
-    """Derive, give `driver` and `received`."""
+    """Derive, give `driver` and `received`; `crashpoints` are those inside the driver's `emit`."""
 
+    crashpoints: ClassVar[tuple[str, ...]] = ()
     VERSION = audit_sink.VERSION
     CAPABILITY = AuditSinkCapability
 
@@ -111,3 +114,14 @@ class AuditSinkConformance(DriverConformance):
             thread.join()
         for batch in batches:
             self.expect(driver, batch)
+
+    def test_a_batch_of_a_killed_process_is_whole_when_given_again(self, driver: AuditSink) -> None:
+        """A process killed at any crash point in `emit` loses nothing and mixes nothing up."""
+        for point in self.crashpoints:
+            before, events = [event(0)], [event(number) for number in range(1, 30)]
+            driver.emit(before)
+            code = child.run_to_crash_point(self.recipe(driver), point, "emit", events)
+            assert code == -signal.SIGKILL, point
+            driver.emit(events)
+            driver.emit(after := [event(30)])
+            self.expect(driver, [*before, *events, *after])

@@ -161,6 +161,45 @@ def test_the_trail_shows_ones_own_actions(app, caller, admin):
     assert len(admin.get(f"{ROOT}/audit?target_id={image_id}").json["events"]) == 2
 
 
+def test_the_owner_sees_what_members_do_to_its_image_and_not_the_other_way_round(app, caller):
+    image_id = caller.active(visibility="shared")
+    member = Caller(app)
+    caller.share(image_id, member.project, "accepted")
+
+    def actions(one, **query):
+        found = one.get(f"{ROOT}/audit", params={"target_id": image_id, **query})
+        return [(event["action"], event["project_id"]) for event in found.json["events"]]
+
+    assert actions(member) == [("member:set_status", member.project)]
+    assert actions(caller)[0] == ("member:set_status", member.project)
+    assert len(actions(caller)) == 4
+    assert actions(caller, project_id=member.project) == actions(member)
+    assert actions(member, project_id=caller.project) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"action": "image:create"}, 1),
+        ({"user_id": "nobody"}, 0),
+        ({"outcome": "success"}, 2),
+        ({"outcome": "denied"}, 0),
+        ({"since": "2001-01-01T00:00:00"}, 2),
+        ({"since": "2999-01-01"}, 0),
+        ({"until": "2001-01-01T00:00:00+02:00"}, 0),
+    ],
+)
+def test_the_trail_is_filtered(caller, query, found):
+    image_id = caller.active()
+    query = {"target_id": image_id, **query}
+    assert len(caller.get(f"{ROOT}/audit", params=query).json["events"]) == found
+
+
+@pytest.mark.parametrize("query", ["outcome=odd", "since=yesterday", "until=", "colour=red"])
+def test_wrong_queries_of_the_trail_are_refused(caller, query):
+    refused(caller.get(f"{ROOT}/audit?{query}"), 400)
+
+
 def test_a_disk_is_read_whole_and_in_part(caller):
     data = bytes(range(256)) * 8
     path = f"{ROOT}/images/{caller.active(data)}/disk/0/file"
