@@ -23,7 +23,7 @@ PAGE = ROOT / "docs" / "driver" / "index.rst"
 PACKAGES = ("imagesvc", "imagesvc_drivers")
 FOLDER_ON_THE_PAGE, PORT_ON_THE_PAGE = "/srv/first-hour", "9292"
 _BLOCK = re.compile(r"   :caption: (\S.*)\n\n((?:   .*\n|\n)+)")
-LIMIT_S = 150
+LIMIT_S = 280
 
 
 def call(*command, **options):
