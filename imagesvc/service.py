@@ -20,6 +20,7 @@ from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.job import JobManager
+from imagesvc.manager.login import LoginManager
 from imagesvc.manager.member import MemberManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.server import ServerManager
@@ -135,10 +136,12 @@ class Service:
     captures: CaptureManager
     servers: ServerManager
     audits: AuditManager
+    logins: LoginManager
     backend_manager: BackendManager
 
     def close(self) -> None:
         """Let go of backends and connections."""
+        self.operation.close()
         self.backends.close()
         self.database.dispose()
 
@@ -184,7 +187,8 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         captures=CaptureManager(operation, enforcer, backends, images, jobs),
         servers=ServerManager(operation, enforcer, backends, jobs),
         audits=AuditManager(operation, enforcer),
-        backend_manager=BackendManager(enforcer, backends),
+        logins=LoginManager(operation, backends.identity()),
+        backend_manager=BackendManager(operation, enforcer, backends),
     )
 
 

@@ -54,7 +54,8 @@ class CaptureManager:
         known = self._jobs.known(ctx, JobType.CAPTURE_SYSTEM_DISK, idempotency_key)
         if known is not None:
             return self._images.get(ctx, known.image_id or ""), known
-        server, disk = self._source(ctx, server_id, disk_id, compute_id)
+        with self._operation.attempt(ctx, "capture:create", "server", server_id):
+            server, disk = self._source(ctx, server_id, disk_id, compute_id)
         new = NewImage(
             name=name,
             visibility=Visibility(visibility),

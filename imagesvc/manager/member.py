@@ -30,8 +30,10 @@ class MemberManager:
 
         Raises ImageNotFound, Forbidden (NOT_SHARED).
         """
-        with self._operation.database.read() as conn:
+        look = self._operation.look(ctx, "member:list", "image", image_id)
+        with look as step, self._operation.database.read() as conn:
             image = visible_image(conn, ctx, image_id)
+            step.owner = image.owner
             self._enforcer.authorize(ctx, "member:list", image)
             _require_shared(image)
             members = member_rows.list(conn, image_id)
@@ -70,9 +72,7 @@ class MemberManager:
             image_property.check_limit("members", count, self._limits.members)
             return member
 
-    def set_status(
-        self, ctx: RequestContext, image_id: str, member_id: str, status: Any
-    ) -> Member:
+    def set_status(self, ctx: RequestContext, image_id: str, member_id: str, status: Any) -> Member:
         """Accept or reject an offered image.
 
         Raises ImageNotFound, MemberNotFound, Forbidden, InvalidRequest for another status.
@@ -88,9 +88,7 @@ class MemberManager:
             self._enforcer.authorize(
                 ctx, "member:set_status", {"owner": image.owner, "member_id": member_id}
             )
-            return member_rows.transition(
-                op.conn, image_id, member_id, state.MEMBER_EVENTS[status]
-            )
+            return member_rows.transition(op.conn, image_id, member_id, state.MEMBER_EVENTS[status])
 
     def remove(self, ctx: RequestContext, image_id: str, member_id: str) -> None:
         """Withdraw an offer. Raises ImageNotFound, Forbidden, MemberNotFound."""

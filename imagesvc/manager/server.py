@@ -14,7 +14,7 @@ from imagesvc.interface import compute
 from imagesvc.interface.errors import NotFound
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
-from imagesvc.manager.operation import Operation, Step
+from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
 
 COUNT_MAX = 100
@@ -85,13 +85,14 @@ class ServerManager:
         self, ctx: RequestContext, *, marker: str | None = None, limit: int = 100
     ) -> Sequence[compute.Server]:
         """Servers by id, those after `marker`."""
-        self._enforcer.authorize(ctx, "server:list")
+        with self._operation.look(ctx, "server:list", "server"):
+            self._enforcer.authorize(ctx, "server:list")
         return self._compute().list_servers(_require_project(ctx), after=marker, limit=limit)
 
     def get(self, ctx: RequestContext, server_id: str) -> compute.Server:
         """Show one. Raises ServerNotFound."""
-        self._enforcer.authorize(ctx, "server:get")
-        with _found(server_id):
+        with self._operation.look(ctx, "server:get", "server", server_id), _found(server_id):
+            self._enforcer.authorize(ctx, "server:get")
             return self._compute().get_server(server_id, project_id=_require_project(ctx))
 
     def start(self, ctx: RequestContext, server_id: str) -> None:
@@ -112,8 +113,9 @@ class ServerManager:
 
     def console_log(self, ctx: RequestContext, server_id: str, *, offset: int = 0) -> bytes:
         """Read at most 1 MiB of the serial console from byte `offset`. Raises ServerNotFound."""
-        self._enforcer.authorize(ctx, "server:read_console")
-        with _found(server_id):
+        action = "server:read_console"
+        with self._operation.look(ctx, action, "server", server_id), _found(server_id):
+            self._enforcer.authorize(ctx, action)
             return self._compute().read_console(
                 server_id, project_id=_require_project(ctx), offset=offset
             )
@@ -132,13 +134,9 @@ class ServerManager:
     ) -> Iterator[compute.ComputeDriver]:
         """Authorize, act on the driver, then record; the driver is outside any transaction."""
         driver = self._compute()
-        try:
+        with self._operation.attempt(ctx, action, "server", server_id), _found(server_id):
             self._enforcer.authorize(ctx, action)
-            with _found(server_id):
-                yield driver
-        except errors.ImagesvcError as exc:  # recorded, then handed on untouched
-            self._operation.refuse(ctx, action, "server", Step(None, server_id), exc)
-            raise
+            yield driver
         with self._operation.write(ctx, action, "server", server_id) as op:
             op.owner = ctx.project_id
 
