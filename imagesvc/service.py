@@ -23,6 +23,7 @@ from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.job import JobManager
+from imagesvc.manager.login import LoginManager
 from imagesvc.manager.member import MemberManager
 from imagesvc.manager.metric import MetricManager
 from imagesvc.manager.operation import Operation
@@ -194,12 +195,14 @@ class Service:
     captures: CaptureManager
     servers: ServerManager
     audits: AuditManager
+    logins: LoginManager
     backend_manager: BackendManager
     health: HealthManager
     metrics: MetricManager
 
     def close(self) -> None:
         """Let go of backends and connections."""
+        self.operation.close()
         self.backends.close()
         self.database.dispose()
 
@@ -248,8 +251,9 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         captures=CaptureManager(operation, enforcer, backends, images, jobs),
         servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),
         audits=AuditManager(operation, enforcer),
-        backend_manager=BackendManager(enforcer, backends),
-        health=HealthManager(enforcer, backends, probe, Path(conf.service.drain_file)),
+        logins=LoginManager(operation, backends.identity()),
+        backend_manager=BackendManager(operation, enforcer, backends),
+        health=HealthManager(operation, enforcer, backends, probe, Path(conf.service.drain_file)),
         metrics=MetricManager(database, probe, backends),
     )
 

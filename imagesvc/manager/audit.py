@@ -30,7 +30,8 @@ class AuditManager:
         InvalidRequest.
         """
         query = AuditQuery(limit=limit, **wanted)
-        self._enforcer.authorize(ctx, "audit:list")
+        with self._operation.look(ctx, "audit:list", "audit"):
+            self._enforcer.authorize(ctx, "audit:list")
         if not 0 <= query.limit <= LIMIT_MAX:
             raise errors.InvalidRequest(f"limit must be from 0 to {LIMIT_MAX}.")
         seen_by = None if self._enforcer.allows(ctx, "audit:list_all") else ctx.project_id or "-"

@@ -56,10 +56,11 @@ class CaptureManager:
         """
 
         def submit() -> Job:
-            backend_id, server = server_backend.find(
-                self._backends, ctx.project_id or "", server_id, compute_id
-            )
-            disk = _disk(server, disk_id)
+            with self._operation.attempt(ctx, "capture:create", "server", server_id):
+                backend_id, server = server_backend.find(
+                    self._backends, ctx.project_id or "", server_id, compute_id
+                )
+                disk = _disk(server, disk_id)
             new = NewImage(
                 name=name,
                 visibility=Visibility(visibility),

@@ -9,6 +9,7 @@ from imagesvc.backend.backend import BackendStatus
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db.health import DatabaseProbe
+from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
 
 LOG = logging.getLogger(__name__)
@@ -28,8 +29,14 @@ class HealthManager:
     """The database, the essential backends, and the operator's wish to drain this machine."""
 
     def __init__(
-        self, enforcer: Enforcer, backends: Backends, database: DatabaseProbe, drain_file: Path
+        self,
+        operation: Operation,
+        enforcer: Enforcer,
+        backends: Backends,
+        database: DatabaseProbe,
+        drain_file: Path,
     ) -> None:
+        self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._database = database
@@ -38,7 +45,8 @@ class HealthManager:
 
     def list(self, ctx: RequestContext) -> Sequence[BackendStatus]:
         """The last probe of each backend. Raises Forbidden."""
-        self._enforcer.authorize(ctx, "health:get")
+        with self._operation.look(ctx, "health:get", "backend"):
+            self._enforcer.authorize(ctx, "health:get")
         return self._backends.describe()
 
     def readiness(self) -> Readiness:

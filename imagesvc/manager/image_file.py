@@ -62,13 +62,12 @@ class ImageFileManager:
         Raises ImageNotFound, Forbidden, StateConflict, InvalidRequest (FORMAT_MISSING,
         SIZE_MISMATCH), UnsupportedImage, TooLarge, QuotaExceeded, ImageGone, NoSpace.
         """
-        step = Step(None, image_id)
-        try:
+        of = (errors.ImagesvcError, DriverError, OSError)
+        with self._operation.attempt(
+            ctx, "image_file:upload", "image", image_id, of=of
+        ) as step:
             image, upload = self._begin(ctx, image_id, size, store_id, step)
             return self._receive(ctx, image, upload, reader, size, step)
-        except (errors.ImagesvcError, DriverError, OSError) as exc:  # recorded, handed on
-            self._operation.refuse(ctx, "image_file:upload", "image", step, exc)
-            raise
 
     def _begin(
         self,
@@ -203,14 +202,18 @@ class ImageFileManager:
         Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), NoContent before the image
         has bytes, DiskNotFound.
         """
-        with self._operation.database.read() as conn:
+        look = self._operation.look(ctx, "image_file:download", "image", image_id)
+        with look as step, self._operation.database.read() as conn:
             image = visible_image(conn, ctx, image_id)
+            step.owner = image.owner
             self._enforcer.authorize(ctx, "image_file:download", image)
             disks = image_disk.list_for(conn, image_id)
-        if image.status == ImageStatus.DEACTIVATED and not self._enforcer.allows(
-            ctx, "image_file:download_deactivated", image
-        ):
-            raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
+            if image.status == ImageStatus.DEACTIVATED and not self._enforcer.allows(
+                ctx, "image_file:download_deactivated", image
+            ):
+                raise errors.Forbidden(
+                    "The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED
+                )
         return self._download(image, disks, disk)
 
     def _download(self, image: Image, disks: tuple[ImageDisk, ...], index: int) -> Download:

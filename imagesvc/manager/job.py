@@ -93,12 +93,13 @@ class JobManager:
 
     def get(self, ctx: RequestContext, job_id: str) -> Job:
         """Show a job of the caller's project. Raises JobNotFound, Forbidden."""
-        self._enforcer.authorize(ctx, "job:get")
-        with self._operation.database.read() as conn:
-            job = job_rows.get(conn, job_id, _project(ctx))
-        if job is None:
-            raise errors.JobNotFound(job_id=job_id)
-        return job
+        with self._operation.look(ctx, "job:get", "job", job_id):
+            self._enforcer.authorize(ctx, "job:get")
+            with self._operation.database.read() as conn:
+                job = job_rows.get(conn, job_id, _project(ctx))
+            if job is None:
+                raise errors.JobNotFound(job_id=job_id)
+            return job
 
     def list(
         self,
@@ -110,7 +111,8 @@ class JobManager:
         limit: int = 25,
     ) -> tuple[Job, ...]:
         """List jobs of the caller's project, newest first. Raises Forbidden, InvalidRequest."""
-        self._enforcer.authorize(ctx, "job:list")
+        with self._operation.look(ctx, "job:list", "job"):
+            self._enforcer.authorize(ctx, "job:list")
         with self._operation.database.read() as conn:
             return job_rows.list_page(conn, _project(ctx), state, type, marker, limit)
 

@@ -30,8 +30,10 @@ class MemberManager:
 
         Raises ImageNotFound, Forbidden (NOT_SHARED).
         """
-        with self._operation.database.read() as conn:
+        look = self._operation.look(ctx, "member:list", "image", image_id)
+        with look as step, self._operation.database.read() as conn:
             image = visible_image(conn, ctx, image_id)
+            step.owner = image.owner
             self._enforcer.authorize(ctx, "member:list", image)
             _require_shared(image)
             members = member_rows.list(conn, image_id)

@@ -16,7 +16,7 @@ from imagesvc.interface.errors import NotFound
 from imagesvc.manager import server_backend
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
-from imagesvc.manager.operation import Operation, Step
+from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
 
 
@@ -102,7 +102,8 @@ class ServerManager:
         limit: int = 100,
     ) -> Sequence[compute.Server]:
         """Servers by id, those after `marker`, of one compute backend or of all."""
-        self._enforcer.authorize(ctx, "server:list")
+        with self._operation.look(ctx, "server:list", "server"):
+            self._enforcer.authorize(ctx, "server:list")
         return server_backend.list_page(
             self._backends, _require_project(ctx), compute_id, marker, limit
         )
@@ -111,8 +112,9 @@ class ServerManager:
         self, ctx: RequestContext, server_id: str, *, compute_id: str | None = None
     ) -> compute.Server:
         """Show one, of the named compute backend or of any. Raises ServerNotFound."""
-        self._enforcer.authorize(ctx, "server:get")
-        return self._find(ctx, server_id, compute_id)[1]
+        with self._operation.look(ctx, "server:get", "server", server_id):
+            self._enforcer.authorize(ctx, "server:get")
+            return self._find(ctx, server_id, compute_id)[1]
 
     def start(self, ctx: RequestContext, server_id: str, *, compute_id: str | None = None) -> None:
         """Boot it; a running one is success. Raises ServerNotFound, Forbidden."""
@@ -138,9 +140,10 @@ class ServerManager:
         compute_id: str | None = None,
     ) -> bytes:
         """Read at most 1 MiB of the serial console from byte `offset`. Raises ServerNotFound."""
-        self._enforcer.authorize(ctx, "server:read_console")
-        driver = self._driver(ctx, server_id, compute_id)
-        with _found(server_id):
+        action = "server:read_console"
+        with self._operation.look(ctx, action, "server", server_id), _found(server_id):
+            self._enforcer.authorize(ctx, action)
+            driver = self._driver(ctx, server_id, compute_id)
             return driver.read_console(server_id, project_id=_require_project(ctx), offset=offset)
 
     def console_write(
@@ -165,14 +168,9 @@ class ServerManager:
         self, ctx: RequestContext, action: str, server_id: str, compute_id: str | None
     ) -> Iterator[compute.ComputeDriver]:
         """Authorize, act on the driver, then record; the driver is outside any transaction."""
-        try:
+        with self._operation.attempt(ctx, action, "server", server_id), _found(server_id):
             self._enforcer.authorize(ctx, action)
-            driver = self._driver(ctx, server_id, compute_id)
-            with _found(server_id):
-                yield driver
-        except errors.ImagesvcError as exc:  # recorded, then handed on untouched
-            self._operation.refuse(ctx, action, "server", Step(None, server_id), exc)
-            raise
+            yield self._driver(ctx, server_id, compute_id)
         with self._operation.write(ctx, action, "server", server_id) as op:
             op.owner = ctx.project_id
 

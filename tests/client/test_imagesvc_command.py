@@ -98,6 +98,10 @@ def test_progress_goes_to_stderr_and_a_job_can_be_watched(running_service, spark
 def test_the_trail_backends_and_health_are_shown(running_service, spark):
     events = running_service.json("audit", "list", "--target", spark, command="imagesvc")
     assert "image:create" in [one["Action"] for one in events]
+    asked = ("--image", spark, "--outcome", "success", "--action", "image:create")
+    span = ("--since", "2001-01-01", "--until", "2999-01-01")
+    found = running_service.json("audit", "list", *asked, *span, command="imagesvc")
+    assert [one["Action"] for one in found] == ["image:create"]
     backends = running_service.json("backend", "list", command="imagesvc", cloud="admin")
     assert ("compute", "qemu") in [(one["Kind"], one["Driver"]) for one in backends]
     health = running_service.json("health", "show", command="imagesvc", cloud="admin")

@@ -62,6 +62,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return None
         return self.answer(status)
 
+    def do_GET(self):
+        """Where a redirect would lead: all is well there, and nothing is kept."""
+        self.answer(204)
+
     def answer(self, status):
         """No body."""
         self.send_response(status)

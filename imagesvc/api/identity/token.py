@@ -6,10 +6,11 @@ from typing import Any
 import falcon
 import msgspec
 
-from imagesvc import errors
+from imagesvc import context, errors
 from imagesvc.api import validate
 from imagesvc.api.identity import catalog, project
 from imagesvc.interface import identity
+from imagesvc.manager import login as logins
 
 _SUBJECT = "X-Subject-Token"
 
@@ -124,6 +125,13 @@ def render(login: identity.Login, services: list[dict[str, Any]] | None) -> dict
     return {"token": body}
 
 
+def nobody(req: falcon.Request) -> context.RequestContext:
+    """The caller before it has proved who it is."""
+    return context.RequestContext(
+        None, None, request_id=req.context.request_id, remote=req.remote_addr
+    )
+
+
 class LoginResource:
     """`POST /v3/auth/tokens`, and what its token may do to a token."""
 
@@ -131,12 +139,13 @@ class LoginResource:
 
     def __init__(self, service: Any) -> None:
         self._identity: identity.IdentityDriver = service.identity
+        self._logins: logins.LoginManager = service.logins
         self._catalog = catalog.Catalog(service)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Issue a token."""
         auth = validate.body(req, Login).auth
-        login = self._log_in(auth.identity, scope_of(auth.scope))
+        login = self._log_in(nobody(req), auth.identity, scope_of(auth.scope))
         resp.status = falcon.HTTP_201
         self._answer(req, resp, login)
 
@@ -151,14 +160,16 @@ class LoginResource:
         self._identity.revoke(self._subject(req).token)
         resp.status = falcon.HTTP_204
 
-    def _log_in(self, method: Method, scope: identity.LoginScope) -> identity.Login:
+    def _log_in(
+        self, ctx: context.RequestContext, method: Method, scope: identity.LoginScope
+    ) -> identity.Login:
         if method.methods == ["token"] and method.token is not None:
-            return self._identity.rescope(method.token.id, scope)
+            return self._logins.rescope(ctx, method.token.id, scope)
         if method.methods != ["password"] or method.password is None:
             raise errors.InvalidRequest("The method must be one of: password, token.")
         user = method.password.user
         domain = user.domain.id or user.domain.name or ""
-        return self._identity.login(user.id or user.name or "", user.password, scope, domain=domain)
+        return self._logins.log_in(ctx, user.id or user.name or "", user.password, scope, domain)
 
     def _subject(self, req: falcon.Request) -> identity.Login:
         """The token that is spoken of: the caller's own, or any for an administrator."""

@@ -174,3 +174,15 @@ def test_catalog_and_domains(town):
 def test_the_rest_needs_a_token(town, path):
     app, _ = town
     assert Caller(app, token="none").get(path).status_code == 401
+
+
+def test_a_failed_login_is_in_the_trail_for_administrators_alone(town):
+    app, local = town
+    assert _login(app, "demo", "wrong" * 8).status_code == 401
+    path = "/imagesvc/v1/audit?action=token:create"
+    admin = Caller(app, token=_token(app, "admin", local.password, "admin"))
+    event = admin.get(path).json["events"][0]
+    assert (event["outcome"], event["target_id"]) == ("denied", "demo")
+    assert event["detail"] == {"cause": "Unauthenticated", "remote": "127.0.0.1"}
+    own = Caller(app, token=_token(app, "demo", local.password, "demo"))
+    assert own.get(path).json["events"] == []

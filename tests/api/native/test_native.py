@@ -200,6 +200,52 @@ def test_wrong_queries_of_the_trail_are_refused(caller, query):
     refused(caller.get(f"{ROOT}/audit?{query}"), 400)
 
 
+def trail(one, **query):
+    """(action, outcome, target, cause) of what one sees, newest first."""
+    events = one.get(f"{ROOT}/audit", params=query).json["events"]
+    return [
+        (event["action"], event["outcome"], event["target_id"], event["detail"].get("cause"))
+        for event in events
+    ]
+
+
+def test_denied_readings_are_in_the_trail_of_who_tried(app, caller):
+    reader = Caller(app, caller.project, "reader")
+    image_id = caller.active()
+    path = f"/v2/images/{image_id}/file"
+    assert reader.get(path).status_code == 403
+    for path_ in ("/backends", "/health"):
+        assert caller.get(ROOT + path_).status_code == 403
+    assert trail(caller, outcome="denied") == [
+        ("health:get", "denied", "-", "Forbidden"),
+        ("backend:list", "denied", "-", "Forbidden"),
+        ("image_file:download", "denied", image_id, "Forbidden"),
+    ]
+
+
+def test_an_attempt_at_an_image_that_is_not_visible_is_the_callers_alone(app, caller):
+    image_id, stranger = caller.active(), Caller(app)
+    before = trail(caller)
+    assert stranger.get(f"/v2/images/{image_id}/file").status_code == 404
+    assert stranger.request("DELETE", f"/v2/images/{image_id}").status_code == 404
+    assert stranger.get(f"/v2/images/{image_id}").status_code == 404
+    assert trail(stranger) == [
+        ("image:delete", "failure", image_id, "ImageNotFound"),
+        ("image_file:download", "failure", image_id, "ImageNotFound"),
+    ]
+    assert trail(caller) == before
+
+
+def test_failed_uploads_and_limits_are_in_the_trail(caller):
+    image_id = caller.create(disk_format="qcow2")["id"]
+    assert caller.upload(image_id).status_code == 415
+    tags = [f"t{n}" for n in range(200)]
+    assert caller.patch(image_id, ("replace", "/tags", tags)).status_code == 413
+    assert [event[:2] for event in trail(caller, outcome="failure")] == [
+        ("image:update", "failure"), ("image_file:upload", "failure"),
+    ]  # fmt: skip
+
+
 def test_a_disk_is_read_whole_and_in_part(caller):
     data = bytes(range(256)) * 8
     path = f"{ROOT}/images/{caller.active(data)}/disk/0/file"
