@@ -11,6 +11,7 @@ from imagesvc.api.native import (
     health,
     image_disk,
     job,
+    openapi,
     server,
     server_console,
     signed_file,
@@ -42,7 +43,11 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ),
         ("/signed/{image_id}/{disk}", signed_file.SignedFileResource(files)),
     )
-    for path, resource in routes:
-        app.add_route(PREFIX + path, resource)
-    app.add_route("/healthcheck", health.LiveResource())
-    app.add_route("/healthcheck/ready", health.ReadyResource(service.backend_manager))
+    described: list[openapi.Route] = [
+        *((PREFIX + path, resource) for path, resource in routes),
+        ("/healthcheck", health.LiveResource()),
+        ("/healthcheck/ready", health.ReadyResource(service.backend_manager)),
+    ]
+    described.append((f"{PREFIX}/openapi.json", openapi.OpenApiResource(PREFIX, described)))
+    for path, resource in described:
+        app.add_route(path, resource)
