@@ -9,7 +9,7 @@ import falcon
 import msgspec
 from falcon import routing
 
-from imagesvc.api import error
+from imagesvc.api import error, error_code
 from imagesvc.api.native import answer, operation, query
 from imagesvc.errors import Reason
 
@@ -128,7 +128,8 @@ def _responses(row: operation.Operation, raised: Iterable[operation.Raised]) -> 
     found = {}
     for status in sorted(good | codes):
         shapes = good.get(status, []) + ([answer.Error] if status in codes else [])
-        text = ", ".join(sorted(codes.get(status, ()))) or falcon.code_to_http_status(status)[4:]
+        advised = [f"{code}: {error_code.ADVICE[code]}" for code in sorted(codes.get(status, ()))]
+        text = " ".join(advised) or falcon.code_to_http_status(status)[4:]
         found[str(status)] = {"description": text}
         if shapes:
             found[str(status)]["content"] = _content(*shapes)
