@@ -37,14 +37,18 @@ def _verdicts(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
     yield from check.key_files(conf)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one check."""
+def _parser() -> argparse.ArgumentParser:
     parser = command_line.parser(PROG, "Check an installation of imagesvc.")
     nouns = parser.add_subparsers(metavar="NOUN", required=True)
     verbs = nouns.add_parser("upgrade").add_subparsers(metavar="VERB", required=True)
-    verb = verbs.add_parser("check", help=upgrade_check.__doc__)
+    verb = verbs.add_parser("check", help=upgrade_check.__doc__, description=upgrade_check.__doc__)
     verb.set_defaults(act=upgrade_check)
-    parsed = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one check."""
+    parsed = _parser().parse_args(argv)
     logging.basicConfig(level=logging.ERROR)
     return command_line.run(PROG, lambda: int(parsed.act(parsed)))
 

@@ -1,6 +1,6 @@
 """THE transition tables of image, member and job. Nothing else knows what follows what.
 
-Each status has a sentence, and a rule for what happens if a process dies in it.
+`MEANING` has a sentence for each status; docs/api/state.rst is made from this file.
 """
 
 import dataclasses
@@ -10,15 +10,15 @@ import enum
 class ImageStatus(enum.StrEnum):
     """Status of an image."""
 
-    QUEUED = "queued"  # the record exists, no bytes; rests there for ever
-    SAVING = "saving"  # bytes are coming in; a stale heartbeat sends it back to queued
-    UPLOADING = "uploading"  # bytes are being staged; as saving
-    IMPORTING = "importing"  # a job makes it from staged or fetched bytes; the job repairs it
-    ACTIVE = "active"  # whole, verified and usable
-    DEACTIVATED = "deactivated"  # whole, but only administrators may read the bytes
-    PENDING_DELETE = "pending_delete"  # deleted for users; bytes wait for the reaper
-    DELETED = "deleted"  # gone; the row stays so that the id never comes back
-    KILLED = "killed"  # the job that was making it failed; the cause stands beside it
+    QUEUED = "queued"
+    SAVING = "saving"
+    UPLOADING = "uploading"
+    IMPORTING = "importing"
+    ACTIVE = "active"
+    DEACTIVATED = "deactivated"
+    PENDING_DELETE = "pending_delete"
+    DELETED = "deleted"
+    KILLED = "killed"
 
 
 class MemberStatus(enum.StrEnum):
@@ -32,12 +32,12 @@ class MemberStatus(enum.StrEnum):
 class JobState(enum.StrEnum):
     """State of a job."""
 
-    READY = "ready"  # waits for a worker, or for its time; any worker claims it
-    RUNNING = "running"  # leased; a lapsed lease is taken over
+    READY = "ready"
+    RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    DEAD = "dead"  # its worker died on it too often; kept and shown
+    DEAD = "dead"
 
 
 class StepState(enum.StrEnum):
@@ -49,6 +49,51 @@ class StepState(enum.StrEnum):
     UNDONE = "undone"
     FAILED = "failed"
     SKIPPED = "skipped"
+
+
+# Each status in a sentence, with what happens if a process dies in it.
+MEANING: dict[type[enum.StrEnum], dict[str, str]] = {
+    ImageStatus: {
+        ImageStatus.QUEUED: "The record exists without bytes, and may rest so for ever.",
+        ImageStatus.SAVING: "Bytes are coming in; if their sender dies, a stale heartbeat sends the "
+        "image back to queued.",
+        ImageStatus.UPLOADING: "Bytes are being staged; a death is repaired as in saving.",
+        ImageStatus.IMPORTING: "A job makes the image; if a worker dies, the job goes on elsewhere.",
+        ImageStatus.ACTIVE: "Whole, verified and usable.",
+        ImageStatus.DEACTIVATED: "Whole, but only administrators may read the bytes.",
+        ImageStatus.PENDING_DELETE: "Deleted for users; the bytes wait for the reaper.",
+        ImageStatus.DELETED: "Gone; the row stays so that the id never comes back.",
+        ImageStatus.KILLED: "The job that was making the image failed; the cause stands beside it.",
+    },
+    MemberStatus: {
+        MemberStatus.PENDING: "Offered, not answered: usable by id, not in the project's lists.",
+        MemberStatus.ACCEPTED: "The project took the offer: the image is in its lists.",
+        MemberStatus.REJECTED: "The project refused the offer: usable by id, not in its lists.",
+    },
+    JobState: {
+        JobState.READY: "Waits for a worker, or for its time; any worker claims it.",
+        JobState.RUNNING: "A worker holds its lease; if it dies, the lease lapses and another goes on.",
+        JobState.DONE: "Every step is done.",
+        JobState.FAILED: "A step failed for good, and what could be undone is undone.",
+        JobState.CANCELLED: "Stopped on request, and what could be undone is undone.",
+        JobState.DEAD: "Its workers died on it too often; it is kept and shown, and may be retried.",
+    },
+    StepState: {
+        StepState.PENDING: "Not begun.",
+        StepState.RUNNING: "Begun; after a death it is run again, and its memo says how far it was.",
+        StepState.DONE: "Ended well.",
+        StepState.UNDONE: "Taken back.",
+        StepState.FAILED: "Ended badly; the steps before it are undone.",
+        StepState.SKIPPED: "Not needed for this job.",
+    },
+}
+
+# What a guard asks of the row, in the same statement that changes it.
+GUARDS = {
+    "has_formats": "disk_format and container_format are set",
+    "has_location": "a disk with bytes in a store is recorded",
+    "not_protected": "the image is not protected",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

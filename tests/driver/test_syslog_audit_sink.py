@@ -193,4 +193,4 @@ class TestUdp(SyslogConformance):
 )
 def test_a_wrong_address_is_refused(transport, address):
     with pytest.raises(errors.InvalidConfiguration, match="address"):
-        AuditSinkConformance().construct(SyslogAuditSink, transport=transport, address=address)
+        TestUdp().construct(SyslogAuditSink, transport=transport, address=address)

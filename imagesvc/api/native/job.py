@@ -12,6 +12,10 @@ from imagesvc.manager import job as jobs
 
 _STATES = tuple(map(str, state.JobState))
 _TYPES = tuple(map(str, entities.JobType))
+FILTERS: dict[str, dict[str, Any]] = {
+    "state": {"enum": list(_STATES)},
+    "type": {"enum": list(_TYPES)},
+}
 
 
 def _render(req: falcon.Request, job: entities.Job) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from imagesvc.api.native import (
     image_disk,
     job,
     metric,
+    openapi,
     quota,
     server,
     server_console,
@@ -46,10 +47,14 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ),
         ("/signed/{image_id}/{disk}", signed_file.SignedFileResource(files)),
     )
-    for path, resource in routes:
-        app.add_route(PREFIX + path, resource)
-    app.add_route("/healthcheck", health.LiveResource())
-    app.add_route("/healthcheck/ready", health.ReadyResource(service.health))
+    described: list[openapi.Route] = [
+        *((PREFIX + path, resource) for path, resource in routes),
+        ("/healthcheck", health.LiveResource()),
+        ("/healthcheck/ready", health.ReadyResource(service.health)),
+    ]
+    described.append((f"{PREFIX}/openapi.json", openapi.OpenApiResource(PREFIX, described)))
+    for path, resource in described:
+        app.add_route(path, resource)
 
 
 def add_metrics(app: falcon.App[Any, Any], service: Any, counters: meter.Meter) -> None:
