@@ -1,4 +1,4 @@
-"""A whole service on SQLite and a file store, with servers on paper."""
+"""A whole service on each engine and a file store, with servers on paper."""
 
 import secrets
 
@@ -17,7 +17,7 @@ CONF = """
 [service]
 state_dir = {folder}
 [database]
-url = sqlite:///{folder}/imagesvc.sqlite
+url = {url}
 [worker]
 upload_stale_s = 1
 [storage_local]
@@ -40,16 +40,24 @@ def compute():
     return driver
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """The URL of the database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/imagesvc.sqlite"
+    return request.getfixturevalue("postgresql_url")
+
+
 @pytest.fixture
-def service(tmp_path, compute, monkeypatch):
+def service(tmp_path, url, compute, monkeypatch):
     """A service of its own for each test."""
     key = tmp_path / "installation.key"
     key.write_text(secrets.token_hex(32))
     key.chmod(0o600)
     path = tmp_path / "imagesvc.conf"
-    path.write_text(CONF.format(folder=tmp_path))
+    path.write_text(CONF.format(folder=tmp_path, url=url))
     conf = opts.load(path)
-    migrate.upgrade(conf.database.url)
+    migrate.upgrade(url)
 
     class PaperBackends(Backends):
         def compute(self, backend_id=None):
