@@ -118,6 +118,12 @@ WORKER_OPTS = (
         min=1,
         help="Days that an ended job is kept and shown. Its idempotency key is free after that.",
     ),
+    cfg.FloatOpt(
+        "reconcile_interval_s",
+        default=86_400.0,
+        min=60.0,
+        help="Seconds between two comparisons of all rows with all bytes. Each lists every store.",
+    ),
     cfg.FloatOpt("reap_interval_s", default=10.0, min=0.1, help="Seconds between clean-ups."),
 )
 

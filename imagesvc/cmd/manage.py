@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imagesvc import service
 from imagesvc.backend.registry import Backends
-from imagesvc.cmd import command_line, manage_identity, manage_server
+from imagesvc.cmd import command_line, manage_identity, manage_server, manage_store
 from imagesvc.db import engine, migrate
 from imagesvc.manager import audit_verify
 
@@ -115,6 +115,12 @@ def _parser() -> argparse.ArgumentParser:
     backend["check"].add_argument("kind")
     backend["check"].add_argument("id", nargs="?")
     _add(nouns, "audit", {"verify": audit_verify_})
+    store = _add(nouns, "store", {"verify": manage_store.verify})
+    store["verify"].add_argument(
+        "--repair",
+        action="store_true",
+        help="give bytes that no row names to the reaper, if their image is or was ours",
+    )
     _add(nouns, "server", {"list": manage_server.list_running, "stop": manage_server.stop_running})
     manage_identity.add_parsers(nouns)
     return parser

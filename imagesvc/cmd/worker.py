@@ -15,14 +15,14 @@ from types import FrameType
 from imagesvc import service as services
 from imagesvc.cmd import command_line
 from imagesvc.cmd.gunicorn_conf import LOG_FORMAT
-from imagesvc.worker import outbox, reaper, runner, seal, stranger
+from imagesvc.worker import outbox, reaper, reconcile, runner, seal, stranger
 from imagesvc.worker.flow import Flow
 from imagesvc.worker.flow_table import FLOWS
 
 LOG = logging.getLogger(__name__)
 PROG = "imagesvc-worker"
 RELEASE_S = 5.0  # what a step needs to notice that its time is up, and to give its job back
-CHORES = (reaper.run, seal.run, outbox.run)
+CHORES = (reaper.run, seal.run, outbox.run, reconcile.run)
 
 
 class Worker:

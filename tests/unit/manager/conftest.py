@@ -1,5 +1,5 @@
 """The managers' tests use the service with servers on paper."""
 
-from tests.unit.worker.conftest import active_image, capture, compute, service, work
+from tests.unit.worker.conftest import active_image, capture, compute, service, url, work
 
-__all__ = ["active_image", "capture", "compute", "service", "work"]
+__all__ = ["active_image", "capture", "compute", "service", "url", "work"]
