@@ -54,6 +54,7 @@ class Worker:
         while not self._stop.is_set():
             self._do_chores()
             self._stop.wait(self._service.conf.worker.reap_interval_s)
+        LOG.info("worker stops drain_s=%s", self._service.conf.worker.drain_s)
         deadline = time.monotonic() + self._service.conf.worker.drain_s + RELEASE_S
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
