@@ -190,6 +190,7 @@ class ImageFileManager:
                     LOG.info("Upload overtaken. image_id=%s", image_id)
             doomed.add(conn, upload.store_id, upload.key)
             pending.remove(conn, upload.store_id, upload.key)
+        crashpoint("upload.given_up")
         try:
             self._backends.storage(upload.store_id).delete(upload.key)
         except DriverError as exc:  # the row keeps the work for the reaper

@@ -9,6 +9,7 @@ from typing import Any
 import imagesvc.db.engine
 from imagesvc import errors
 from imagesvc.context import RequestContext
+from imagesvc.crashpoint import crashpoint
 from imagesvc.db import audit as audit_rows
 from imagesvc.db import metadata
 from imagesvc.manager import audit_digest
@@ -55,6 +56,8 @@ class Operation:
                 step.conn = conn
                 yield step
                 self.record(conn, ctx, action, target_type, step, SUCCESS)
+                crashpoint("operation.recorded")
+            crashpoint("operation.committed")
         except errors.ImagesvcError as exc:  # recorded, then handed on untouched
             self.refuse(ctx, action, target_type, step, exc)
             raise

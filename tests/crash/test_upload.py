@@ -7,6 +7,7 @@ import os
 import pytest
 
 from imagesvc.db import image_disk, metadata, pending
+from imagesvc.manager import store_verify
 from tests.crash.station import until
 
 BEFORE = (
@@ -45,6 +46,7 @@ def test_a_killed_upload_leaves_the_image_queued_and_can_be_sent_again(station, 
     assert station.call("PUT", path, DATA, headers)[0] == 204
     assert station.call("GET", path, headers=headers)[2] == DATA
     assert len(station.objects()) == 1
+    until(lambda: compared(station) == [])
 
 
 def test_an_upload_killed_after_its_commit_is_active(station):
@@ -55,3 +57,10 @@ def test_an_upload_killed_after_its_commit_is_active(station):
         disks = image_disk.list_for(conn, image_id)
         assert not pending.stale(conn, metadata.now())
     assert [key for _, key in disks[0].locations] == station.objects()
+    assert compared(station) == []
+
+
+def compared(station):
+    """Where rows and bytes differ."""
+    service = station.service
+    return store_verify.verify(service.database, service.backends, older_than_s=0).findings
