@@ -45,15 +45,17 @@ class CaptureManager:
         properties: Mapping[str, str] | None = None,
         tags: tuple[str, ...] = (),
         idempotency_key: str | None = None,
-    ) -> tuple[Image, Job]:
+    ) -> tuple[Image | None, Job]:
         """Make an image record and a job that fills it from one disk of a server.
 
         Without `disk_id` the system disk is taken. The image is `importing` until the job
-        ends. Raises ServerNotFound, Forbidden, InvalidRequest.
+        ends. A key that was used before gives the first job, ended or not, and its image: None
+        if that was deleted since. Raises ServerNotFound, Forbidden, InvalidRequest.
         """
         known = self._jobs.known(ctx, JobType.CAPTURE_SYSTEM_DISK, idempotency_key)
         if known is not None:
-            return self._images.get(ctx, known.image_id or ""), known
+            with self._operation.database.read() as conn:
+                return image_rows.get(conn, known.image_id or ""), known
         server, disk = self._source(ctx, server_id, disk_id, compute_id)
         new = NewImage(
             name=name,
