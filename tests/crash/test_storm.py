@@ -39,6 +39,7 @@ def storm(station, seed, jobs, kills):
         hits += victim.pid in holders(station)
         victim.close()
         station.start()
+        check_visible(station, captures)
     print(f"{hits} kills in the middle of a job")
     assert hits >= min(kills, jobs) // 2
     station.ended([*captures, *creations])
@@ -68,6 +69,14 @@ def holders(station):
     with station.service.database.read() as conn:
         names = conn.scalars(sa.select(job_table.TABLE.c.worker).where(job_table.RUNNING)).all()
     return {int(name.split("-")[-3]) for name in names}
+
+
+def check_visible(station, captures):
+    """An image is active with all of its bytes, or it is not active."""
+    for job in captures:
+        image = station.service.images.get(CALLER, job.image_id)
+        if image.status == "active":
+            assert station.bytes_of(image.id) == DISK
 
 
 def check(station, captures, creations):

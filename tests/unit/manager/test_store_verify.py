@@ -7,7 +7,6 @@ import pytest
 
 from imagesvc.cmd import manage
 from imagesvc.db import doomed, image_disk, pending
-from imagesvc.interface.errors import NotFound
 from imagesvc.manager import store_verify
 from imagesvc.worker import reaper, reconcile
 from tests.unit.worker.conftest import CALLER
@@ -97,7 +96,7 @@ def test_an_image_without_bytes_and_a_store_that_is_gone_are_told(service, activ
     assert [fault for fault, _ in look(service)] == ["orphan", "no-location"]
 
 
-def test_an_image_deleted_or_written_while_one_looks_is_no_difference(
+def test_an_image_deleted_while_the_store_is_listed_is_no_difference(
     service, active_image, monkeypatch
 ):
     driver = service.backends.storage()
@@ -112,9 +111,22 @@ def test_an_image_deleted_or_written_while_one_looks_is_no_difference(
 
     monkeypatch.setattr(driver, "list", late)
     assert look(service) == []
-    with pytest.raises(NotFound):
-        driver.stat(f"{active_image.id}/x")
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_an_image_written_or_deleted_after_the_listing_is_no_difference(
+    service, active_image, monkeypatch, deleted
+):
+    driver = service.backends.storage()
+    stat = driver.stat
+
+    def late(key):
+        if deleted:
+            service.images.delete(CALLER, active_image.id)
+        return stat(key)
+
     monkeypatch.setattr(driver, "list", lambda *args, **named: [])
+    monkeypatch.setattr(driver, "stat", late)
     assert look(service) == []
 
 
