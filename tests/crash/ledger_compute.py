@@ -23,6 +23,7 @@ from imagesvc.interface.operation import Progress, ProgressState
 DISK = bytes(range(256)) * 1024
 BLOCK = 64 * 1024
 POLLS = 2
+ANSWER_S = 0.1
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS work (handle TEXT PRIMARY KEY, state TEXT, polls INT, facts TEXT,
     result TEXT);
@@ -108,6 +109,7 @@ class LedgerCompute(compute.ComputeDriver):
                 "INSERT OR IGNORE INTO work VALUES (?, 'running', 0, ?, NULL)",
                 (handle, json.dumps(facts)),
             )
+        time.sleep(ANSWER_S)  # begun, and the caller does not know yet: here a kill hurts most
         return handle
 
     def start_create(self, spec, count, token):

@@ -1,6 +1,7 @@
 """Workers killed at random: no job is lost, nothing is done twice."""
 
 import random
+import signal
 import time
 
 import pytest
@@ -43,7 +44,8 @@ def storm(station, seed, jobs, kills):
     print(f"{hits} kills in the middle of a job")
     assert hits >= min(kills, jobs) // 2
     station.ended([*captures, *creations])
-    assert station.stop() == [0] * WORKERS
+    # A worker that was only being started has no handler for the signal, and no job.
+    assert set(station.stop()) <= {0, -signal.SIGTERM}
     check(station, captures, creations)
 
 
