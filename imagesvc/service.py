@@ -148,6 +148,18 @@ WORKER_OPTS = (
         help="Seconds without a sign of life after which an upload counts as dead. Uploads give "
         "one every 5 s.",
     ),
+    cfg.IntOpt(
+        "keep_finished_days",
+        default=30,
+        min=1,
+        help="Days that an ended job is kept and shown. Its idempotency key is free after that.",
+    ),
+    cfg.FloatOpt(
+        "reconcile_interval_s",
+        default=86_400.0,
+        min=60.0,
+        help="Seconds between two comparisons of all rows with all bytes. Each lists every store.",
+    ),
     cfg.FloatOpt("reap_interval_s", default=10.0, min=0.1, help="Seconds between clean-ups."),
 )
 

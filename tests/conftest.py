@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
+from imagesvc.db import migrate
 from tests.postgresql_server import PostgresqlServer
 
 
@@ -16,3 +18,19 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server):
+    """Name of a migrated database without rows, to be copied."""
+    url = postgresql_server.create()
+    migrate.upgrade(url)
+    return sa.make_url(url).database
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server, postgresql_template):
+    """URL of a migrated, empty database on PostgreSQL."""
+    url = postgresql_server.create(postgresql_template)
+    yield url
+    postgresql_server.drop(url)

@@ -16,6 +16,7 @@ from imagesvc.cmd import (
     manage_identity,
     manage_quota,
     manage_server,
+    manage_store,
 )
 from imagesvc.db import migrate
 
@@ -58,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     manage_backend.add_parsers(_add, nouns)
     audit = _add(nouns, "audit", {"verify": manage_audit.verify})
     manage_audit.add_arguments(audit["verify"])
+    store = _add(nouns, "store", {"verify": manage_store.verify})
+    store["verify"].add_argument(
+        "--repair",
+        action="store_true",
+        help="give bytes that no row names to the reaper, if their image is or was ours",
+    )
     _add(nouns, "server", {"list": manage_server.list_running, "stop": manage_server.stop_running})
     manage_identity.add_parsers(nouns)
     manage_quota.add_parsers(nouns)

@@ -9,34 +9,38 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 
 from imagesvc import service as services
 from imagesvc.cmd import command_line, log
-from imagesvc.worker import outbox, quota, reaper, runner, seal
+from imagesvc.worker import outbox, quota, reaper, reconcile, runner, seal, stranger
+from imagesvc.worker.flow import Flow
+from imagesvc.worker.flow_table import FLOWS
 
 LOG = logging.getLogger(__name__)
 PROG = "imagesvc-worker"
 RELEASE_S = 5.0  # what a step needs to notice that its time is up, and to give its job back
-CHORES = (reaper, seal, outbox, quota)
+CHORES = (reaper.run, seal.run, outbox.run, quota.run, reconcile.run)
 
 
 class Worker:
     """Runner threads, and one thread for the chores."""
 
-    def __init__(self, service: services.Service) -> None:
+    def __init__(self, service: services.Service, flows: Mapping[str, Flow] = FLOWS) -> None:
         self._service = service
         self._stop = threading.Event()
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._strangers = stranger.Strangers(flows)
+        self._runners = [
+            runner.Runner(service, f"{name}-{number}", flows=flows)
+            for number in range(service.conf.worker.threads)
+        ]
         self._threads = [
             threading.Thread(
-                target=runner.Runner(service, f"{name}-{number}").run_forever,
-                args=(self._stop,),
-                name=f"runner-{number}",
-                daemon=True,
+                target=one.run_forever, args=(self._stop,), name=f"runner-{number}", daemon=True
             )
-            for number in range(service.conf.worker.threads)
+            for number, one in enumerate(self._runners)
         ]
 
     def run(self) -> int:
@@ -49,19 +53,22 @@ class Worker:
         while not self._stop.is_set():
             self._do_chores()
             self._stop.wait(self._service.conf.worker.reap_interval_s)
+        LOG.info("worker stops drain_s=%s", self._service.conf.worker.drain_s)
         deadline = time.monotonic() + self._service.conf.worker.drain_s + RELEASE_S
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
         left = sum(thread.is_alive() for thread in self._threads)
+        for one in self._runners:
+            one.give_back()
         LOG.info("worker ends steps_left=%s", left)
         return 0
 
     def _do_chores(self) -> None:
-        for chore in CHORES:
+        for chore in (*CHORES, self._strangers.run):
             try:
-                chore.run(self._service)
+                chore(self._service)
             except Exception:  # one chore's fault must stop neither the others nor the jobs
-                LOG.exception("chore failed name=%s", chore.__name__)
+                LOG.exception("chore failed name=%s", chore.__module__)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop.set()

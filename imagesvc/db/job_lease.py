@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from imagesvc import errors
-from imagesvc.db import job_table, metadata
+from imagesvc.db import job_queue, job_table, metadata
 from imagesvc.domain import job as domain
 from imagesvc.domain import state
 
@@ -28,8 +28,12 @@ def claim(
     lease_s: float,
     now: datetime.datetime,
     project_cap: int | None = None,
+    known: Mapping[str, int] | None = None,
 ) -> domain.Job | None:
     """Take the job that is due, or one whose lease lapsed (that is one attempt more).
+
+    `known` maps each type that the worker can run to the newest version of its arguments that
+    it reads; other jobs are left for a newer worker. None is all.
 
     A project has at most `project_cap` jobs begun and not ended; None is no cap. Call it in a
     short transaction of its own: on PostgreSQL claims queue for one lock, without which two
@@ -37,14 +41,10 @@ def claim(
     """
     if conn.dialect.name == "postgresql":
         conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_CLAIM_LOCK)))
-    lapsed = conn.scalar(
-        sa.select(TABLE.c.id)
-        .where(job_table.RUNNING, TABLE.c.lease_until < now)
-        .order_by(TABLE.c.lease_until)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    job_id = lapsed if lapsed is not None else conn.scalar(_due(now, project_cap))
+    lapsed = conn.scalar(job_queue.lapsed(now, known))
+    job_id = lapsed
+    if job_id is None:
+        job_id = conn.scalar(job_queue.due(now, project_cap, known))
     if job_id is None:
         return None
     target = state.JOB.of("claim").target
@@ -70,26 +70,19 @@ def claim(
     return job_table.entity(row, job_table.steps_of(conn, [job_id])[job_id])
 
 
-def fence(conn: sa.Connection, job: domain.Job) -> None:
+def fence(conn: sa.Connection, job: domain.Job) -> bool:
     """Hold the job's row until the transaction ends, or raise LeaseLost.
 
-    First statement of any transaction that changes other rows on behalf of the job.
+    First statement of any transaction that changes other rows on behalf of the job. Returns
+    whether the job was asked to stop: a cancel that comes later waits for the transaction.
     """
-    _write(conn, job, {"lease_token": TABLE.c.lease_token})
+    return _asked(conn, job, {"lease_token": TABLE.c.lease_token})
 
 
 def renew(conn: sa.Connection, job: domain.Job, lease_s: float) -> bool:
     """Prolong the lease; returns whether the job was asked to stop."""
     until = metadata.now() + datetime.timedelta(seconds=lease_s)
-    row = conn.execute(
-        sa.update(TABLE)
-        .where(_held(job))
-        .values(lease_until=until)
-        .returning(TABLE.c.cancel_requested)
-    ).one_or_none()
-    if row is None:
-        raise errors.LeaseLost(job_id=job.id)
-    return bool(row.cancel_requested)
+    return _asked(conn, job, {"lease_until": until})
 
 
 def save_step(conn: sa.Connection, job: domain.Job, step: domain.JobStep) -> None:
@@ -106,9 +99,9 @@ def save_step(conn: sa.Connection, job: domain.Job, step: domain.JobStep) -> Non
     )
 
 
-def advance(conn: sa.Connection, job: domain.Job, step: int) -> None:
-    """Go to step number `step`; attempts are counted anew."""
-    _write(conn, job, {"step": step, "attempt": 0})
+def advance(conn: sa.Connection, job: domain.Job, step: int) -> bool:
+    """Go to step number `step`, attempts counted anew; returns whether the job was asked to stop."""
+    return _asked(conn, job, {"step": step, "attempt": 0})
 
 
 def unwind(
@@ -133,9 +126,23 @@ def unwind(
     )
 
 
-def park(conn: sa.Connection, job: domain.Job, run_after: datetime.datetime, attempt: int) -> None:
-    """Let go of the job until `run_after`, with `attempt` attempts counted."""
-    _leave(conn, job, "park", {"run_after": run_after, "attempt": attempt})
+def park(
+    conn: sa.Connection,
+    job: domain.Job,
+    run_after: datetime.datetime,
+    attempt: int,
+    *,
+    heed_cancel: bool = False,
+) -> None:
+    """Let go of the job until `run_after`, with `attempt` attempts counted.
+
+    With `heed_cancel`, a job that was asked to stop meanwhile is due at once.
+    """
+    moment: Any = sa.literal(run_after, metadata.UtcDateTime())
+    if heed_cancel:
+        present = sa.literal(metadata.now(), metadata.UtcDateTime())
+        moment = sa.case((TABLE.c.cancel_requested, present), else_=moment)
+    _leave(conn, job, "park", {"run_after": moment, "attempt": attempt})
 
 
 def finish(conn: sa.Connection, job: domain.Job, result: Mapping[str, Any] | None = None) -> None:
@@ -172,27 +179,6 @@ def cancel_done(conn: sa.Connection, job: domain.Job) -> None:
     _leave(conn, job, "cancel", {})
 
 
-def _due(now: datetime.datetime, project_cap: int | None) -> sa.Select[str]:
-    statement = (
-        sa.select(TABLE.c.id)
-        .where(job_table.READY, TABLE.c.run_after <= now)
-        .order_by(TABLE.c.priority, TABLE.c.run_after, TABLE.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    if project_cap is None:
-        return statement
-    begun = TABLE.alias("begun")
-    full = (
-        sa.select(begun.c.project_id)
-        .where(begun.c.started_at.is_not(None), begun.c.finished_at.is_(None))
-        .group_by(begun.c.project_id)
-        .having(sa.func.count() >= project_cap)
-    )
-    # A parked job has its place already.
-    return statement.where(sa.or_(TABLE.c.started_at.is_not(None), TABLE.c.project_id.not_in(full)))
-
-
 def _held(job: domain.Job) -> sa.ColumnElement[bool]:
     return sa.and_(
         TABLE.c.id == job.id,
@@ -200,6 +186,14 @@ def _held(job: domain.Job) -> sa.ColumnElement[bool]:
         TABLE.c.worker == job.worker,
         job_table.RUNNING,
     )
+
+
+def _asked(conn: sa.Connection, job: domain.Job, values: Mapping[str, Any]) -> bool:
+    statement = sa.update(TABLE).where(_held(job)).values(values)
+    row = conn.execute(statement.returning(TABLE.c.cancel_requested)).one_or_none()
+    if row is None:
+        raise errors.LeaseLost(job_id=job.id)
+    return bool(row.cancel_requested)
 
 
 def _write(conn: sa.Connection, job: domain.Job, values: Mapping[str, Any]) -> None:

@@ -16,6 +16,15 @@ class JobType(enum.StrEnum):
     CREATE_SERVERS = "create-servers"
 
 
+# Types whose arguments changed since they were first written; those of all others are version 1.
+_ARGS_VERSIONS: Mapping[str, int] = {}
+
+
+def args_version(job_type: str) -> int:
+    """The version of a type's arguments that this release writes, and the newest that it reads."""
+    return _ARGS_VERSIONS.get(job_type, 1)
+
+
 # Jobs that fill the image they name; any other only reads it.
 MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK})
 
@@ -41,10 +50,11 @@ class Job:
 
     `attempt` counts lapsed leases and transient errors of the present step. `caller` holds
     user, roles and request id as asked. `result` is what the flow made, for the caller.
+    `type` is a JobType, or a newer release's word for work that this one does not know.
     """
 
     id: str
-    type: JobType
+    type: str
     args_version: int
     args: Mapping[str, Any]
     project_id: str

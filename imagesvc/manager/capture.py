@@ -46,12 +46,13 @@ class CaptureManager:
         properties: Mapping[str, str] | None = None,
         tags: tuple[str, ...] = (),
         idempotency_key: str | None = None,
-    ) -> tuple[Image, Job]:
+    ) -> tuple[Image | None, Job]:
         """Make an image record and a job that fills it from one disk of a server.
 
         Without `disk_id` the system disk is taken, without `compute_id` the server is looked
         for on every compute backend. The image is `importing` until the job
-        ends. Raises ServerNotFound, Forbidden, InvalidRequest, QuotaExceeded, Conflict if
+        ends. A key that was used before gives the first job, ended or not, and its image: None
+        if that was deleted since. Raises ServerNotFound, Forbidden, InvalidRequest, QuotaExceeded, Conflict if
         the key belongs to another kind of job.
         """
 
@@ -82,7 +83,8 @@ class CaptureManager:
             return self._submit(ctx, new, args, idempotency_key)
 
         job = self._jobs.once(ctx, JobType.CAPTURE_SYSTEM_DISK, idempotency_key, submit)
-        return self._images.get(ctx, job.image_id or ""), job
+        with self._operation.database.read() as conn:
+            return image_rows.get(conn, job.image_id or ""), job
 
     def _submit(
         self, ctx: RequestContext, new: NewImage, args: Mapping[str, Any], key: str | None

@@ -180,6 +180,7 @@ class ImageFileManager:
             doomed.add(conn, upload.store_id, upload.key)
             pending.remove(conn, upload.store_id, upload.key)
             self._quotas.release(conn, upload.token)
+        crashpoint("upload.given_up")
         try:
             self._backends.storage(upload.store_id).delete(upload.key)
         except DriverError as exc:  # the row keeps the work for the reaper

@@ -9,13 +9,11 @@ from imagesvc.context import RequestContext
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
-from imagesvc.domain.job import MAKES_IMAGE, Job, JobType
+from imagesvc.domain.job import MAKES_IMAGE, Job, JobType, args_version
 from imagesvc.domain.state import JobState
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.policy.check import Enforcer
-
-ARGS_VERSION = 1
 
 
 class JobManager:
@@ -78,7 +76,7 @@ class JobManager:
         job = Job(
             id=str(uuid.uuid4()),
             type=job_type,
-            args_version=ARGS_VERSION,
+            args_version=args_version(job_type),
             args=args,
             project_id=ctx.project_id or "",
             state=JobState.READY,

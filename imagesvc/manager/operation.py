@@ -11,6 +11,7 @@ from typing import Any
 import imagesvc.db.engine
 from imagesvc import errors
 from imagesvc.context import RequestContext
+from imagesvc.crashpoint import crashpoint
 from imagesvc.db import audit as audit_rows
 from imagesvc.db import metadata
 from imagesvc.interface.errors import AccessDenied, DriverError
@@ -76,6 +77,8 @@ class Operation:
             step.conn = conn
             yield step
             self.record(conn, ctx, action, target_type, step, SUCCESS)
+            crashpoint("operation.recorded")
+        crashpoint("operation.committed")
 
     @contextlib.contextmanager
     def attempt(

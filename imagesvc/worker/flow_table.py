@@ -9,7 +9,7 @@ from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.store import Store
 from imagesvc.worker.step.verify import Verify
 
-FLOWS: dict[JobType, Flow] = {
+FLOWS: dict[str, Flow] = {
     JobType.CAPTURE_SYSTEM_DISK: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
     JobType.CREATE_SERVERS: (CreateServers(),),
 }

@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Lease:
-    """Context manager; the flags are set by its thread alone and only ever to true.
+    """Context manager; the flags are set by its thread and its holder, and only ever to true.
 
     Once `stop` is set the holder has `drain_s` seconds left.
     """

@@ -9,7 +9,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc import service as services
 from imagesvc.crashpoint import crashpoint
-from imagesvc.db import doomed, lease, metadata, pending, quota_count
+from imagesvc.db import doomed, job_history, lease, metadata, pending, quota_count
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain.state import JOB_ENDED, ImageStatus
@@ -17,6 +17,7 @@ from imagesvc.interface.errors import DriverError
 
 LOG = logging.getLogger(__name__)
 BATCH = 100
+PRUNE_BATCHES = 10
 # Two workers at once would do no harm, only the same work.
 LEASE_MIN_S = 2.0
 
@@ -30,6 +31,7 @@ def run(service: services.Service) -> int:
             return 0
     count = _end_dead_uploads(service) + _doom_orphans(service) + _delete_doomed(service)
     count += _release_orphans(service)
+    count += _prune_jobs(service)
     for store_id in service.backends.ids("storage"):
         try:
             driver = service.backends.storage(store_id)
@@ -92,6 +94,18 @@ def _release_orphans(service: services.Service) -> int:
         with service.database.write() as conn:
             service.quotas.release(conn, token)
     return len(orphans)
+
+
+def _prune_jobs(service: services.Service) -> int:
+    before = metadata.now() - timedelta(days=service.conf.worker.keep_finished_days)
+    count = 0
+    for _ in range(PRUNE_BATCHES):  # the rest in the next round: the other chores wait
+        with service.database.write() as conn:
+            removed = job_history.prune(conn, before, BATCH)
+        count += removed
+        if removed < BATCH:
+            break
+    return count
 
 
 def _delete_doomed(service: services.Service) -> int:

@@ -69,8 +69,10 @@ class Run:
         with self._service.database.write() as conn:
             if row.state != StepState.SKIPPED:
                 self._complete(conn, n)
-            job_rows.advance(conn, self.job, n + 1)
+            asked = job_rows.advance(conn, self.job, n + 1)
         self._n, self.attempt = n + 1, 0
+        if asked:
+            self._lease.cancelled = True
         return None
 
     def leave_behind(self, cause: failure.Failure) -> None:
@@ -148,7 +150,9 @@ class Run:
         """Let go of the job until a moment."""
         with self._service.database.write() as conn:
             kept = self.attempt if attempt is None else attempt
-            job_rows.park(conn, self.job, until, kept)
+            # A pause may be minutes long: who was asked to stop meanwhile does so now.
+            heed = not (self.unwinding or self.past_return)
+            job_rows.park(conn, self.job, until, kept, heed_cancel=heed)
 
     def finish(self) -> None:
         """The job is done; its result is that of the last step that has one."""

@@ -11,9 +11,8 @@ from imagesvc import service as services
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
-from imagesvc.domain.job import JobType
 from imagesvc.interface.errors import DriverError
-from imagesvc.worker import failure
+from imagesvc.worker import failure, stranger
 from imagesvc.worker.flow import Flow, Released, Wait
 from imagesvc.worker.flow_table import FLOWS
 from imagesvc.worker.lease import Lease
@@ -35,13 +34,15 @@ class Runner:
         service: services.Service,
         worker_id: str,
         *,
-        flows: Mapping[JobType, Flow] = FLOWS,
+        flows: Mapping[str, Flow] = FLOWS,
         pause_max_s: float = BACKOFF_MAX_S,
     ) -> None:
         self._service = service
         self._worker_id = worker_id
         self._conf = service.conf.worker
         self._flows = flows
+        self._known = stranger.known(flows)
+        self._run: Run | None = None
         self._pause_max_s = pause_max_s
         self._stop = threading.Event()
 
@@ -63,18 +64,35 @@ class Runner:
         conf = self._conf
         with self._service.database.write() as conn:
             job = job_rows.claim(
-                conn, self._worker_id, conf.lease_s, metadata.now(), conf.project_cap
+                conn, self._worker_id, conf.lease_s, metadata.now(), conf.project_cap, self._known
             )
         if job is None:
             return False
         crashpoint("job.claimed")
         LOG.info("job claimed job_id=%s type=%s step=%s", job.id, job.type, job.step)
         with Lease(self._service.database, job, conf.lease_s, self._stop, conf.drain_s) as lease:
+            run = self._run = Run(self._service, job, self._flows[job.type], lease)
             try:
-                self._work(Run(self._service, job, self._flows[job.type], lease))
+                self._work(run)
             except errors.LeaseLost:
                 LOG.warning("job lost to another worker job_id=%s", job.id)
+            finally:
+                self._run = None
         return True
+
+    def give_back(self) -> None:
+        """Let go of the job at hand while its step still runs; what that writes later is refused.
+
+        For the thread that ends the worker: a step that hangs must not keep the job for a lease.
+        """
+        run = self._run
+        if run is None:
+            return
+        try:
+            self._park(run, 0)
+        except errors.LeaseLost:
+            return  # it ended, or another has it
+        LOG.warning("job given back with its step running job_id=%s", run.job.id)
 
     def _work(self, run: Run) -> None:
         if not run.unwinding:
@@ -147,3 +165,4 @@ class Runner:
     def _park(self, run: Run, pause_s: float, attempt: int | None = None) -> None:
         until = metadata.now() + timedelta(seconds=min(pause_s, self._pause_max_s))
         run.park(until, attempt=attempt)
+        crashpoint("job.parked")

@@ -85,8 +85,11 @@ class Station:
         self.caller = RequestContext("crash", project, frozenset({"member"}))
         self.processes = []
 
-    def start(self, command, point="", once=True):
-        """Start `imagesvc-<command>`, to die at the crash point `point`, once in all."""
+    def start(self, command, point="", once=True, under=()):
+        """Start `imagesvc-<command>`, to die at the crash point `point`, once in all.
+
+        `under` is a command that runs it, as a tracer does.
+        """
         environment = {**os.environ, "IMAGESVC_CONF": str(self.path), "PYTHONWARNINGS": "default"}
         if point:
             environment["IMAGESVC_CRASHPOINT"] = point
@@ -94,7 +97,11 @@ class Station:
                 environment["IMAGESVC_CRASHPOINT_ONCE"] = str(self.folder / "died")
         log = (self.folder / f"{command}.log").open("ab")
         process = subprocess.Popen(
-            [BIN / f"imagesvc-{command}"], env=environment, stdout=log, stderr=log, cwd=self.folder
+            [*under, BIN / f"imagesvc-{command}"],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            cwd=self.folder,
         )
         log.close()
         self.processes.append(process)
@@ -149,8 +156,8 @@ class Station:
         """The job as it is now."""
         return self.service.jobs.get(self.caller, job_id)
 
-    def stop(self):
-        """End processes and servers."""
+    def end_processes(self):
+        """End what was started."""
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -160,6 +167,10 @@ class Station:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def stop(self):
+        """End processes and servers."""
+        self.end_processes()
         driver = self.service.backends.compute()
         for server in driver.list_servers(self.caller.project_id):
             driver.delete_server(server.server_id, project_id=self.caller.project_id)

@@ -6,6 +6,7 @@ import pytest
 
 from imagesvc.db import doomed, image_disk, metadata, pending
 from imagesvc.domain.image import NewImage
+from imagesvc.manager import store_verify
 from imagesvc.worker import reaper, runner
 from tests.crash.station import until
 
@@ -34,6 +35,7 @@ CREATE_POINTS = (
     "step.provision.begin",
     "compute.qemu.create_recorded",
     "step.provision.started",
+    "job.parked",
     "compute.qemu.fetched",
     "compute.qemu.server_built",
     "compute.qemu.spawned",
@@ -126,4 +128,5 @@ def clean(station, image_ids):
             for _, key in disk.locations
         }
         waiting = doomed.list(conn, 10) or pending.stale(conn, metadata.now())
-    return not waiting and set(station.objects()) == rows
+    found = store_verify.verify(station.service.database, station.service.backends, older_than_s=0)
+    return not waiting and set(station.objects()) == rows and not found.findings

@@ -1,33 +1,80 @@
-"""Each named point of the source is one where a test kills a process."""
+"""Each named point of the source is one where a test kills a process, and each change has one."""
 
 import re
 from pathlib import Path
 
-from tests.crash import test_capture, test_failure, test_upload
-from tests.driver import test_syslog_audit_sink, test_webhook_audit_sink
+import pytest
+
+from imagesvc.domain import state
+from tests.crash import test_capture, test_failure, test_operation, test_upload
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
 
 ROOT = Path(__file__).parent.parent.parent
 POINT = re.compile(r"\bcrashpoint\(\"([a-z._]+)\"\)")
+TESTED = {
+    *test_capture.CAPTURE_POINTS,
+    *test_capture.CREATE_POINTS,
+    *test_failure.UNWIND_POINTS,
+    *test_failure.REAPER_POINTS,
+    *test_failure.GIVE_UP_POINTS,
+    *test_operation.POINTS,
+    *test_upload.BEFORE,
+    "upload.activated",
+    *Qemu.CREATE_CRASH_POINTS,
+    *Qemu.SNAPSHOT_CRASH_POINTS,
+    *test_syslog_audit_sink.TestTcp.crashpoints,
+    *test_webhook_audit_sink.TestWebhook.crashpoints,
+}
+# The first point after the commit of each transition, one for each way that leads to it.
+# A transition that no code makes yet has none; its first use must name one here.
+AFTER = {
+    ("image", "upload"): {"upload.begun"},
+    ("image", "upload_done"): {"upload.activated"},
+    ("image", "upload_failed"): {"upload.given_up", "reaper.upload_ended"},
+    ("image", "stage"): set(),
+    ("image", "stage_failed"): {"reaper.upload_ended"},
+    ("image", "import"): {"operation.committed"},
+    ("image", "import_done"): {"step.activate.done"},
+    ("image", "import_failed"): set(),
+    ("image", "job_failed"): {"operation.committed", "job.ended"},
+    ("image", "revive"): {"operation.committed"},
+    ("image", "deactivate"): {"operation.committed"},
+    ("image", "reactivate"): {"operation.committed"},
+    ("image", "delete"): {"operation.committed"},
+    ("member", "accept"): {"operation.committed"},
+    ("member", "reject"): {"operation.committed"},
+    ("member", "reconsider"): {"operation.committed"},
+    ("job", "claim"): {"job.claimed"},
+    ("job", "park"): {"job.parked"},
+    ("job", "finish"): {"job.finished"},
+    ("job", "fail"): {"job.ended"},
+    ("job", "die"): {"job.ended"},
+    ("job", "cancel"): {"operation.committed", "job.ended"},
+    ("job", "retry"): {"operation.committed"},
+}
+
+
+def sources():
+    """The source files by their path."""
+    return {
+        path.relative_to(ROOT): path.read_text("utf-8")
+        for folder in ("imagesvc", "imagesvc_drivers")
+        for path in (ROOT / folder).rglob("*.py")
+    }
 
 
 def test_every_crash_point_has_a_test_that_kills_there():
-    named = {
-        name
-        for folder in ("imagesvc", "imagesvc_drivers")
-        for path in (ROOT / folder).rglob("*.py")
-        for name in POINT.findall(path.read_text("utf-8"))
-    }
-    tested = {
-        *test_capture.CAPTURE_POINTS,
-        *test_capture.CREATE_POINTS,
-        *test_failure.UNWIND_POINTS,
-        *test_failure.REAPER_POINTS,
-        *test_upload.BEFORE,
-        "upload.activated",
-        *Qemu.CREATE_CRASH_POINTS,
-        *Qemu.SNAPSHOT_CRASH_POINTS,
-        *test_syslog_audit_sink.TestTcp.crashpoints,
-        *test_webhook_audit_sink.TestWebhook.crashpoints,
-    }
-    assert named == tested
+    assert {name for text in sources().values() for name in POINT.findall(text)} == TESTED
+
+
+def test_every_transition_has_a_crash_point_after_it():
+    machines = (state.IMAGE, state.MEMBER, state.JOB)
+    assert {(one.noun, row.event) for one in machines for row in one.rows} == set(AFTER)
+    assert set().union(*AFTER.values()) <= TESTED
+
+
+@pytest.mark.parametrize("event", sorted(event for (_, event), after in AFTER.items() if not after))
+def test_a_transition_without_a_crash_point_is_not_made_by_any_code(event):
+    table = Path("imagesvc/domain/state.py")
+    used = [path for path, text in sources().items() if f'"{event}"' in text and path != table]
+    assert used == []

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from imagesvc.db import image_disk, metadata, pending
+from imagesvc.manager import store_verify
 from tests.crash.station import until
 
 BEFORE = (
@@ -48,6 +49,7 @@ def test_a_killed_upload_leaves_the_image_queued_and_can_be_sent_again(station, 
     assert len(station.objects()) == 1
     assert station.quota() == [(1, 0), (len(DATA), 0), (0, 0)]
     assert station.quota_is_true()
+    until(lambda: compared(station) == [])
 
 
 def test_an_image_deleted_under_a_killed_upload_leaves_no_use(station):
@@ -69,3 +71,10 @@ def test_an_upload_killed_after_its_commit_is_active(station):
         disks = image_disk.list_for(conn, image_id)
         assert not pending.stale(conn, metadata.now())
     assert [key for _, key in disks[0].locations] == station.objects()
+    assert compared(station) == []
+
+
+def compared(station):
+    """Where rows and bytes differ."""
+    service = station.service
+    return store_verify.verify(service.database, service.backends, older_than_s=0).findings

@@ -36,7 +36,7 @@ class CapturesResource:
         """Start the job; the image is `queued` until it ends."""
         body = validate.body(req, NewCapture)
         described = {"description": body.description} if body.description is not None else {}
-        image, job = self._captures.start(
+        _image, job = self._captures.start(
             req.context.caller,
             server_id=body.server_id,
             name=body.name,
@@ -49,6 +49,6 @@ class CapturesResource:
         )
         resp.status = falcon.HTTP_202
         resp.media = {
-            "image_id": image.id,
+            "image_id": job.image_id,
             "job": views.job(job, datetime.datetime.now(datetime.UTC)),
         }

@@ -1,5 +1,6 @@
 """The image becomes active."""
 
+from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
 from imagesvc.db import pending
@@ -18,14 +19,15 @@ class Activate(Step):
     def run(self, ctx: StepContext) -> Wait | None:
         """Insert the disk, importing -> active, quota, audit.
 
-        Raises StateConflict, ImageNotFound, QuotaExceeded.
+        Raises Cancelled, StateConflict, ImageNotFound, QuotaExceeded.
         """
         stored = ctx.results["store"]
         image_id = ctx.job.image_id or ""
         location = (stored["store_id"], stored["key"])
         crashpoint("step.activate.begin")
         with ctx.service.database.write() as conn:
-            job_rows.fence(conn, ctx.job)
+            if job_rows.fence(conn, ctx.job):
+                raise errors.Cancelled(job_id=ctx.job.id)  # the last moment for it
             disk = ImageDisk(
                 index=0,
                 role=ctx.job.args.get("role", "system"),

@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-import sqlalchemy as sa
 
 from imagesvc.db import migrate
 from imagesvc.db.engine import Database
@@ -16,25 +15,11 @@ def sqlite_template(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="session")
-def postgresql_template(postgresql_server):
-    url = postgresql_server.create()
-    migrate.upgrade(url)
-    return sa.make_url(url).database
-
-
 @pytest.fixture
 def sqlite_url(sqlite_template, tmp_path):
     path = tmp_path / "db.sqlite"
     shutil.copy(sqlite_template, path)
     return f"sqlite:///{path}"
-
-
-@pytest.fixture
-def postgresql_url(postgresql_server, postgresql_template):
-    url = postgresql_server.create(postgresql_template)
-    yield url
-    postgresql_server.drop(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -3,26 +3,12 @@
 import concurrent.futures
 import threading
 
-import pytest
-
 from imagesvc import errors
 from imagesvc.domain.image_query import ImageQuery
 from tests.unit.worker.conftest import CALLER
 
 RIVALS = 6
 ROUNDS = 5
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request, tmp_path):
-    """A database of each engine, of this test alone."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/imagesvc.sqlite"
-        return
-    server = request.getfixturevalue("postgresql_server")
-    url = server.create()
-    yield url
-    server.drop(url)
 
 
 def at_once(call):

@@ -6,6 +6,7 @@ import pytest
 
 from imagesvc import errors
 from imagesvc.domain.job import JobType
+from imagesvc.interface import errors as driver_errors
 from tests.unit.worker.conftest import CALLER
 
 OTHER = dataclasses.replace(CALLER, project_id="other")
@@ -95,3 +96,35 @@ def test_a_repeated_capture_gives_the_first_image(service):
 
     (first, job), (second, same) = start(), start()
     assert (first.id, job.id) == (second.id, same.id)
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled", "deleted"])
+def test_a_key_gives_the_first_job_also_after_it_ended(service, compute, work, end):
+    def start():
+        return service.captures.start(CALLER, server_id="server", name="x", idempotency_key="k")
+
+    image, job = start()
+    if end == "failed":
+        compute.faults["start_snapshot"] = driver_errors.DriverError("No.")
+    if end == "cancelled":
+        service.jobs.cancel(CALLER, job.id)
+    work()
+    if end == "deleted":
+        service.images.delete(CALLER, image.id)
+    again, same = start()
+    assert (same.id, same.image_id) == (job.id, image.id)
+    assert same.state == ("done" if end == "deleted" else end)
+    assert (again is None) == (end == "deleted")
+    assert len(service.jobs.list(CALLER)) == 1
+    assert work() == 0
+
+
+def test_a_key_gives_the_first_creation_also_after_it_ended(service, active_image, compute, work):
+    def create(ctx=CALLER):
+        return service.servers.create(ctx, image_id=active_image.id, name="x", idempotency_key="k")
+
+    job = create()
+    work()
+    service.images.delete(CALLER, active_image.id)
+    assert (create().id, create().state) == (job.id, "done")
+    assert len(compute.servers) == 2

@@ -25,12 +25,6 @@ THREADS = 20
 SIZE = 1000
 
 
-@pytest.fixture
-def database_url(url):
-    """Each engine in turn."""
-    return url
-
-
 def limit(service, **limits):
     found = {Resource(name): value for name, value in limits.items()}
     service.quotas.set_limits(ADMIN, CALLER.project_id, found)

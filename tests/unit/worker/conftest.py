@@ -1,4 +1,4 @@
-"""A whole service on SQLite and a file store, with servers on paper."""
+"""A whole service on each engine and a file store, with servers on paper."""
 
 import secrets
 
@@ -40,24 +40,26 @@ def compute():
     return driver
 
 
-@pytest.fixture
-def database_url(tmp_path):
-    """Where the service keeps its rows."""
-    return f"sqlite:///{tmp_path}/imagesvc.sqlite"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """The URL of the database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/imagesvc.sqlite"
+    return request.getfixturevalue("postgresql_url")
 
 
 @pytest.fixture
-def service_of(tmp_path, database_url):
+def service_of(tmp_path, url):
     """Build a service from the text of a configuration."""
     built = []
     key = tmp_path / "installation.key"
     key.write_text(secrets.token_hex(32))
     key.chmod(0o600)
     path = tmp_path / "imagesvc.conf"
-    migrate.upgrade(database_url)
+    migrate.upgrade(url)
 
     def build(text):
-        path.write_text(text.format(folder=tmp_path, url=database_url))
+        path.write_text(text.format(folder=tmp_path, url=url))
         built.append(services.build(opts.load(path), monitor=False))
         return built[-1]
 

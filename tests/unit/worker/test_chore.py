@@ -6,13 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from imagesvc import errors
+from imagesvc.context import RequestContext
 from imagesvc.db import doomed, lease, pending
 from imagesvc.db import image as image_rows
+from imagesvc.db import job as job_rows
 from imagesvc.domain.image import NewImage
 from imagesvc.interface.errors import Unavailable
 from imagesvc.manager import audit_verify
-from imagesvc.worker import outbox, reaper, seal
+from imagesvc.worker import outbox, reaper, seal, stranger
+from imagesvc.worker.flow_table import FLOWS
+from tests.unit.db import make
 from tests.unit.worker.conftest import CALLER
+
+ADMIN = RequestContext("admin", "project", frozenset({"admin"}), is_admin=True)
 
 
 def create(service, count=1):
@@ -112,6 +119,41 @@ def test_bytes_that_cannot_be_removed_wait_for_the_next_round(service, monkeypat
     monkeypatch.undo()
     reaper.run(service)
     assert driver.list() == []
+
+
+def test_ended_jobs_are_forgotten_after_their_days_and_their_steps_with_them(
+    service, capture, work, monkeypatch
+):
+    work()
+    monkeypatch.setattr(reaper, "BATCH", 1)
+    kept = [service.captures.start(CALLER, server_id="server", name="x")[1].id for _ in range(3)]
+    work()
+    past = pending.metadata.now() - datetime.timedelta(days=31)
+    table = job_rows.TABLE
+    with service.database.write() as conn:
+        gone = table.c.id.in_([capture[1].id, kept.pop()])
+        conn.execute(table.update().where(gone).values(created_at=past, finished_at=past))
+    assert reaper.run(service) == 2
+    assert {job.id for job in service.jobs.list(CALLER)} == set(kept)
+    with pytest.raises(errors.JobNotFound):
+        service.jobs.get(CALLER, capture[1].id)
+
+
+def test_jobs_for_a_newer_worker_are_told_of_once_and_left(service, work, caplog):
+    with service.database.write() as conn:
+        for version in (1, 2, 2):
+            job_rows.insert(
+                conn, make.job(type="capture-system-disk", args_version=version, args={})
+            )
+        job_rows.insert(conn, make.job(type="move-house"))
+    chore = stranger.Strangers(FLOWS)
+    assert (chore.run(service), chore.run(service)) == (2, 0)
+    assert [record.getMessage().partition("worker ")[2] for record in caplog.records] == [
+        "type=capture-system-disk args_version=2 count=2",
+        "type=move-house args_version=1 count=1",
+    ]
+    assert work() == 1  # the one that it can read
+    assert [str(job.type) for job in service.jobs.list(ADMIN)].count("move-house") == 1
 
 
 def test_a_dead_upload_goes_back_to_queued_and_a_live_one_stays(service):

@@ -207,6 +207,26 @@ def test_a_cancel_in_the_middle_of_a_step_is_noticed_there(service, submit, work
     assert step.calls == ["run", "undo"]
 
 
+def test_a_cancel_between_two_steps_is_noticed_before_the_second(service, submit, work):
+    first = Told("first", lambda ctx: service.jobs.cancel(CALLER, ctx.job.id) and None)
+    second = Told("second")
+    job = submit()
+    work(1, flows={JobType.CREATE_SERVERS: (first, second)})
+    assert service.jobs.get(CALLER, job.id).state == "cancelled"
+    assert (first.calls, second.calls) == (["run", "undo"], [])
+
+
+def test_a_cancel_cuts_the_pause_before_another_try_short(service, submit):
+    def told(ctx):
+        service.jobs.cancel(CALLER, ctx.job.id)
+        raise driver_errors.Unavailable("away")
+
+    job = submit()
+    worker = runner.Runner(service, "here", flows={JobType.CREATE_SERVERS: (Told("s", told),)})
+    assert (worker.run_once(), worker.run_once(), worker.run_once()) == (True, True, False)
+    assert service.jobs.get(CALLER, job.id).state == "cancelled"
+
+
 def test_a_worker_that_lost_its_lease_changes_nothing(service, submit, work):
     second = Told("second")
 
@@ -243,3 +263,25 @@ def test_a_stopping_worker_gives_its_job_back_in_the_middle_of_a_step(service, s
     now = service.jobs.get(CALLER, job.id)
     assert (now.state, now.attempt, now.steps[0].state) == ("ready", 0, "running")
     assert step.calls == ["run"]
+
+
+def test_a_step_that_hangs_is_let_go_of_when_its_worker_ends(service, submit, work):
+    job, begun, on = submit(), threading.Event(), threading.Event()
+
+    def told(ctx):
+        begun.set()
+        assert on.wait(20)
+        ctx.memo["late"] = True
+
+    step = Told("hangs", told)
+    worker = runner.Runner(service, "here", flows={JobType.CREATE_SERVERS: (step,)})
+    thread = threading.Thread(target=worker.run_once)
+    thread.start()
+    assert begun.wait(20)
+    worker.give_back()
+    given = service.jobs.get(CALLER, job.id)
+    on.set()
+    thread.join(20)
+    worker.give_back()
+    assert (given.state, given.attempt) == ("ready", 0)
+    assert service.jobs.get(CALLER, job.id) == given

@@ -1,0 +1,73 @@
+"""Who names an object of a store: an image's disk, a writer under way, or the reaper's list."""
+
+import dataclasses
+
+import sqlalchemy as sa
+
+from imagesvc.db import doomed, image_disk, image_table, pending
+from imagesvc.domain.state import ImageStatus
+
+LOCATION = image_disk.LOCATION
+_HAS_BYTES = (str(ImageStatus.ACTIVE), str(ImageStatus.DEACTIVATED))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Location:
+    """The bytes of one disk, as its row says."""
+
+    storage_key: str
+    image_id: str
+    disk_index: int
+    size_bytes: int
+
+
+def page(
+    conn: sa.Connection, store_id: str, after: str, limit: int, key: str | None = None
+) -> list[Location]:
+    """Locations in a store ordered by key, those after the key `after`; or only that of `key`."""
+    disk = image_disk.TABLE.c
+    wanted = LOCATION.c.storage_key > after if key is None else LOCATION.c.storage_key == key
+    statement = (
+        sa.select(
+            LOCATION.c.storage_key, LOCATION.c.image_id, LOCATION.c.disk_index, disk.size_bytes
+        )
+        .join_from(LOCATION, image_disk.TABLE)
+        .where(LOCATION.c.store_id == store_id, wanted)
+        .order_by(LOCATION.c.storage_key)
+        .limit(limit)
+    )
+    return [Location(**row) for row in conn.execute(statement).mappings()]
+
+
+def store_ids(conn: sa.Connection) -> list[str]:
+    """Stores that some disk names."""
+    return list(conn.scalars(sa.select(LOCATION.c.store_id).distinct().order_by("store_id")))
+
+
+def is_named(conn: sa.Connection, store_id: str, key: str) -> bool:
+    """Whether any row names the object."""
+    return any(
+        conn.scalar(
+            sa.select(sa.literal(1)).where(table.c.store_id == store_id, table.c.storage_key == key)
+        )
+        for table in (LOCATION, pending.TABLE, doomed.TABLE)
+    )
+
+
+def knows_image(conn: sa.Connection, image_id: str) -> bool:
+    """Whether there is or was an image of that id in this database."""
+    table = image_table.TABLE
+    return conn.scalar(sa.select(table.c.id).where(table.c.id == image_id)) is not None
+
+
+def without(conn: sa.Connection, limit: int) -> list[str]:
+    """Ids of images that should have bytes and name none."""
+    table = image_table.TABLE
+    located = sa.exists(sa.select(LOCATION.c.image_id).where(LOCATION.c.image_id == table.c.id))
+    statement = (
+        sa.select(table.c.id)
+        .where(table.c.status.in_(_HAS_BYTES), ~located)
+        .order_by(table.c.id)
+        .limit(limit)
+    )
+    return list(conn.scalars(statement))
