@@ -7,6 +7,7 @@ import pytest
 
 from imagesvc.domain import state
 from tests.crash import test_capture, test_failure, test_operation, test_upload
+from tests.driver import test_syslog_audit_sink, test_webhook_audit_sink
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
 
 ROOT = Path(__file__).parent.parent.parent
