@@ -19,7 +19,7 @@ class NewServers(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     image_id: Id
     name: Name
-    count: Annotated[int, msgspec.Meta(ge=1, le=servers.COUNT_MAX)] = 1
+    count: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     memory_mib: Annotated[int, msgspec.Meta(ge=16, le=16_777_216)] = 64
     vcpus: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
     compute_id: Id | None = None
