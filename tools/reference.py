@@ -57,6 +57,9 @@ CAPABILITY = {
     },
 }
 
+# Values of options without a default, so that a driver can be made and asked what it can.
+SAMPLE = {"url": "https://imagesvc.example/", "host": "imagesvc.example"}
+
 
 class Anything:
     """Stands for a service: routes and middleware only keep what they are given."""
@@ -69,6 +72,9 @@ class Anything:
 
     def __contains__(self, item: object) -> bool:
         return True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], widths: str) -> str:
@@ -207,7 +213,7 @@ def _drivers(one: kind.Kind) -> Iterator[tuple[str, frozenset[base.Capability]]]
 def _sample(option: cfg.Opt) -> Any:
     if isinstance(option.default, str) and "$" in option.default:
         return "/nowhere"
-    return option.default
+    return option.default if option.default is not None else SAMPLE.get(option.dest)
 
 
 def state_page() -> str:

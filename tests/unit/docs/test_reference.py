@@ -37,6 +37,9 @@ class Anything:
     def __contains__(self, item):
         return True
 
+    def __iter__(self):
+        return iter(())
+
 
 def page(name):
     """The text of a page."""
