@@ -9,9 +9,9 @@ from tests.api.native.conformance import Description
 
 
 @pytest.fixture(scope="session")
-def description(service):
+def description(built):
     """What the service says of itself, told by an app that no test looks at."""
-    found = testing.simulate_get(door.create_app(service), "/imagesvc/v1/openapi.json")
+    found = testing.simulate_get(door.create_app(built), "/imagesvc/v1/openapi.json")
     assert found.status_code == 200
     return Description(found.json)
 
