@@ -57,6 +57,9 @@ CAPABILITY = {
     },
 }
 
+# Values of options without a default, so that a driver can be made and asked what it can.
+SAMPLE = {"url": "https://imagesvc.example/"}
+
 
 class Anything:
     """Stands for a service: routes and middleware only keep what they are given."""
@@ -210,7 +213,9 @@ def _drivers(one: kind.Kind) -> Iterator[tuple[str, frozenset[base.Capability]]]
 def _sample(option: cfg.Opt) -> Any:
     if isinstance(option.default, str) and "$" in option.default:
         return "/nowhere"
-    return option.default or option.sample_default
+    if option.default is not None:
+        return option.default
+    return SAMPLE.get(option.dest, "x" * 32 if option.secret else None)
 
 
 def state_page() -> str:

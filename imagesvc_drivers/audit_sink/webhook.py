@@ -30,15 +30,10 @@ _REFUSED = frozenset({401, 403})
 _SECRET_LENGTH_MIN = 16
 
 OPTS = (
-    cfg.StrOpt(
-        "url",
-        sample_default="https://siem.example.org/imagesvc",
-        help="http or https URL that takes the batches.",
-    ),
+    cfg.StrOpt("url", help="http or https URL that takes the batches."),
     cfg.StrOpt(
         "secret",
         secret=True,
-        sample_default="at least sixteen characters",
         help="Key of the signatures, at least 16 characters; the receiver has the same.",
     ),
     cfg.StrOpt(

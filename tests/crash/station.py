@@ -34,7 +34,7 @@ upload_stale_s = 1.0
 reap_interval_s = 0.2
 drain_s = 5
 [database]
-url = sqlite:///{folder}/imagesvc.sqlite
+url = {database}
 [storage_local]
 directory = {folder}/store
 [compute_local]
@@ -68,11 +68,12 @@ def free_port():
 class Station:
     """The folder, a service of this process on it, and commands as processes."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, database=None):
         self.folder = folder
         self.port = free_port()
         self.path = folder / "imagesvc.conf"
-        self.path.write_text(CONF.format(folder=folder, port=self.port))
+        database = database or f"sqlite:///{folder}/imagesvc.sqlite"
+        self.path.write_text(CONF.format(folder=folder, port=self.port, database=database))
         key = folder / "installation.key"
         key.write_text(secrets.token_hex(32))
         key.chmod(0o600)
@@ -85,12 +86,14 @@ class Station:
         self.caller = RequestContext("crash", project, frozenset({"member"}))
         self.processes = []
 
-    def start(self, command, point="", once=True, under=()):
+    def start(self, command, point="", once=True, under=(), port=None):
         """Start `imagesvc-<command>`, to die at the crash point `point`, once in all.
 
         `under` is a command that runs it, as a tracer does.
         """
         environment = {**os.environ, "IMAGESVC_CONF": str(self.path), "PYTHONWARNINGS": "default"}
+        if port:
+            environment["OS_SERVICE__BIND_PORT"] = str(port)
         if point:
             environment["IMAGESVC_CRASHPOINT"] = point
             if once:
@@ -112,9 +115,9 @@ class Station:
         """Whether a process met its crash point."""
         return (self.folder / "died").exists()
 
-    def call(self, method, path, body=None, headers=None):
-        """One request to the API; status, headers, body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+    def call(self, method, path, body=None, headers=None, port=None):
+        """One request to an API; status, headers, body."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
@@ -122,16 +125,16 @@ class Station:
         finally:
             connection.close()
 
-    def ready(self):
-        """Whether the API answers."""
+    def ready(self, port=None):
+        """Whether an API answers."""
         try:
-            return self.call("GET", "/healthcheck")[0] == 200
+            return self.call("GET", "/healthcheck", port=port)[0] == 200
         except OSError:
             return False
 
-    def token(self):
-        """A token of the caller."""
-        scope = {"project": {"name": "crash", "domain": {"id": "default"}}}
+    def token(self, project="crash"):
+        """A token of the caller, for a project by name."""
+        scope = {"project": {"name": project, "domain": {"id": "default"}}}
         user = {"name": "crash", "password": "crash-password", "domain": {"id": "default"}}
         identity = {"methods": ["password"], "password": {"user": user}}
         body = json.dumps({"auth": {"identity": identity, "scope": scope}})
