@@ -53,15 +53,16 @@ def get(
 ) -> domain.Image | None:
     """The image with tags and properties, in one statement; None if deleted or not `predicate`.
 
-    With `lock` nobody else changes the row until the transaction ends.
+    With `lock` nobody else changes the image, its tags, properties and members until the
+    transaction ends; it is the first lock of the transaction but for those of jobs.
     """
-    statement = sa.select(*image_table.columns(conn.dialect.name)).where(
-        TABLE.c.id == image_id, image_table.ALIVE
-    )
+    wanted = [TABLE.c.id == image_id, image_table.ALIVE]
     if predicate is not None:
-        statement = statement.where(predicate)
-    if lock:
-        statement = statement.with_for_update(of=TABLE)
+        wanted.append(predicate)
+    if lock and conn.dialect.name == "postgresql":
+        # A statement of its own: one that waited sees other tables as they were before it waited.
+        conn.execute(sa.select(TABLE.c.id).where(*wanted).with_for_update(of=TABLE, key_share=True))
+    statement = sa.select(*image_table.columns(conn.dialect.name)).where(*wanted)
     row = conn.execute(statement).mappings().one_or_none()
     return None if row is None else image_table.entity(row)
 
@@ -72,11 +73,10 @@ def update(
     values: Mapping[str, Any],
     *,
     revision: int | None = None,
-    status: str | None = None,
 ) -> domain.Image:
     """Set columns, raise the revision, and return the image as it now is.
 
-    With `revision` or `status`, only if the row still has them: else Conflict.
+    With `revision`, only if the row still has it: else Conflict.
     Raises ImageNotFound for a missing or deleted image. The status is not set here.
     """
     forbidden = _NOT_UPDATABLE.intersection(values)
@@ -86,19 +86,17 @@ def update(
     statement = sa.update(TABLE).where(TABLE.c.id == image_id, image_table.ALIVE).values(changed)
     if revision is not None:
         statement = statement.where(TABLE.c.revision == revision)
-    if status is not None:
-        statement = statement.where(TABLE.c.status == status)
-    found = conn.execute(statement).rowcount
-    image = get(conn, image_id)
-    if image is None:
+    now = statement.returning(*image_table.columns(conn.dialect.name))
+    row = conn.execute(now).mappings().one_or_none()
+    if row is not None:
+        return image_table.entity(row)
+    if get(conn, image_id) is None:
         raise errors.ImageNotFound(image_id=image_id)
-    if found == 0:
-        raise errors.Conflict(
-            "Image {image_id} was changed meanwhile.",
-            reason=errors.Reason.IMAGE_BUSY,
-            image_id=image_id,
-        )
-    return image
+    raise errors.Conflict(
+        "Image {image_id} was changed meanwhile.",
+        reason=errors.Reason.IMAGE_BUSY,
+        image_id=image_id,
+    )
 
 
 def set_properties(

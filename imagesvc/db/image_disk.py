@@ -82,6 +82,14 @@ def list_for(conn: sa.Connection, image_id: str) -> tuple[ImageDisk, ...]:
     return tuple(disks.values())
 
 
+def holds(conn: sa.Connection, store_id: str, storage_key: str) -> bool:
+    """Whether the object is part of a disk."""
+    places = sa.select(LOCATION.c.image_id).where(
+        LOCATION.c.store_id == store_id, LOCATION.c.storage_key == storage_key
+    )
+    return conn.scalar(places) is not None
+
+
 def count_by_copies(conn: sa.Connection) -> dict[int, int]:
     """How many disks lie in how many places; reads the whole table."""
     places = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from imagesvc.db import image_property, image_table, tag
+from imagesvc.db import image_property, image_table, metadata, tag
 from imagesvc.domain import image, image_query
 from imagesvc.domain import image_property as property_domain
 from imagesvc.domain.image_query import Operator
@@ -39,7 +39,7 @@ def conditions(query: image_query.ImageQuery) -> tuple[sa.ColumnElement[bool], .
 
 def _property(name: str, value: str) -> sa.ColumnElement[bool]:
     if name in property_domain.FACTS:
-        return TABLE.c[name] == value
+        return metadata.equal(TABLE.c[name], value)
     return TABLE.c.id.in_(image_property.having(name, value))
 
 

@@ -7,9 +7,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from imagesvc.db import metadata
 
-# A value may be longer than an index entry can be; its start is indexed.
-_INDEXED_CHARACTERS = 64
-
 TABLE = sa.Table(
     "image_property",
     metadata.METADATA,
@@ -17,19 +14,13 @@ TABLE = sa.Table(
     sa.Column("name", metadata.word(), primary_key=True),
     sa.Column("value", metadata.word(), nullable=False),
 )
-_start = sa.func.substr(
-    TABLE.c.value, sa.literal_column("1"), sa.literal_column(str(_INDEXED_CHARACTERS))
-)
-sa.Index("ix_image_property_value", TABLE.c.name, _start, TABLE.c.image_id)
+sa.Index("ix_image_property_value", TABLE.c.name, metadata.start(TABLE.c.value), TABLE.c.image_id)
 
 
 def having(name: str, value: str) -> sa.Select[str]:
     """Ids of the images whose property `name` is `value`."""
     return sa.select(TABLE.c.image_id).where(
-        TABLE.c.name == name,
-        _start == value[:_INDEXED_CHARACTERS],
-        # With "=" SQLite would put the value into the line above, away from the index.
-        TABLE.c.value.is_not_distinct_from(value),
+        TABLE.c.name == name, metadata.equal(TABLE.c.value, value)
     )
 
 

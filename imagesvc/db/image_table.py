@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from imagesvc.db import image_property, metadata, tag
 from imagesvc.domain import image as domain
+from imagesvc.domain import image_property as image_property_domain
 from imagesvc.domain.state import ImageStatus
 
 _word = metadata.word
@@ -87,6 +88,8 @@ _index("hash_value", _c.hash_value)
 _index("status", _c.status, *_NEWEST, where=sa.and_(ALIVE, _c.status != "active"))
 _index("enterprise_project_id", _c.enterprise_project_id, *_NEWEST)
 _index("source_image_id", _c.source_image_id)
+for _fact in image_property_domain.FACTS:
+    _index(_fact, metadata.start(_c[_fact]), *_NEWEST)
 _index("heartbeat_at", _c.heartbeat_at, where=_c.heartbeat_at.is_not(None))
 
 # Columns of the entity; tags and properties come beside them.

@@ -10,7 +10,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 # The newest revision of migration/versions; a start on any other is refused.
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 
 METADATA = sa.MetaData(
     naming_convention={
@@ -21,6 +21,7 @@ METADATA = sa.MetaData(
     }
 )
 
+_INDEXED_CHARACTERS = 64
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
@@ -83,6 +84,18 @@ def canonical(value: Any) -> str:
 def word() -> TypeEngine[str]:
     """Text that compares by code point on both engines, whatever the database's locale."""
     return sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def start(text: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The start of a text that may be longer than an index entry can be; this is indexed."""
+    last: sa.ColumnElement[int] = sa.literal_column(str(_INDEXED_CHARACTERS))
+    return sa.func.substr(text, sa.literal_column("1"), last)
+
+
+def equal(text: sa.ColumnElement[Any], value: str) -> sa.ColumnElement[bool]:
+    """Whether a text of which the start is indexed is `value`."""
+    # With "=" SQLite would put the value into the indexed expression, away from the index.
+    return sa.and_(start(text) == value[:_INDEXED_CHARACTERS], text.is_not_distinct_from(value))
 
 
 def big_key() -> TypeEngine[int]:

@@ -124,9 +124,8 @@ class ImageManager:
         Raises ImageNotFound, Forbidden, InvalidRequest, Conflict, TooLarge, QuotaExceeded
         for a new owner who has no room.
         """
-        gives = any(change.path[0] == "owner" for change in changes)
         with self._operation.write(ctx, "image:update", "image", image_id) as op:
-            image = visible_image(op.conn, ctx, image_id, lock=gives)
+            image = visible_image(op.conn, ctx, image_id, lock=True)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "image:update", image)
             update = image_property.apply(image, changes, self._limits)
@@ -142,9 +141,7 @@ class ImageManager:
             )
             if update.tags is not None:
                 tag.replace(op.conn, image_id, update.tags)
-            # Formats are bound to the status that was judged; the rest is last write wins.
-            status = image.status if image_property.FORMAT_FIELDS & update.values.keys() else None
-            changed = image_rows.update(op.conn, image_id, update.values, status=status)
+            changed = image_rows.update(op.conn, image_id, update.values)
             if changed.owner != image.owner:
                 self._move(op, image, changed)
             return changed
@@ -177,6 +174,8 @@ class ImageManager:
         The id never comes back. Raises ImageNotFound, Forbidden (also IMAGE_PROTECTED).
         """
         with self._operation.write(ctx, "image:delete", "image", image_id) as op:
+            # Before the image, as whoever ends a job does.
+            job_rows.hold_for_image(op.conn, image_id)
             image = visible_image(op.conn, ctx, image_id, lock=True)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "image:delete", image)

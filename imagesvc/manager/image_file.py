@@ -155,6 +155,8 @@ class ImageFileManager:
         step.detail.update(size_bytes=disk.size_bytes, store=upload.store_id)
         try:
             with self._operation.database.write() as conn:
+                if not image_rows.heartbeat(conn, image.id, upload.token):
+                    raise errors.ImageGone(image_id=image.id)
                 owner = publish(conn, image.id, disk, "upload_done", upload_token=upload.token)
                 pending.remove(conn, upload.store_id, upload.key)
                 self._quotas.settle(conn, (upload.token,), owner, stored_bytes=disk.size_bytes)
@@ -177,10 +179,15 @@ class ImageFileManager:
                     )
                 except errors.Conflict:  # another upload has the image now
                     LOG.info("Upload overtaken. image_id=%s", image_id)
-            doomed.add(conn, upload.store_id, upload.key)
             pending.remove(conn, upload.store_id, upload.key)
+            # Active after all, if the answer to the commit was lost on its way.
+            taken = image_disk.holds(conn, upload.store_id, upload.key)
+            if not taken:
+                doomed.add(conn, upload.store_id, upload.key)
             self._quotas.release(conn, upload.token)
         crashpoint("upload.given_up")
+        if taken:
+            return
         try:
             self._backends.storage(upload.store_id).delete(upload.key)
         except DriverError as exc:  # the row keeps the work for the reaper

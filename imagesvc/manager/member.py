@@ -61,7 +61,7 @@ class MemberManager:
         with self._operation.write(
             ctx, "member:add", "image", image_id, {"member": member_id}
         ) as op:
-            image = visible_image(op.conn, ctx, image_id)
+            image = visible_image(op.conn, ctx, image_id, lock=True)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "member:add", image)
             _require_shared(image)
@@ -95,7 +95,7 @@ class MemberManager:
         with self._operation.write(
             ctx, "member:remove", "image", image_id, {"member": member_id}
         ) as op:
-            image = visible_image(op.conn, ctx, image_id)
+            image = visible_image(op.conn, ctx, image_id, lock=True)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "member:remove", image)
             _require_shared(image)

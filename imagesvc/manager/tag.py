@@ -26,7 +26,7 @@ class TagManager:
         Raises ImageNotFound, Forbidden, InvalidRequest, TooLarge.
         """
         with self._operation.write(ctx, "tag:add", "image", image_id, {"tag": tag}) as op:
-            image = visible_image(op.conn, ctx, image_id)
+            image = visible_image(op.conn, ctx, image_id, lock=True)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "tag:add", image)
             image_property.check_tag(tag)
@@ -38,7 +38,7 @@ class TagManager:
     def remove(self, ctx: RequestContext, image_id: str, tag: str) -> None:
         """Remove a tag. Raises ImageNotFound, Forbidden, TagNotFound."""
         with self._operation.write(ctx, "tag:remove", "image", image_id, {"tag": tag}) as op:
-            image = visible_image(op.conn, ctx, image_id)
+            image = visible_image(op.conn, ctx, image_id, lock=True)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "tag:remove", image)
             if tag not in image.tags:

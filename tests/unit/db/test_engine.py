@@ -198,6 +198,31 @@ def test_an_upgrade_counts_what_is_there(engine_name, tmp_path, postgresql_serve
         postgresql_server.drop(url)
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite", "postgresql"])
+def test_an_upgrade_moves_facts_from_properties(
+    engine_name, tmp_path, postgresql_server, monkeypatch
+):
+    url = f"sqlite:///{tmp_path}/old.sqlite"
+    if engine_name == "postgresql":
+        url = postgresql_server.create()
+    upgrade_to(url, "0005", monkeypatch)
+    database = engine.Database(url)
+    old = {"os_type": "windows", "architecture": "arm", "description": "d" * 65535, "else": "x"}
+    noted, bare = make.image(os_type="linux"), make.image(os_type="linux", architecture="s390x")
+    with database.write() as conn:
+        image.insert(conn, dataclasses.replace(noted, properties=old))
+        image.insert(conn, bare)
+    migrate.upgrade(url)
+    with database.read() as conn:
+        moved = image.get(conn, noted.id)
+        assert (moved.os_type, moved.architecture) == ("windows", "arm")
+        assert (moved.description, moved.properties) == (old["description"], {"else": "x"})
+        assert image.get(conn, bare.id) == bare
+    database.dispose()
+    if engine_name == "postgresql":
+        postgresql_server.drop(url)
+
+
 def upgrade_to(url, revision, monkeypatch):
     """Bring a new database to the schema of an older release."""
     upgrade = alembic.command.upgrade

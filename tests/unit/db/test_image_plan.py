@@ -49,6 +49,7 @@ def _fill(database):
             created_at=make.START + datetime.timedelta(seconds=n),
             md5=f"{n:032x}",
             hash_value=f"{n:0128x}",
+            os_type=f"os{n % 500}",
         )
         images.append({field: getattr(image, field) for field in image_table.FIELDS})
         tags.append({"image_id": image.id, "tag": f"t{n % 500}"})
@@ -132,6 +133,7 @@ FILTERS = {
     "foreign owner": {"owner": "p4"},
     "tag": {"tags": ("t3",)},
     "property": {"properties": (("serial", "3"),)},
+    "fact": {"properties": (("os_type", "os3"),)},
     "name": {"fields": (FieldFilter("name", Operator.EQ, "name 3"),)},
     "names": {"fields": (FieldFilter("name", Operator.IN, ("name 3", "name 53")),)},
     "id": {"fields": (FieldFilter("id", Operator.EQ, "some"),)},
@@ -153,7 +155,9 @@ def test_no_page_of_a_project_reads_a_whole_table(filled, name):
     assert full_scans(lines) == [], "\n".join(lines)
 
 
-@pytest.mark.parametrize("name", ["none", "all", "private", "owner", "name", "tag", "property"])
+@pytest.mark.parametrize(
+    "name", ["none", "all", "private", "owner", "name", "tag", "property", "fact"]
+)
 def test_no_page_of_an_administrator_reads_a_whole_table(filled, name):
     lines = plan(filled, make.caller("p3", is_admin=True), ImageQuery(**FILTERS[name]))
     assert full_scans(lines) == [], "\n".join(lines)
