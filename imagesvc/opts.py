@@ -16,14 +16,8 @@ from imagesvc.api.native import metric
 from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
-from imagesvc.service import (
-    DATABASE_OPTS,
-    LIMIT_OPTS,
-    LOG_OPTS,
-    QUOTA_OPTS,
-    SERVICE_OPTS,
-    WORKER_OPTS,
-)
+from imagesvc.service import DATABASE_OPTS, LIMIT_OPTS, LOG_OPTS, QUOTA_OPTS, SERVICE_OPTS
+from imagesvc.worker import option as worker_option
 
 CONF_VARIABLE = "IMAGESVC_CONF"
 CONF_DEFAULT = Path("/etc/imagesvc/imagesvc.conf")
@@ -35,7 +29,7 @@ OWN = (
     ("api", pace.API_OPTS),
     ("limit", LIMIT_OPTS),
     ("quota", QUOTA_OPTS),
-    ("worker", WORKER_OPTS),
+    ("worker", worker_option.WORKER_OPTS),
     ("log", LOG_OPTS),
     ("metrics", metric.OPTS),
 )

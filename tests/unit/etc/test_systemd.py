@@ -9,6 +9,7 @@ import pytest
 
 from imagesvc import opts
 from imagesvc.cmd import command_line, gunicorn_conf, worker
+from imagesvc.worker import option as worker_option
 
 ETC = Path(__file__).parents[3] / "etc"
 UNITS = sorted((ETC / "systemd" / "system").iterdir())
@@ -59,7 +60,7 @@ def test_a_unit_is_hardened_and_its_servers_outlive_it(name):
 
 
 def test_a_stop_waits_for_what_runs():
-    drain_s = next(one.default for one in opts.WORKER_OPTS if one.dest == "drain_s")
+    drain_s = next(one.default for one in worker_option.WORKER_OPTS if one.dest == "drain_s")
     assert float(service(NAMES[1])["TimeoutStopSec"]) > drain_s + worker.RELEASE_S
     assert float(service(NAMES[0])["TimeoutStopSec"]) > gunicorn_conf.graceful_timeout
 

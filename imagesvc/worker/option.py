@@ -1,0 +1,36 @@
+"""The options of workers, section [worker]."""
+
+from oslo_config import cfg
+
+WORKER_OPTS = (
+    cfg.IntOpt("threads", default=2, min=1, help="Jobs that one worker runs at a time."),
+    cfg.FloatOpt("poll_interval_s", default=1.0, min=0.05, help="Seconds between two claims."),
+    cfg.FloatOpt(
+        "lease_s",
+        default=30.0,
+        min=1.0,
+        help="Seconds after which the job of a silent worker is taken over.",
+    ),
+    cfg.FloatOpt("drain_s", default=60.0, min=0.0, help="Seconds that a stop waits for steps."),
+    cfg.IntOpt("project_cap", default=10, min=1, help="Jobs of one project at a time."),
+    cfg.FloatOpt(
+        "upload_stale_s",
+        default=60.0,
+        min=1.0,
+        help="Seconds without a sign of life after which an upload counts as dead. Uploads give "
+        "one every 5 s.",
+    ),
+    cfg.IntOpt(
+        "keep_finished_days",
+        default=30,
+        min=1,
+        help="Days that an ended job is kept and shown. Its idempotency key is free after that.",
+    ),
+    cfg.FloatOpt(
+        "reconcile_interval_s",
+        default=86_400.0,
+        min=60.0,
+        help="Seconds between two comparisons of all rows with all bytes. Each lists every store.",
+    ),
+    cfg.FloatOpt("reap_interval_s", default=10.0, min=0.1, help="Seconds between clean-ups."),
+)
