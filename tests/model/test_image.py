@@ -8,15 +8,15 @@ from tests.model.image_machine import ImageMachine
 from tests.model.pair import Pair
 
 SHORT = settings(
-    max_examples=4,
-    stateful_step_count=50,
+    max_examples=3,
+    stateful_step_count=40,
     derandomize=True,
     database=None,
     deadline=None,
     phases=[Phase.generate],  # to shrink would start processes for an hour
     suppress_health_check=list(HealthCheck),
 )
-LONG = settings(SHORT, max_examples=60, stateful_step_count=40, derandomize=False)
+LONG = settings(SHORT, max_examples=30, stateful_step_count=40, derandomize=False)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
