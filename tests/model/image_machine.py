@@ -124,10 +124,17 @@ class ImageMachine(RuleBasedStateMachine):
 
     # --------------------------------------------------------------- sharing
 
-    @rule(api=API, image=images)
-    def share(self, api, image):
+    def pick(self, number, wanted):
+        """An image that is as wanted, or any if none is."""
+        images = list(self.known.values())
+        found = [image for image in images if wanted(image)] or images
+        return found[number % len(found)]
+
+    @precondition(lambda self: self.known)
+    @rule(api=API, number=st.integers(0, 20))
+    def share(self, api, number):
         """Offer it to the other project."""
-        image = self.known[image]
+        image = self.pick(number, lambda image: not image.gone)
         status, found = self.call(api, "POST", f"{image.path}/members", {"member": self.other_id})
         if image.gone:
             assert status == 404, found
@@ -137,10 +144,15 @@ class ImageMachine(RuleBasedStateMachine):
             assert status == (200 if image.answer is None else 409), found
             image.answer = image.answer or "pending"
 
-    @rule(api=API, image=images, answer=st.sampled_from(["accepted", "rejected", "pending"]))
-    def accept(self, api, image, answer):
+    @precondition(lambda self: self.known)
+    @rule(
+        api=API,
+        number=st.integers(0, 20),
+        answer=st.sampled_from(["accepted", "rejected", "pending"]),
+    )
+    def accept(self, api, number, answer):
         """Answer as the other project: only to what is offered."""
-        image = self.known[image]
+        image = self.pick(number, lambda image: image.offered)
         path = f"{image.path}/members/{self.other_id}"
         status, found = self.call(api, "PUT", path, {"status": answer}, token=self.other)
         assert status == (200 if image.offered else 404), found
