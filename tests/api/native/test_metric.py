@@ -8,7 +8,7 @@ from prometheus_client import parser
 
 from imagesvc import opts
 from imagesvc.api import app as door
-from imagesvc.db import audit
+from imagesvc.db import audit_seal
 from imagesvc.db import job as jobs
 from imagesvc.domain.state import JobState
 from imagesvc.manager.metric import MetricManager
@@ -93,7 +93,7 @@ def test_jobs_are_counted_by_type_and_state(fresh, nobody):
 def test_the_unsealed_tail_of_the_trail_is_told(app, fresh, nobody):
     Caller(app).create()
     with fresh.database.read() as conn:
-        number, _ = audit.unsealed_since(conn)
+        number, _ = audit_seal.unsealed_since(conn)
     found = samples(nobody)
     assert value(found, "imagesvc_audit_unsealed") == number > 0
     assert value(found, "imagesvc_audit_unsealed_age_seconds") > 0
