@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import falcon
 
 from imagesvc import errors
+from imagesvc.db import engine
 from imagesvc.errors import Reason
 from imagesvc.interface import converter, identity
 from imagesvc.interface import errors as driver
@@ -92,6 +93,10 @@ ERRORS = (
     Row(Exception,                     500, 500, "internal"),
 )  # fmt: skip
 
+# What the database's engine raises is no class of ours; `find` asks the engine about it.
+DATABASE = Row(Exception, 503, 503, "unavailable", retry_after_s=RETRY_AFTER_S)
+
+DATABASE_TEXT = "The service's database is away or busy; ask again later."
 INTERNAL_TEXT = "The service failed; the request id leads its operator to the cause."
 
 
@@ -127,6 +132,8 @@ _ROWS = _index()
 
 def find(error: Exception) -> Row:
     """The row of an exception."""
+    if engine.is_transient(error):
+        return DATABASE
     nearest = next(kind for kind in type(error).__mro__ if kind in _ROWS)
     rows = _ROWS[nearest]
     reason = getattr(error, "reason", None)
@@ -141,6 +148,8 @@ def text(error: Exception, row: Row) -> str:
     """What the caller may read of an exception; nothing of one that we do not know."""
     if row.code == "internal":
         return INTERNAL_TEXT
+    if row is DATABASE:
+        return DATABASE_TEXT
     if isinstance(error, driver.DriverError):
         return error.user_message
     return str(error)

@@ -1,6 +1,7 @@
 """gunicorn's threaded worker, which slow clients cannot stop."""
 
 import contextlib
+import re
 import socket
 import time
 from typing import Any
@@ -14,20 +15,28 @@ LINGER_S = 1.0
 LINGER_REFUSED_S = 0.1
 LINGER_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 16
+# More than gunicorn takes of a head: it refuses the rest without waiting.
+_HEAD_BYTES = 1 << 16
+_HEAD_END = re.compile(rb"\n\r?\n")
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Watches each connection while a thread of it waits; see `imagesvc.api.pace`."""
+    """Watches each connection while a thread of it waits; see `imagesvc.api.pace`.
+
+    A connection gets a thread when the whole head of a request has come, not before.
+    """
 
     def init_process(self) -> None:
         """Begin to watch, then serve until a signal."""
-        self._pacer = pace.Pacer(pace.limits(opts.load()))
+        limits = pace.limits(opts.load())
+        self._head_s = limits.idle_s
+        self._pacer = pace.Pacer(limits)
         self._pacer.start()
         super().init_process()
 
     def handle(self, conn: Any) -> Any:
-        """Serve one request; a connection that has sent nothing yet waits without a thread."""
-        if not conn.initialized and not conn.wait_for_data(0):
+        """Serve one request; a connection that has not sent its head waits without a thread."""
+        if not self.cfg.is_ssl and not self._has_head(conn):
             return gthread._DEFER
         with self._pacer.watch(conn.sock) as watch:
             kept = super().handle(conn)
@@ -35,6 +44,40 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
             if not kept:
                 _part(conn.sock, LINGER_REFUSED_S if watch.refused else LINGER_S)
         return kept
+
+    def _has_head(self, conn: Any) -> bool:
+        """Look at what has come, without taking it; if more must come, wake up only for that."""
+        try:
+            came = conn.sock.recv(_HEAD_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:  # broken: the server's own reading finds out how
+            return True
+        held = conn.parser.unreader.buf.getvalue() if conn.parser else b""
+        head = (held + came).lstrip(b"\r\n")
+        seen = getattr(conn, "head_seen", 0)
+        # Awake, and nothing new: no more will come.
+        ended = not came or len(came) == seen or len(came) == _HEAD_BYTES
+        whole = ended or _HEAD_END.search(head) is not None
+        if not whole and not seen:
+            conn.head_by = time.monotonic() + self._head_s
+        conn.head_seen = 0 if whole else len(came)
+        if seen or not whole:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, conn.head_seen + 1)
+        return whole
+
+    def murder_pending(self) -> None:
+        """Close connections that have sent nothing, or a part of a head, for too long."""
+        now = time.monotonic()
+        for conn in tuple(self.pending_conns):
+            partly = getattr(conn, "head_seen", 0)
+            if now < (min(conn.timeout, conn.head_by) if partly else conn.timeout):
+                continue
+            self.pending_conns.remove(conn)
+            with contextlib.suppress(OSError, KeyError, ValueError):  # not waited for any more
+                self.poller.unregister(conn.sock)
+            self.nr_conns -= 1
+            conn.close()
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Hand the request to the application."""

@@ -90,7 +90,7 @@ class Database:
 
 def is_transient(exc: Exception) -> bool:
     """Whether an error is of the engine's making and may not come again: away, busy, deadlock."""
-    if isinstance(exc, sa.exc.OperationalError | sa.exc.InterfaceError):
+    if isinstance(exc, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):
         return True
     return isinstance(exc, sa.exc.DBAPIError) and (
         exc.connection_invalidated or getattr(exc.orig, "sqlstate", None) in _AGAIN

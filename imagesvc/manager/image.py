@@ -57,10 +57,11 @@ class ImageManager:
     def insert(self, op: Step, ctx: RequestContext, new: NewImage) -> Image:
         """`create` inside the caller's operation, for jobs that make images."""
         image = self._born(ctx, new)
-        op.owner = image.owner
         self._enforcer.authorize(ctx, "image:create", image)
         if image.owner != ctx.project_id:
             self._enforcer.authorize(ctx, "image:set_owner", image)
+        # Only now: a stranger who names a project does not write into its trail.
+        op.owner = image.owner
         self._authorize_visibility(ctx, image, image.visibility)
         image_rows.insert(op.conn, image)
         self._quotas.count(op.conn, image.owner, images=1)

@@ -219,9 +219,7 @@ class ImageFileManager:
             if image.status == ImageStatus.DEACTIVATED and not self._enforcer.allows(
                 ctx, "image_file:download_deactivated", image
             ):
-                raise errors.Forbidden(
-                    "The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED
-                )
+                raise _deactivated()
         return self._download(image, disks, disk)
 
     def _download(self, image: Image, disks: tuple[ImageDisk, ...], index: int) -> Download:
@@ -271,11 +269,20 @@ class ImageFileManager:
         expires: int,
         signature: str,
     ) -> Download:
-        """The bytes that a signed URL names. Raises Forbidden, ImageNotFound."""
+        """The bytes that a signed URL names.
+
+        Raises Forbidden (also IMAGE_DEACTIVATED), ImageNotFound.
+        """
         self._signer.verify(image_id, disk, expires, signature)
         with self._operation.database.read() as conn:
             image = image_rows.get(conn, image_id)
             disks = image_disk.list_for(conn, image_id)
         if image is None:
             raise errors.ImageNotFound(image_id=image_id)
+        if image.status == ImageStatus.DEACTIVATED:
+            raise _deactivated()
         return self._download(image, disks, disk)
+
+
+def _deactivated() -> errors.Forbidden:
+    return errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)

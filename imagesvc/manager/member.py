@@ -56,7 +56,8 @@ class MemberManager:
 
         Raises ImageNotFound, Forbidden, InvalidRequest, Conflict, TooLarge.
         """
-        if not isinstance(member_id, str) or not 0 < len(member_id) <= NAME_LENGTH_MAX:
+        named = isinstance(member_id, str) and 0 < len(member_id) <= NAME_LENGTH_MAX
+        if not named or "/" in member_id:  # no path could name it to withdraw the offer
             raise errors.InvalidRequest("member must be the id of a project.")
         with self._operation.write(
             ctx, "member:add", "image", image_id, {"member": member_id}

@@ -133,3 +133,23 @@ def test_a_method_override_header_changes_nothing(app):
     headers = {"X-HTTP-Method-Override": "DELETE"}
     assert owner.request("GET", f"/v2/images/{image_id}", headers=headers).status_code == 200
     assert owner.get(f"/v2/images/{image_id}").status_code == 200
+
+
+def test_a_body_in_a_coding_that_is_not_undone_is_refused(app):
+    owner = Caller(app)
+    image_id = owner.create()["id"]
+    assert owner.upload(image_id, **{"Transfer-Encoding": "gzip, chunked"}).status_code == 415
+    assert owner.upload(image_id, **{"Content-Encoding": "gzip"}).status_code == 415
+    assert owner.get(f"/v2/images/{image_id}").json["status"] == "queued"
+    assert owner.upload(image_id, **{"Content-Encoding": "identity"}).status_code == 204
+
+
+@pytest.mark.parametrize("host", ["two words", 'a"b', "a/b", "<a>", "a@b"])
+def test_a_host_that_is_none_is_refused(app, host):
+    found = Caller(app).get("/v2/images", headers={"Host": host})
+    assert found.status_code == 400
+
+
+@pytest.mark.parametrize("host", ["example.org", "[::1]:9292", "127.0.0.1:80", "a_b-c.d"])
+def test_a_host_with_or_without_port_is_taken(app, host):
+    assert Caller(app).get("/v2/images", headers={"Host": host}).status_code == 200

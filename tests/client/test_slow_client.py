@@ -193,3 +193,32 @@ def test_connections_that_say_nothing_hold_no_thread(service, stack, token):
     for _ in range(200):
         dial(service, stack)
     assert call(service, stack, token, "GET", "/v2/images?limit=1")[0] == 200
+
+
+@pytest.mark.parametrize("start", [b"", b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"\r\n\r\n"])
+def test_heads_that_do_not_end_hold_no_thread(service, stack, token, start):
+    """Also those of later requests on one connection, and those that hide behind empty lines.
+
+    If each held one of the threads until it is cut off, the call would get no answer in time.
+    """
+    for _ in range(400):
+        dial(service, stack, start + b"GET /v2/images HTTP/1.1\r\nHost: h\r\nX-")
+    assert call(service, stack, token, "GET", "/v2/images?limit=1")[0] == 200
+
+
+def test_a_head_in_pieces_is_served(service, stack, token):
+    whole = head(token, "GET", "/v2/images?limit=1", "Connection: close")
+    sock = dial(service, stack)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for n in range(0, len(whole), 20):
+        sock.sendall(whole[n : n + 20])
+    assert answer(sock)[0] == 200
+
+
+def test_two_requests_in_one_piece_are_both_served(service, stack, token):
+    one = head(token, "GET", "/v2/images?limit=1")
+    last = head(token, "GET", "/v2/images?limit=1", "Connection: close")
+    sock = dial(service, stack, one + last[:50])
+    first = sock.recv(12)
+    sock.sendall(last[50:])
+    assert (first + everything(sock)).count(b"HTTP/1.1 200") == 2

@@ -64,7 +64,8 @@ def test_a_stray_parameter_is_ignored(trio):
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"member": ""}, {"member": None}, {"member": 1}, {"member": "m" * 256}]
+    "body",
+    [{}, {"member": ""}, {"member": None}, {"member": 1}, {"member": "m" * 256}, {"member": "a/b"}],
 )
 def test_a_member_must_be_named(trio, body):
     owner, _, _, image_id = trio

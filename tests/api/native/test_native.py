@@ -276,6 +276,26 @@ def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, 
     refused(nobody.get(f"{ROOT}/signed/{image_id}/0"), 403)
 
 
+def test_a_signed_url_ends_with_the_deactivation_of_its_image(app, service, caller):
+    image_id = caller.active()
+    nobody = Caller(app, token="none")
+    source = service.image_files.image_source(service.images.get(_context(caller), image_id), 0)
+    path = ROOT + source.url.partition(ROOT)[2]
+    caller.request("POST", f"/v2/images/{image_id}/actions/deactivate")
+    refused(nobody.get(path), 403, "image-deactivated")
+    caller.request("POST", f"/v2/images/{image_id}/actions/reactivate")
+    assert nobody.get(path).status_code == 200
+
+
+def test_a_denied_creation_is_not_in_the_trail_of_the_project_that_it_named(app, caller):
+    victim = Caller(app)
+    body = {"owner": victim.project}
+    assert caller.request("POST", "/v2/images", body).status_code == 403
+    assert victim.get(f"{ROOT}/audit").json["events"] == []
+    (event,) = caller.get(f"{ROOT}/audit").json["events"]
+    assert (event["action"], event["outcome"]) == ("image:create", "denied")
+
+
 def test_console_text_is_bounded(caller):
     found = caller.request("POST", f"{ROOT}/servers/{UNKNOWN}/console", b"x" * 5000, kind=OCTETS)
     refused(found, 413)

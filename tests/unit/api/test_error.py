@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+import sqlalchemy as sa
 
 from imagesvc import errors
 from imagesvc.api import error
@@ -67,3 +68,22 @@ def test_a_caller_reads_nothing_of_an_unknown_exception():
 def test_a_caller_reads_the_user_text_of_a_driver_alone():
     raised = driver_errors.Unavailable("Storage does not answer.", "10.0.0.1 refused")
     assert error.text(raised, error.find(raised)) == "Storage does not answer."
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        sa.exc.OperationalError("SELECT secret", {}, Exception("database is locked")),
+        sa.exc.TimeoutError("QueuePool secret"),
+    ],
+)
+def test_a_database_that_is_away_or_busy_is_503_without_a_word_of_sql(raised):
+    row = error.find(raised)
+    assert (row.glance, row.native, row.retry_after_s) == (503, 503, error.RETRY_AFTER_S)
+    assert "secret" not in error.text(raised, row)
+    assert "locked" not in error.text(raised, row)
+
+
+def test_a_statement_that_is_wrong_is_a_fault():
+    raised = sa.exc.IntegrityError("INSERT", {}, Exception("constraint"))
+    assert error.find(raised).glance == 500
