@@ -1,5 +1,6 @@
 """Images: insert, get, update; the list and the transitions stand in files of their own."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ transition = image_state.transition
 heartbeat = image_state.heartbeat
 stale_saving = image_state.stale_saving
 
+_STATEMENTS_MAX = 1024
 # Only transitions write the status, only a birth writes the id.
 _NOT_UPDATABLE = frozenset({"id", "status", "revision", "created_at", "deleted_at"})
 
@@ -27,12 +29,7 @@ def insert(conn: sa.Connection, image: domain.Image) -> None:
     Raises Conflict (ID_TAKEN) if the id is or ever was in use.
     """
     values = {field: getattr(image, field) for field in image_table.FIELDS}
-    statement = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(TABLE)
-    made = conn.execute(
-        statement.values(**values)
-        .on_conflict_do_nothing(index_elements=[TABLE.c.id])
-        .returning(TABLE.c.id)
-    )
+    made = conn.execute(_birth(conn.dialect.name), values)
     if made.one_or_none() is None:
         raise errors.Conflict(
             "The image id {image_id} is taken.",
@@ -42,6 +39,14 @@ def insert(conn: sa.Connection, image: domain.Image) -> None:
     if image.tags:
         tag.put(conn, image.id, image.tags)
     image_property.put(conn, image.id, image.properties)
+
+
+@functools.cache
+def _birth(dialect: str) -> sa.Executable:
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(TABLE)
+    insert = insert.on_conflict_do_nothing(index_elements=[TABLE.c.id])
+    statement: sa.Executable = insert.returning(TABLE.c.id)
+    return statement
 
 
 def get(
@@ -55,15 +60,20 @@ def get(
 
     With `lock` nobody else changes the row until the transaction ends.
     """
-    statement = sa.select(*image_table.columns(conn.dialect.name)).where(
-        TABLE.c.id == image_id, image_table.ALIVE
+    statement = _one(conn.dialect.name, predicate, lock)
+    row = conn.execute(statement, {"wanted_id": image_id}).mappings().one_or_none()
+    return None if row is None else image_table.entity(row)
+
+
+# Made once for each predicate: anew it took longer than the database needs to answer.
+@functools.lru_cache(maxsize=_STATEMENTS_MAX)
+def _one(dialect: str, predicate: sa.ColumnElement[bool] | None, lock: bool) -> sa.Select[Any]:
+    statement = sa.select(*image_table.columns(dialect)).where(
+        TABLE.c.id == sa.bindparam("wanted_id"), image_table.ALIVE
     )
     if predicate is not None:
         statement = statement.where(predicate)
-    if lock:
-        statement = statement.with_for_update(of=TABLE)
-    row = conn.execute(statement).mappings().one_or_none()
-    return None if row is None else image_table.entity(row)
+    return statement.with_for_update(of=TABLE) if lock else statement
 
 
 def update(
@@ -82,13 +92,12 @@ def update(
     forbidden = _NOT_UPDATABLE.intersection(values)
     if forbidden:
         raise ValueError(f"not set by update: {sorted(forbidden)}")
-    changed = {"updated_at": metadata.now(), **values, "revision": TABLE.c.revision + 1}
-    statement = sa.update(TABLE).where(TABLE.c.id == image_id, image_table.ALIVE).values(changed)
+    changed = {"updated_at": metadata.now(), **values, "wanted_id": image_id}
     if revision is not None:
-        statement = statement.where(TABLE.c.revision == revision)
+        changed["wanted_revision"] = revision
     if status is not None:
-        statement = statement.where(TABLE.c.status == status)
-    found = conn.execute(statement).rowcount
+        changed["wanted_status"] = status
+    found = conn.execute(_change(revision is not None, status is not None), changed).rowcount
     image = get(conn, image_id)
     if image is None:
         raise errors.ImageNotFound(image_id=image_id)
@@ -99,6 +108,17 @@ def update(
             image_id=image_id,
         )
     return image
+
+
+@functools.cache
+def _change(with_revision: bool, with_status: bool) -> sa.Update:
+    """Sets the columns that are given with it; the names of conditions are those of no column."""
+    statement = sa.update(TABLE).where(TABLE.c.id == sa.bindparam("wanted_id"), image_table.ALIVE)
+    if with_revision:
+        statement = statement.where(TABLE.c.revision == sa.bindparam("wanted_revision"))
+    if with_status:
+        statement = statement.where(TABLE.c.status == sa.bindparam("wanted_status"))
+    return statement.values(revision=TABLE.c.revision + 1)
 
 
 def set_properties(

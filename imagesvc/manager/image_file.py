@@ -63,9 +63,7 @@ class ImageFileManager:
         SIZE_MISMATCH), UnsupportedImage, TooLarge, QuotaExceeded, ImageGone, NoSpace.
         """
         of = (errors.ImagesvcError, DriverError, OSError)
-        with self._operation.attempt(
-            ctx, "image_file:upload", "image", image_id, of=of
-        ) as step:
+        with self._operation.attempt(ctx, "image_file:upload", "image", image_id, of=of) as step:
             image, upload = self._begin(ctx, image_id, size, store_id, step)
             return self._receive(ctx, image, upload, reader, size, step)
 
@@ -211,9 +209,7 @@ class ImageFileManager:
             if image.status == ImageStatus.DEACTIVATED and not self._enforcer.allows(
                 ctx, "image_file:download_deactivated", image
             ):
-                raise errors.Forbidden(
-                    "The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED
-                )
+                raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
         return self._download(image, disks, disk)
 
     def _download(self, image: Image, disks: tuple[ImageDisk, ...], index: int) -> Download:
