@@ -103,8 +103,9 @@ def behind(database: engine.Database, ctx: RequestContext, pages: int) -> ImageQ
 
 def measure(
     name: str, small: engine.Database, large: engine.Database, pairs: int, calls: int
-) -> None:
-    """Print one line for each caller and place in the list."""
+) -> list[ratio.Outcome]:
+    """M4: one outcome for each caller and place in the list."""
+    found = []
     cases = (
         ("project, first page", CALLER, 0),
         ("project, second page", CALLER, 1),
@@ -119,7 +120,10 @@ def measure(
             for database in (large, small) if n % 2 else (small, large):
                 taken = page_ms(database, ctx, queries[database], calls)
                 (ours if database is large else peer).append(taken)
-        ratio.report("M4", ours, peer, f"{name}, {what}, many against {SMALL}", "ms a page")
+        goal = ratio.Goal(1.3, 1.6, less=True)
+        text = f"{name}, {what}, many / {SMALL}"
+        found.append(ratio.report("M4", text, ours, peer, goal, "ms a page"))
+    return found
 
 
 @contextlib.contextmanager

@@ -15,18 +15,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-class Running:
-    """A running API: its address, a token of a member, its folder and process."""
+class Party:
+    """A running server: its address, the headers of each request, its folder and process."""
 
     def __init__(self, folder: Path, port: int, process: subprocess.Popen) -> None:
         self.folder = folder
         self.port = port
         self.process = process
-        self.token = ""
+        self.headers: dict[str, str] = {}
+        self.project_id = ""
 
     def cpu_s(self) -> float:
-        """CPU seconds of the API's processes so far."""
+        """CPU seconds of the server's processes so far."""
         return process_tree_cpu_s(self.process.pid)
+
+    def peak_mib(self) -> float:
+        """Most memory that one of its processes has held so far, in MiB."""
+        return max(_peak_kib(pid) for pid in process_tree(self.process.pid)) / 1024
 
     def call(
         self, method: str, path: str, body: object = None, headers: dict | None = None
@@ -37,18 +42,22 @@ class Running:
             f"http://127.0.0.1:{self.port}{path}", data=data, method=method
         )
         request.add_header("Content-Type", "application/json")
-        if self.token:
-            request.add_header("X-Auth-Token", self.token)
-        for name, value in (headers or {}).items():
+        for name, value in {**self.headers, **(headers or {})}.items():
             request.add_header(name, value)
         with urllib.request.urlopen(request) as answer:
             return answer.status, dict(answer.headers), answer.read()
 
+    def stop(self) -> None:
+        """End it and remove its folder."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        shutil.rmtree(self.folder)
 
-def process_tree_cpu_s(root: int) -> float:
-    """CPU seconds of a process and its living descendants."""
+
+def process_tree(root: int) -> dict[int, float]:
+    """The CPU seconds of a process and of its living descendants, by id."""
     parents: dict[int, list[int]] = {}
-    used: dict[int, int] = {}
+    used: dict[int, float] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -58,13 +67,23 @@ def process_tree_cpu_s(root: int) -> float:
             continue
         pid = int(entry.name)
         parents.setdefault(int(fields[1]), []).append(pid)
-        used[pid] = int(fields[11]) + int(fields[12])
-    todo, total = [root], 0
+        used[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    todo, found = [root], {}
     while todo:
         pid = todo.pop()
-        total += used.get(pid, 0)
+        found[pid] = used.get(pid, 0.0)
         todo += parents.get(pid, [])
-    return total / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+def process_tree_cpu_s(root: int) -> float:
+    """CPU seconds of a process and its living descendants."""
+    return sum(process_tree(root).values())
+
+
+def _peak_kib(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def free_port() -> int:
@@ -88,15 +107,18 @@ def wait_for(check, deadline_s: float = 60.0) -> None:
 
 
 @contextlib.contextmanager
-def service() -> Iterator[Running]:
-    """Start the API on a fresh state folder; stop and remove it afterwards."""
+def service(url: str = "", settings: str = "") -> Iterator[Party]:
+    """Start the API on a fresh state folder; stop and remove it afterwards.
+
+    `url` is that of an empty database, SQLite without; `settings` are lines of `[service]`.
+    """
     folder = Path(tempfile.mkdtemp(prefix="imagesvc-bench-"))
     port = free_port()
     binaries = Path(sys.executable).parent
     conf = folder / "imagesvc.conf"
     conf.write_text(
-        f"[service]\nstate_dir = {folder}\nbind_port = {port}\nworkers = 2\n"
-        f"[database]\nurl = sqlite:///{folder}/imagesvc.sqlite\n"
+        f"[service]\nstate_dir = {folder}\nbind_port = {port}\nworkers = 2\n{settings}\n"
+        f"[database]\nurl = {url or f'sqlite:///{folder}/imagesvc.sqlite'}\n"
         f"[storage_local]\ndirectory = {folder}/store\n"
         f"[identity_local]\npath = {folder}/identity.sqlite\n"
         f"[audit_sink_local]\npath = {folder}/audit.jsonl\n"
@@ -121,22 +143,22 @@ def service() -> Iterator[Running]:
         process = subprocess.Popen(
             [binaries / "imagesvc-api"], env=environment, cwd=folder, stdout=log, stderr=log
         )
-    running = Running(folder, port, process)
+    running = Party(folder, port, process)
     try:
         wait_for(lambda: running.call("GET", "/healthcheck"))
-        running.token = _token(running)
+        _log_in(running)
         yield running
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        shutil.rmtree(folder)
+        running.stop()
 
 
-def _token(running: Running) -> str:
+def _log_in(running: Party) -> None:
     user = {"name": "bench", "password": "bench-password", "domain": {"id": "default"}}
     scope = {"project": {"name": "bench", "domain": {"id": "default"}}}
     identity = {"methods": ["password"], "password": {"user": user}}
-    _, headers, _ = running.call(
+    _, headers, body = running.call(
         "POST", "/v3/auth/tokens", {"auth": {"identity": identity, "scope": scope}}
     )
-    return {name.lower(): value for name, value in headers.items()}["x-subject-token"]
+    sent = {name.lower(): value for name, value in headers.items()}
+    running.headers = {"X-Auth-Token": sent["x-subject-token"]}
+    running.project_id = json.loads(body)["token"]["project"]["id"]

@@ -61,12 +61,13 @@ _FIELDS = (
     "event_id", "created_at", "action", "outcome", "target_type", "target_id", "project_id",
     "user_id", "request_id", "owner_project_id", "detail", "hmac",
 )  # fmt: skip
+_INSERT = sa.insert(TABLE)
 COLUMNS = (TABLE.c.id, *(TABLE.c[field] for field in _FIELDS))
 
 
 def insert(conn: sa.Connection, record: AuditRecord) -> None:
     """Append a record, with its HMAC, in the transaction of what it tells of."""
-    conn.execute(sa.insert(TABLE).values({field: getattr(record, field) for field in _FIELDS}))
+    conn.execute(_INSERT, {field: getattr(record, field) for field in _FIELDS})
 
 
 def records(conn: sa.Connection, statement: Any) -> tuple[AuditRecord, ...]:

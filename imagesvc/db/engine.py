@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import select
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ _BUSY_TIMEOUT_S = 30
 _POOL_SIZE = 10
 _POOL_OVERFLOW = 40
 _POOL_RECYCLE_S = 1800
+_RESTED_S = 1.0
+_RESTS_SINCE = "imagesvc_rests_since"
 _ATTEMPTS_MAX = 5
 # Serialization failure and deadlock: PostgreSQL asks for the whole transaction again.
 _AGAIN = frozenset({"40001", "40P01"})
@@ -34,6 +37,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = _normal(url)
         self._engines: dict[int, sa.Engine] = {}
+        self._reading: dict[str, Any] = {}
+        if self.dialect == "postgresql":
+            self._reading = {"isolation_level": "AUTOCOMMIT"}
 
     @property
     def engine(self) -> sa.Engine:
@@ -52,7 +58,17 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A connection for reading; what it changed is rolled back."""
+        """A connection for reading alone.
+
+        On PostgreSQL each statement is a transaction of its own, which there sees as much as
+        one of several at READ COMMITTED, and spares BEGIN and ROLLBACK their way to the server.
+        """
+        with self.engine.connect().execution_options(**self._reading) as conn:
+            yield conn
+
+    @contextlib.contextmanager
+    def scan(self) -> Iterator[sa.Connection]:
+        """A connection for results that are read as a stream; what it changed is rolled back."""
         with self.engine.connect() as conn:
             yield conn
 
@@ -128,14 +144,44 @@ def _normal(url: str) -> sa.URL:
 def _create(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() == "sqlite":
         return _create_sqlite(url)
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_OVERFLOW,
         pool_recycle=_POOL_RECYCLE_S,
-        pool_pre_ping=True,
+        skip_autocommit_rollback=True,
         connect_args={"options": "-c timezone=UTC", "application_name": "imagesvc"},
     )
+    _ping_doubtful(engine)
+    return engine
+
+
+def _ping_doubtful(engine: sa.Engine) -> None:
+    """Replace a connection that died while it rested.
+
+    It is asked only after a long rest, or if something came in: a server that ends says so. To
+    ask before each use would cost as much as to read an image.
+    """
+
+    @sa.event.listens_for(engine, "checkin")
+    def _rest(raw: DBAPIConnection, record: Any) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def _wake(raw: DBAPIConnection, record: Any, proxy: Any) -> None:
+        since = record.info.get(_RESTS_SINCE)
+        if since is None or (time.monotonic() - since < _RESTED_S and not _has_news(raw)):
+            return
+        try:
+            engine.dialect.do_ping(raw)
+        except engine.dialect.loaded_dbapi.Error as exc:  # told to the pool in its own words
+            raise sa.exc.DisconnectionError("The connection was cut.") from exc
+
+
+def _has_news(raw: Any) -> bool:
+    poll = select.poll()
+    poll.register(raw.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _create_sqlite(url: sa.URL) -> sa.Engine:

@@ -1,5 +1,6 @@
 """Images: insert, get, update; the list and the transitions stand in files of their own."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ transition = image_state.transition
 heartbeat = image_state.heartbeat
 stale_saving = image_state.stale_saving
 
+_STATEMENTS_MAX = 1024
 # Only transitions write the status, only a birth writes the id.
 _NOT_UPDATABLE = frozenset({"id", "status", "revision", "created_at", "deleted_at"})
 
@@ -27,12 +29,7 @@ def insert(conn: sa.Connection, image: domain.Image) -> None:
     Raises Conflict (ID_TAKEN) if the id is or ever was in use.
     """
     values = {field: getattr(image, field) for field in image_table.FIELDS}
-    statement = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(TABLE)
-    made = conn.execute(
-        statement.values(**values)
-        .on_conflict_do_nothing(index_elements=[TABLE.c.id])
-        .returning(TABLE.c.id)
-    )
+    made = conn.execute(_birth(conn.dialect.name), values)
     if made.one_or_none() is None:
         raise errors.Conflict(
             "The image id {image_id} is taken.",
@@ -42,6 +39,14 @@ def insert(conn: sa.Connection, image: domain.Image) -> None:
     if image.tags:
         tag.put(conn, image.id, image.tags)
     image_property.put(conn, image.id, image.properties)
+
+
+@functools.cache
+def _birth(dialect: str) -> sa.Executable:
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(TABLE)
+    insert = insert.on_conflict_do_nothing(index_elements=[TABLE.c.id])
+    statement: sa.Executable = insert.returning(TABLE.c.id)
+    return statement
 
 
 def get(
@@ -56,15 +61,23 @@ def get(
     With `lock` nobody else changes the image, its tags, properties and members until the
     transaction ends; it is the first lock of the transaction but for those of jobs.
     """
-    wanted = [TABLE.c.id == image_id, image_table.ALIVE]
-    if predicate is not None:
-        wanted.append(predicate)
     if lock and conn.dialect.name == "postgresql":
         # A statement of its own: one that waited sees other tables as they were before it waited.
-        conn.execute(sa.select(TABLE.c.id).where(*wanted).with_for_update(of=TABLE, key_share=True))
-    statement = sa.select(*image_table.columns(conn.dialect.name)).where(*wanted)
-    row = conn.execute(statement).mappings().one_or_none()
+        held = sa.select(TABLE.c.id).where(TABLE.c.id == image_id, image_table.ALIVE)
+        held = held if predicate is None else held.where(predicate)
+        conn.execute(held.with_for_update(of=TABLE, key_share=True))
+    statement = _one(conn.dialect.name, predicate)
+    row = conn.execute(statement, {"wanted_id": image_id}).mappings().one_or_none()
     return None if row is None else image_table.entity(row)
+
+
+# Made once for each predicate: anew it took longer than the database needs to answer.
+@functools.lru_cache(maxsize=_STATEMENTS_MAX)
+def _one(dialect: str, predicate: sa.ColumnElement[bool] | None) -> sa.Select[Any]:
+    statement = sa.select(*image_table.columns(dialect)).where(
+        TABLE.c.id == sa.bindparam("wanted_id"), image_table.ALIVE
+    )
+    return statement if predicate is None else statement.where(predicate)
 
 
 def update(
@@ -82,12 +95,11 @@ def update(
     forbidden = _NOT_UPDATABLE.intersection(values)
     if forbidden:
         raise ValueError(f"not set by update: {sorted(forbidden)}")
-    changed = {"updated_at": metadata.now(), **values, "revision": TABLE.c.revision + 1}
-    statement = sa.update(TABLE).where(TABLE.c.id == image_id, image_table.ALIVE).values(changed)
+    changed = {"updated_at": metadata.now(), **values, "wanted_id": image_id}
     if revision is not None:
-        statement = statement.where(TABLE.c.revision == revision)
-    now = statement.returning(*image_table.columns(conn.dialect.name))
-    row = conn.execute(now).mappings().one_or_none()
+        changed["wanted_revision"] = revision
+    statement = _change(conn.dialect.name, revision is not None)
+    row = conn.execute(statement, changed).mappings().one_or_none()
     if row is not None:
         return image_table.entity(row)
     if get(conn, image_id) is None:
@@ -97,6 +109,17 @@ def update(
         reason=errors.Reason.IMAGE_BUSY,
         image_id=image_id,
     )
+
+
+@functools.cache
+def _change(dialect: str, with_revision: bool) -> sa.Executable:
+    """Sets the columns that are given with it; the names of conditions are those of no column."""
+    statement = sa.update(TABLE).where(TABLE.c.id == sa.bindparam("wanted_id"), image_table.ALIVE)
+    if with_revision:
+        statement = statement.where(TABLE.c.revision == sa.bindparam("wanted_revision"))
+    changed = statement.values(revision=TABLE.c.revision + 1)
+    now: sa.Executable = changed.returning(*image_table.columns(dialect))
+    return now
 
 
 def set_properties(

@@ -39,6 +39,13 @@ _FACTS = (
     "hash_value",
 )  # fmt: skip
 
+_WITH_PLACES = (
+    sa.select(TABLE, LOCATION.c.store_id, LOCATION.c.storage_key)
+    .join_from(TABLE, LOCATION, isouter=True)
+    .where(TABLE.c.image_id == sa.bindparam("wanted_id"))
+    .order_by(TABLE.c.disk_index, LOCATION.c.position)
+)
+
 
 def insert_disk(conn: sa.Connection, image_id: str, disk: ImageDisk) -> None:
     """Add a disk with its locations."""
@@ -63,15 +70,9 @@ def insert_disk(conn: sa.Connection, image_id: str, disk: ImageDisk) -> None:
 
 def list_for(conn: sa.Connection, image_id: str) -> tuple[ImageDisk, ...]:
     """Disks of an image by index, each with its locations, best first."""
-    statement = (
-        sa.select(TABLE, LOCATION.c.store_id, LOCATION.c.storage_key)
-        .join_from(TABLE, LOCATION, isouter=True)
-        .where(TABLE.c.image_id == image_id)
-        .order_by(TABLE.c.disk_index, LOCATION.c.position)
-    )
     disks: dict[int, ImageDisk] = {}
     places: dict[int, list[tuple[str, str]]] = {}
-    for row in conn.execute(statement).mappings():
+    for row in conn.execute(_WITH_PLACES, {"wanted_id": image_id}).mappings():
         index = row["disk_index"]
         found = places.setdefault(index, [])
         if row["store_id"] is not None:

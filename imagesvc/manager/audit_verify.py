@@ -129,7 +129,7 @@ class Verifier:
         self._check_strays()
 
     def _check_strays(self) -> None:
-        with self._database.read() as conn:
+        with self._database.scan() as conn:
             for id_, event_id in seal_rows.strays(conn):
                 self._complain(f"record {event_id} (id {id_}) has no seal and waits for none")
             for id_ in seal_rows.lost(conn):

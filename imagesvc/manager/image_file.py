@@ -63,9 +63,7 @@ class ImageFileManager:
         SIZE_MISMATCH), UnsupportedImage, TooLarge, QuotaExceeded, ImageGone, NoSpace.
         """
         of = (errors.ImagesvcError, DriverError, OSError)
-        with self._operation.attempt(
-            ctx, "image_file:upload", "image", image_id, of=of
-        ) as step:
+        with self._operation.attempt(ctx, "image_file:upload", "image", image_id, of=of) as step:
             image, upload = self._begin(ctx, image_id, size, store_id, step)
             return self._receive(ctx, image, upload, reader, size, step)
 

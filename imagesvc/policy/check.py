@@ -1,6 +1,7 @@
 """authorize: the one permission check."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from oslo_config import cfg
@@ -11,6 +12,8 @@ from imagesvc.context import RequestContext
 from imagesvc.domain.image import Image
 from imagesvc.policy import rule
 
+_ANSWER_S = 1.0
+_ANSWERS_MAX = 4096
 # Each role holds those after it, as in Keystone's defaults.
 _IMPLIED = ("admin", "manager", "member", "reader")
 
@@ -27,19 +30,36 @@ def implied_roles(roles: frozenset[str]) -> list[str]:
 class Enforcer:
     """The rule table as configured."""
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, clock: Callable[[], float] = time.monotonic) -> None:
         self._enforcer = policy.Enforcer(conf)
         self._enforcer.register_defaults(rule.list_rules())
+        self._clock = clock
+        self._answers: dict[Hashable, bool] = {}
+        self._answers_until = 0.0
 
     def allows(
         self, ctx: RequestContext, action: str, target: Image | Mapping[str, Any] | None = None
     ) -> bool:
         """Whether the caller may do `action` to a target that it sees.
 
-        A target that is no image names the project that it belongs to as `owner`.
+        A target that is no image names the project that it belongs to as `owner`. The same
+        question has the same answer for a second; then policy files are looked at again.
         """
-        facts = dict(_facts(target))
+        facts = {**_facts(target)}
         facts["owner"] = facts.get("owner") or "-"
+        question = (
+            action, *sorted(facts.items()), ctx.roles, ctx.project_id, ctx.user_id,
+            ctx.service_user_id, ctx.service_roles,
+        )  # fmt: skip
+        now = self._clock()
+        if now >= self._answers_until or len(self._answers) >= _ANSWERS_MAX:
+            self._answers, self._answers_until = {}, now + _ANSWER_S
+        answers = self._answers  # that of this moment: another thread may begin a new one
+        if question not in answers:
+            answers[question] = self._ask(ctx, action, facts)
+        return answers[question]
+
+    def _ask(self, ctx: RequestContext, action: str, facts: dict[str, Any]) -> bool:
         credentials = {
             "roles": implied_roles(ctx.roles),
             "project_id": ctx.project_id or "",

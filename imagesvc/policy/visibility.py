@@ -6,6 +6,8 @@ images alone; an administrator sees all. A list shows less: community images onl
 for, and offered ones only with the answer asked for.
 """
 
+import functools
+
 import sqlalchemy as sa
 
 from imagesvc.context import RequestContext
@@ -20,6 +22,8 @@ Scope = image_list.Scope
 
 # Neighbouring services reach every image by its id.
 SERVICE_ROLE = "service"
+# Conditions that are kept; a few KiB each.
+_PROJECTS_MAX = 1024
 _GONE = frozenset({ImageStatus.DELETED, ImageStatus.PENDING_DELETE})
 _OPEN = (Visibility.PUBLIC, Visibility.COMMUNITY)
 _LISTED_UNASKED = (Visibility.PUBLIC, Visibility.SHARED, Visibility.PRIVATE)
@@ -46,21 +50,24 @@ def _sees_all(ctx: RequestContext) -> bool:
 
 
 def predicate(ctx: RequestContext) -> sa.ColumnElement[bool]:
-    """`visible` as an SQL condition on the image table."""
+    """`visible` as an SQL condition on the image table; the same object for the same answer."""
+    return image_table.ALIVE if _sees_all(ctx) else _visible_to(ctx.project_id)
+
+
+@functools.lru_cache(maxsize=_PROJECTS_MAX)
+def _visible_to(project_id: str | None) -> sa.ColumnElement[bool]:
     alive = image_table.ALIVE
-    if _sees_all(ctx):
-        return alive
-    if ctx.project_id is None:
+    if project_id is None:
         return sa.and_(alive, _image.visibility == Visibility.PUBLIC)
     offered = sa.exists(
         sa.select(_member.image_id)
-        .where(_member.image_id == _image.id, _member.member_id == ctx.project_id)
+        .where(_member.image_id == _image.id, _member.member_id == project_id)
         .correlate(image_table.TABLE)
     )
     return sa.and_(
         alive,
         sa.or_(
-            _image.owner == ctx.project_id,
+            _image.owner == project_id,
             _image.owner.is_(None),
             _image.visibility.in_(_OPEN),
             sa.and_(_image.visibility == Visibility.SHARED, offered),

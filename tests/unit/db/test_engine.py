@@ -108,6 +108,38 @@ def test_a_cut_connection_is_replaced(postgresql):
         assert conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() != pid
 
 
+def test_a_read_of_postgresql_is_one_round_trip(postgresql, tmp_path):
+    with postgresql.write() as conn:
+        image.insert(conn, made := make.image())
+    with (tmp_path / "trace").open("w") as trace:
+        with postgresql.read() as conn:
+            raw = conn.connection.dbapi_connection
+            raw.pgconn.trace(trace.fileno())
+            assert image.get(conn, made.id) == made
+        with postgresql.read() as conn:
+            assert conn.connection.dbapi_connection is raw
+            assert image.get(conn, made.id) == made
+        raw.pgconn.untrace()
+    fields = [line.split("\t") for line in (tmp_path / "trace").read_text().splitlines()]
+    # Each round trip is one of these messages from the front end.
+    trips = [line[3] for line in fields if line[1:2] == ["F"] and line[3] in ("Sync", "Query")]
+    assert len(trips) == 2
+
+
+def test_a_connection_that_rested_is_asked_whether_it_lives(postgresql, monkeypatch):
+    asked = []
+    ping = postgresql.engine.dialect.do_ping
+    monkeypatch.setattr(
+        postgresql.engine.dialect, "do_ping", lambda raw: asked.append(1) or ping(raw)
+    )
+    moment = [100.0]
+    monkeypatch.setattr(engine.time, "monotonic", lambda: moment[0])
+    for moment[0] in (100.0, 100.5, 100.9, 200.0):
+        with postgresql.read() as conn:
+            conn.exec_driver_sql("SELECT 1")
+    assert len(asked) == 1
+
+
 def test_each_process_has_an_engine_of_its_own(database, monkeypatch):
     mine = database.engine
     assert database.engine is mine

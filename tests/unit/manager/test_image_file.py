@@ -14,12 +14,6 @@ DATA = b"bytes" * 1000
 
 
 @pytest.fixture
-def database_url(url):
-    """Each engine in turn."""
-    return url
-
-
-@pytest.fixture
 def image_id(service):
     """A queued image."""
     new = NewImage(name="x", disk_format="raw", container_format="bare")

@@ -38,7 +38,11 @@ def use(service, project=CALLER.project_id):
 
 
 def counts(images=0, stored_bytes=0, reserved=0, uploads=0):
-    return {"images": (images, 0), "stored_bytes": (stored_bytes, reserved), "uploads": (0, uploads)}
+    return {
+        "images": (images, 0),
+        "stored_bytes": (stored_bytes, reserved),
+        "uploads": (0, uploads),
+    }
 
 
 def create(service, **facts):
@@ -241,9 +245,7 @@ def test_a_capture_that_does_not_fit_is_refused_and_leaves_nothing(service, limi
     assert service.jobs.list(CALLER) == ()
 
 
-def test_a_failed_capture_gives_everything_back_and_takes_it_again(
-    service, capture, compute, work
-):
+def test_a_failed_capture_gives_everything_back_and_takes_it_again(service, capture, compute, work):
     compute.faults["open_snapshot"] = driver_errors.DriverError("The disk is broken.", "")
     work()
     image, job = capture

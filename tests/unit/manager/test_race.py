@@ -18,7 +18,7 @@ from tests.unit.worker.conftest import CALLER
 
 
 @pytest.fixture
-def database_url(postgresql_url):
+def url(postgresql_url):
     """Rows that are locked one by one."""
     return postgresql_url
 
