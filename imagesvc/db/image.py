@@ -61,7 +61,7 @@ def get(
     With `lock` nobody else changes the row until the transaction ends.
     """
     statement = _one(conn.dialect.name, predicate, lock)
-    row = conn.execute(statement, {"wanted_id": image_id}).mappings().one_or_none()
+    row = conn.execute(statement, {"wanted_id": image_id}).one_or_none()
     return None if row is None else image_table.entity(row)
 
 
