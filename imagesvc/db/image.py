@@ -67,7 +67,7 @@ def get(
         held = held if predicate is None else held.where(predicate)
         conn.execute(held.with_for_update(of=TABLE, key_share=True))
     statement = _one(conn.dialect.name, predicate)
-    row = conn.execute(statement, {"wanted_id": image_id}).mappings().one_or_none()
+    row = conn.execute(statement, {"wanted_id": image_id}).one_or_none()
     return None if row is None else image_table.entity(row)
 
 
@@ -99,7 +99,7 @@ def update(
     if revision is not None:
         changed["wanted_revision"] = revision
     statement = _change(conn.dialect.name, revision is not None)
-    row = conn.execute(statement, changed).mappings().one_or_none()
+    row = conn.execute(statement, changed).one_or_none()
     if row is not None:
         return image_table.entity(row)
     if get(conn, image_id) is None:

@@ -4,6 +4,8 @@ A page costs one statement, and one more when it follows a marker.
 """
 
 import dataclasses
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +19,9 @@ from imagesvc.domain import image_query
 
 TABLE = image_table.TABLE
 _NULLABLE = frozenset({"name", "container_format", "disk_format", "size_bytes"})
+_STATEMENTS_MAX = 128  # some 100 KiB each
+# The sort values of a marker: parameters, or None for null.
+_Edge = Mapping[str, sa.BindParameter[Any] | None]
 _TIES = ("created_at", "id")
 
 
@@ -66,22 +71,52 @@ def list_page(
     marker = None if query.marker is None else _marker(conn, query.marker, visibility.marker)
     if query.impossible or query.limit == 0 or not visibility.branches:
         return image_query.Page((), full=False)
-    wanted = image_filter.conditions(query)
-    parts = [
-        _branch(branch, wanted, keys, marker, query.limit, conn.dialect.name)
-        for branch in visibility.branches
-    ]
-    merged = parts[0] if len(parts) == 1 else _merge(parts, keys, query.limit, conn.dialect.name)
-    page = merged.subquery("page")
-    statement = (
-        sa.select(*image_table.columns(conn.dialect.name))
-        .select_from(_LeftFirst(page, TABLE, page.c.id == TABLE.c.id))
-        .order_by(*_order(page.c, keys, conn.dialect.name))
-    )
-    rows = conn.execute(statement).mappings().all()
+    values, absent = {}, None
+    if marker is not None:
+        absent = frozenset(field for field in _fields(keys) if marker[field] is None)
+        values = {f"marker_{field}": marker[field] for field in _fields(keys)}
+    # Filters hold words of callers, of which there is no end.
+    filtered = query.fields or query.tags or query.properties or query.owner
+    make = _statement if filtered else _kept_statement
+    plain = dataclasses.replace(query, marker=None)
+    statement = make(conn.dialect.name, plain, visibility.branches, absent)
+    rows = conn.execute(statement, values).all()
     return image_query.Page(
         tuple(image_table.entity(row) for row in rows), full=len(rows) == query.limit
     )
+
+
+def _statement(
+    dialect: str,
+    query: image_query.ImageQuery,
+    branches: tuple[Branch, ...],
+    absent: frozenset[str] | None,
+) -> sa.Select[Any]:
+    """The statement of a page; the sort values of its marker are given with it as marker_FIELD.
+
+    `absent` names those that are null; None: no marker.
+    """
+    keys = _keys(query.sort)
+    edge = None
+    if absent is not None:
+        edge = {
+            field: None if field in absent else sa.bindparam(f"marker_{field}", None, column.type)
+            for field, column in TABLE.c.items()
+            if field in _fields(keys)
+        }
+    wanted = image_filter.conditions(query)
+    parts = [_branch(branch, wanted, keys, edge, query.limit, dialect) for branch in branches]
+    merged = parts[0] if len(parts) == 1 else _merge(parts, keys, query.limit, dialect)
+    page = merged.subquery("page")
+    return (
+        sa.select(*image_table.columns(dialect))
+        .select_from(_LeftFirst(page, TABLE, page.c.id == TABLE.c.id))
+        .order_by(*_order(page.c, keys, dialect))
+    )
+
+
+# To make one takes longer than all else that a page of 25 costs.
+_kept_statement = functools.lru_cache(maxsize=_STATEMENTS_MAX)(_statement)
 
 
 def _keys(sort: tuple[image_query.SortKey, ...]) -> tuple[image_query.SortKey, ...]:
@@ -107,7 +142,7 @@ def _branch(
     branch: Branch,
     wanted: tuple[sa.ColumnElement[bool], ...],
     keys: tuple[image_query.SortKey, ...],
-    marker: sa.RowMapping | None,
+    edge: _Edge | None,
     limit: int,
     dialect: str,
 ) -> sa.Select[Any]:
@@ -123,8 +158,8 @@ def _branch(
         # The copies in the member's index stand for the same columns of the image.
         columns = {field: TABLE.c[field] for field in image_query.SORT_KEYS}
         columns |= {"created_at": members.c.image_created_at, "id": members.c.image_id}
-    if marker is not None:
-        conditions.append(_after(columns, keys, marker))
+    if edge is not None:
+        conditions.append(_after(columns, keys, edge))
     # The sort columns alone: whole rows are joined to the page when it is known.
     return (
         sa.select(*(columns[field].label(field) for field in _fields(keys)))
@@ -166,19 +201,20 @@ def _order(
 
 
 def _after(
-    columns: Any, keys: tuple[image_query.SortKey, ...], marker: sa.RowMapping
+    columns: Any, keys: tuple[image_query.SortKey, ...], edge: _Edge
 ) -> sa.ColumnElement[bool]:
     """Rows that stand behind the marker in the order of `keys`."""
     fields = [key.field for key in keys]
     if not _NULLABLE.intersection(fields) and len({key.descending for key in keys}) == 1:
         # One comparison of row values is what an index can begin at.
         row = sa.tuple_(*(columns[field] for field in fields))
-        edge = sa.tuple_(*(sa.literal(marker[f], TABLE.c[f].type) for f in fields))
-        return row < edge if keys[0].descending else row > edge
+        values: Any = sa.tuple_(*(edge[field] for field in fields))
+        beyond: sa.ColumnElement[bool] = row < values if keys[0].descending else row > values
+        return beyond
     choices = []
     same: list[sa.ColumnElement[bool]] = []
     for key in keys:
-        column, value = columns[key.field], marker[key.field]
+        column, value = columns[key.field], edge[key.field]
         choices.append(sa.and_(*same, _beyond(column, key, value)))
         same.append(column.is_(None) if value is None else column == value)
     return sa.or_(*choices)

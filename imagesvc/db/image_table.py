@@ -1,9 +1,9 @@
 """The image table, and how a row becomes an Image."""
 
 import functools
-import json
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from imagesvc.db import image_property, metadata, tag
@@ -128,13 +128,14 @@ def _collections(dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
     )
 
 
-def entity(row: sa.RowMapping) -> domain.Image:
+def entity(row: sa.Row[Any]) -> domain.Image:
     """The Image of a row of `columns`."""
-    values = {field: row[field] for field in FIELDS}
+    tags, properties = row[len(FIELDS) :]
+    values = dict(zip(FIELDS, row, strict=False))
     values["status"] = ImageStatus(values["status"])
     values["visibility"] = domain.Visibility(values["visibility"])
     return domain.Image(
         **values,
-        tags=tuple(sorted(json.loads(row["tags_json"] or "[]"))),
-        properties=json.loads(row["properties_json"] or "{}"),
+        tags=tuple(sorted(msgspec.json.decode(tags or "[]"))),
+        properties=msgspec.json.decode(properties or "{}"),
     )

@@ -82,13 +82,25 @@ def scope(ctx: RequestContext, query: ImageQuery) -> Scope:
 
 
 def branches(ctx: RequestContext, query: ImageQuery) -> tuple[Branch, ...]:
-    """The list of the caller as disjoint branches, each of which an index gives in order."""
-    if ctx.is_admin:
-        return _administrator(ctx.project_id, query)
-    if ctx.project_id is None:
+    """The list of the caller as disjoint branches, each of which an index gives in order.
+
+    The same objects for the same caller and the same wishes.
+    """
+    wishes = ImageQuery(
+        visibility=query.visibility, member_status=query.member_status, owner=query.owner,
+        hidden=query.hidden,
+    )  # fmt: skip
+    return _branches(ctx.is_admin, ctx.project_id, wishes)
+
+
+@functools.lru_cache(maxsize=_PROJECTS_MAX)
+def _branches(is_admin: bool, project_id: str | None, query: ImageQuery) -> tuple[Branch, ...]:
+    if is_admin:
+        return _administrator(project_id, query)
+    if project_id is None:
         asked = query.visibility in (None, "all", Visibility.PUBLIC)
         return (_of(Visibility.PUBLIC),) if asked else ()
-    return _project(ctx.project_id, query)
+    return _project(project_id, query)
 
 
 def _administrator(project_id: str | None, query: ImageQuery) -> tuple[Branch, ...]:

@@ -1,6 +1,7 @@
 """Image -> Glance JSON, and the names of the dialect."""
 
 import datetime
+import operator
 from typing import Any
 
 from imagesvc.domain import image as image_domain
@@ -29,10 +30,12 @@ FIELDS = {
     "tags": "tags",
 }
 
+_values = operator.attrgetter(*FIELDS.values())
+
 
 def time(moment: datetime.datetime) -> str:
     """A UTC time in whole seconds."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.isoformat(timespec="seconds")[:19] + "Z"
 
 
 def path(image_id: str) -> str:
@@ -43,7 +46,7 @@ def path(image_id: str) -> str:
 def render(image: image_domain.Image) -> dict[str, Any]:
     """One image; extra properties stand flat beside the base ones."""
     view: dict[str, Any] = {**image_property.facts_of(image), **image.properties}
-    view.update({name: getattr(image, field) for name, field in FIELDS.items()})
+    view.update(zip(FIELDS, _values(image), strict=True))
     view["created_at"] = time(image.created_at)
     view["updated_at"] = time(image.updated_at)
     view["tags"] = sorted(image.tags)

@@ -8,7 +8,7 @@ import pytest
 
 from imagesvc import errors
 from imagesvc.db import image as rows
-from imagesvc.db import member
+from imagesvc.db import image_list, member
 from imagesvc.domain.image import Visibility
 from imagesvc.domain.image_query import SORT_KEYS, FieldFilter, ImageQuery, Operator, SortKey
 from imagesvc.domain.member import Member
@@ -157,6 +157,22 @@ def test_a_page_costs_one_statement_and_two_behind_a_marker(database):
                 rows.list_page(conn, behind, visibility.scope(ctx, behind))
             assert len(seen) == 2
     assert world
+
+
+def test_the_statement_of_a_page_is_made_once_a_caller_and_order(database):
+    with database.write() as conn:
+        for _ in range(6):
+            rows.insert(conn, make.image(owner="maker"))
+    before = image_list._kept_statement.cache_info().misses
+    for _ in range(2):
+        marker = None
+        for _ in range(3):
+            query = ImageQuery(limit=2, marker=marker)
+            scope = visibility.scope(make.caller("maker"), query)
+            with database.read() as conn:
+                marker = rows.list_page(conn, query, scope).images[-1].id
+    # One for the first page, one for those behind a marker.
+    assert image_list._kept_statement.cache_info().misses == before + 2
 
 
 def test_a_marker_must_be_an_image_that_the_caller_sees(database):
