@@ -208,10 +208,12 @@ def main() -> int:
     """Run the rows that were asked for."""
     asked = _arguments()
     outcomes: list[ratio.Outcome] = []
-    with Track(asked) as track:
-        for row in asked.rows or ROWS:
-            outcomes += ROWS[row](track)
-    print("\n" + ratio.table(outcomes))
+    try:
+        with Track(asked) as track:
+            for row in asked.rows or ROWS:
+                outcomes += ROWS[row](track)
+    finally:  # what was found stands, whatever ended the run
+        print("\n" + ratio.table(outcomes))
     verdicts = {outcome.verdict() for outcome in outcomes}
     return 1 if "below floor" in verdicts else 2 if "inconclusive" in verdicts else 0
 

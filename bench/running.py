@@ -30,8 +30,13 @@ class Party:
         return process_tree_cpu_s(self.process.pid)
 
     def peak_mib(self) -> float:
-        """Most memory that one of its processes has held so far, in MiB."""
+        """Most memory that one of its processes has held since `forget_peak`, in MiB."""
         return max(_peak_kib(pid) for pid in process_tree(self.process.pid)) / 1024
+
+    def forget_peak(self) -> None:
+        """Begin to look for the peak anew: a login alone takes 32 MiB for a moment."""
+        for pid in process_tree(self.process.pid):
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def call(
         self, method: str, path: str, body: object = None, headers: dict | None = None
