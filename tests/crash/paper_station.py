@@ -136,7 +136,7 @@ class PaperStation:
 
     def bytes_of(self, image_id):
         """The bytes of an active image."""
-        with self.service.image_files.download(CALLER, image_id).stream as stream:
+        with self.service.image_files.download(CALLER, image_id).open() as stream:
             return stream.read()
 
     def check_clean(self):

@@ -161,7 +161,7 @@ class TestHttps:
         context.load_cert_chain(cert, key)
         receiver = Receiver(context)
         url = f"https://127.0.0.1:{receiver.server_port}/"
-        made = AuditSinkConformance()
+        made = TestWebhook()
         try:
             with pytest.raises(errors.Unavailable):
                 made.make(WebhookAuditSink, url=url, secret=SECRET).emit([event()])

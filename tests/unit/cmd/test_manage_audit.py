@@ -85,9 +85,10 @@ def test_an_upgrade_signs_the_head_of_an_older_trail_and_no_later_one(conf):
     change(
         conf,
         "DELETE FROM audit_head",
-        "UPDATE alembic_version SET version_num = '0003'",
+        "UPDATE alembic_version SET version_num = '0004'",
         "DROP TABLE audit_head",
         *(f"DROP INDEX ix_audit_{name}" for name in ("user_id", "outcome", "newest")),
+        *(f"DROP INDEX ix_image_{name}" for name in ("os_type", "architecture", "description")),
     )
     assert run(conf, "db", "upgrade") == 0
     assert run(conf, "audit", "verify") == 0

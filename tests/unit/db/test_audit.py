@@ -57,7 +57,7 @@ def test_a_row_of_the_trail_cannot_be_replaced_on_sqlite(sqlite_url, table):
     database = engine.Database(sqlite_url)
     _insert(database)
     with database.write() as conn:
-        rows.seal(conn, [(1, rows.unsealed(conn, 1)[0].id, "c")])
+        audit_seal.seal(conn, [(1, audit_seal.unsealed(conn, 1)[0].id, "c")])
     statement = f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}"
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), database.write() as conn:
         conn.exec_driver_sql(statement)
