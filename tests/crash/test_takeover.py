@@ -3,6 +3,8 @@
 import os
 import signal
 
+import sqlalchemy as sa
+
 from tests.crash.ledger_compute import DISK
 from tests.crash.paper_station import CALLER
 from tests.crash.station import until
@@ -14,13 +16,34 @@ def reading(station, times=1):
     return station.compute.events("snapshot opened")[-1][0]
 
 
+def stop_between_transactions(station, job, pid):
+    """Stop a process where it holds no lock: the others would wait for that as long as it sleeps."""
+    url = station.service.conf.database.url
+    quick = {"timeout": 0} if url.startswith("sqlite") else {}
+    ask = "BEGIN IMMEDIATE" if quick else f"SELECT 1 FROM job WHERE id = '{job.id}' FOR UPDATE NOWAIT"
+    engine = sa.create_engine(url, connect_args=quick)
+
+    def stopped():
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with engine.connect() as conn:
+                conn.exec_driver_sql(ask)
+        except sa.exc.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            return False
+        return True
+
+    until(stopped)
+    engine.dispose()
+
+
 def test_a_stopped_worker_that_wakes_after_a_takeover_changes_nothing(paper):
     station = paper()
     station.hold.touch()
     job = station.capture()
     first = station.start()
     assert reading(station) == first.pid
-    os.kill(first.pid, signal.SIGSTOP)
+    stop_between_transactions(station, job, first.pid)
     station.hold.unlink()
     second = station.start()
     (done,) = station.ended([job])

@@ -4,7 +4,8 @@ import io
 import os
 
 from imagesvc.interface import errors, storage
-from imagesvc_drivers.storage.file import FileStorage, FileWriter
+from imagesvc_drivers.storage.file import FileStorage
+from imagesvc_drivers.storage.file_writer import FileWriter
 
 Capability = storage.StorageCapability
 
