@@ -1,5 +1,6 @@
 """Commands on servers."""
 
+import abc
 import argparse
 from typing import Any
 
@@ -87,8 +88,8 @@ class _Act(command.Command):
         for name in parsed_args.servers:
             self._act(self.client.find_server(name))
 
-    def _act(self, server_id: str) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _act(self, server_id: str) -> None: ...
 
 
 class StartServer(_Act):
