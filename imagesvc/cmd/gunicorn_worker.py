@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import select
 import socket
 import time
 from typing import Any
@@ -15,6 +16,10 @@ LINGER_S = 1.0
 LINGER_REFUSED_S = 0.1
 LINGER_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 16
+# A client that answers an answer at once is served on in the same thread; one that holds it
+# so long gives way to others that wait.
+NEXT_WAIT_MS = 1
+IN_A_ROW_MAX = 64
 # More than gunicorn takes of a head: it refuses the rest without waiting.
 _HEAD_BYTES = 1 << 16
 _HEAD_END = re.compile(rb"\n\r?\n")
@@ -35,15 +40,36 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         super().init_process()
 
     def handle(self, conn: Any) -> Any:
-        """Serve one request; a connection that has not sent its head waits without a thread."""
+        """Serve a request, and those that follow at once.
+
+        A connection that has not sent its head waits without a thread. To hand it to the main
+        thread and back takes as long as a short answer.
+        """
         if not self.cfg.is_ssl and not self._has_head(conn):
             return gthread._DEFER
+        for _ in range(IN_A_ROW_MAX):
+            kept = self._serve(conn)
+            if not kept or not self.alive or not self._sends_on(conn):
+                return kept
+            if not self._has_head(conn):
+                return gthread._DEFER
+        return True
+
+    def _sends_on(self, conn: Any) -> bool:
+        """Wait a moment for the next request. What the parser holds is left to gunicorn."""
+        if self.cfg.is_ssl or conn.parser.unreader.buf.getvalue():
+            return False
+        poll = select.poll()
+        poll.register(conn.sock, select.POLLIN)
+        return bool(poll.poll(NEXT_WAIT_MS))
+
+    def _serve(self, conn: Any) -> bool:
         with self._pacer.watch(conn.sock) as watch:
             kept = super().handle(conn)
             watch.end_transfer()
             if not kept:
                 _part(conn.sock, LINGER_REFUSED_S if watch.refused else LINGER_S)
-        return kept
+        return bool(kept)
 
     def _has_head(self, conn: Any) -> bool:
         """Look at what has come, without taking it; if more must come, wake up only for that."""

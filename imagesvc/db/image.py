@@ -80,6 +80,22 @@ def _one(dialect: str, predicate: sa.ColumnElement[bool] | None) -> sa.Select[An
     return statement if predicate is None else statement.where(predicate)
 
 
+def revision(
+    conn: sa.Connection, image_id: str, predicate: sa.ColumnElement[bool] | None = None
+) -> int | None:
+    """The number that each change of the image raises; None if deleted or not `predicate`."""
+    found: int | None = conn.scalar(_revision(predicate), {"wanted_id": image_id})
+    return found
+
+
+@functools.lru_cache(maxsize=_STATEMENTS_MAX)
+def _revision(predicate: sa.ColumnElement[bool] | None) -> sa.Select[Any]:
+    statement = sa.select(TABLE.c.revision).where(
+        TABLE.c.id == sa.bindparam("wanted_id"), image_table.ALIVE
+    )
+    return statement if predicate is None else statement.where(predicate)
+
+
 def update(
     conn: sa.Connection,
     image_id: str,

@@ -18,6 +18,7 @@ from imagesvc.interface.image_source import ImageSource
 from imagesvc.manager import signed_url
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_bytes import Download, Heartbeat, Rules, Upload, disk_of, publish
+from imagesvc.manager.image_snapshot import ImageSnapshots
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.policy.check import Enforcer
@@ -45,6 +46,7 @@ class ImageFileManager:
         self._rules = rules
         self._signer = signer
         self._quotas = quotas
+        self._snapshots = ImageSnapshots()
 
     # ------------------------------------------------------------------ up
 
@@ -210,10 +212,9 @@ class ImageFileManager:
         """
         look = self._operation.look(ctx, "image_file:download", "image", image_id)
         with look as step, self._operation.database.read() as conn:
-            image = visible_image(conn, ctx, image_id)
+            image, disks = self._snapshots.get(conn, ctx, image_id)
             step.owner = image.owner
             self._enforcer.authorize(ctx, "image_file:download", image)
-            disks = image_disk.list_for(conn, image_id)
             if image.status == ImageStatus.DEACTIVATED and not self._enforcer.allows(
                 ctx, "image_file:download_deactivated", image
             ):
