@@ -193,4 +193,4 @@ def check_images(apis, token, clients):
             data = apis[0].call("GET", f"/v2/images/{image_id}/file", headers=headers)[1]
             assert hashlib.sha256(data).hexdigest() == digest
             filled += 1
-    assert filled >= KILLS
+    assert filled >= CLIENTS
