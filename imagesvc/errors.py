@@ -94,6 +94,12 @@ class BackendNotFound(NotFound):
     message = "No {kind} backend {backend_id} is configured."
 
 
+class MetadefNotFound(NotFound):
+    """A namespace of metadata definitions, or something in it, is absent or not to be seen."""
+
+    message = "No metadata definition {noun} {name} was found."
+
+
 class NoContent(ImagesvcError):
     """The image has no bytes yet."""
 

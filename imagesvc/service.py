@@ -25,6 +25,12 @@ from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.login import LoginManager
 from imagesvc.manager.member import MemberManager
+from imagesvc.manager.metadef_access import NamespaceAccess
+from imagesvc.manager.metadef_namespace import MetadefNamespaceManager
+from imagesvc.manager.metadef_object import MetadefObjectManager
+from imagesvc.manager.metadef_property import MetadefPropertyManager
+from imagesvc.manager.metadef_resource_type import MetadefResourceTypeManager
+from imagesvc.manager.metadef_tag import MetadefTagManager
 from imagesvc.manager.metric import MetricManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
@@ -171,6 +177,11 @@ class Service:
     image_files: ImageFileManager
     members: MemberManager
     tags: TagManager
+    metadef_namespaces: MetadefNamespaceManager
+    metadef_objects: MetadefObjectManager
+    metadef_properties: MetadefPropertyManager
+    metadef_tags: MetadefTagManager
+    metadef_resource_types: MetadefResourceTypeManager
     jobs: JobManager
     captures: CaptureManager
     servers: ServerManager
@@ -214,6 +225,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
     image_files = ImageFileManager(operation, enforcer, backends, rules, signer, quotas)
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
+    namespaces = NamespaceAccess(operation, enforcer)
     return Service(
         conf=conf,
         database=database,
@@ -227,6 +239,11 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         image_files=image_files,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
+        metadef_namespaces=MetadefNamespaceManager(operation, enforcer, namespaces),
+        metadef_objects=MetadefObjectManager(namespaces),
+        metadef_properties=MetadefPropertyManager(namespaces),
+        metadef_tags=MetadefTagManager(namespaces),
+        metadef_resource_types=MetadefResourceTypeManager(operation, enforcer, namespaces),
         jobs=jobs,
         captures=CaptureManager(operation, enforcer, backends, images, jobs),
         servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),

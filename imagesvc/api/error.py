@@ -45,6 +45,7 @@ ERRORS = (
     Row(errors.JobNotFound,            404, 404, "job-not-found"),
     Row(errors.ServerNotFound,         404, 404, "server-not-found"),
     Row(errors.ProjectNotFound,        404, 404, "project-not-found"),
+    Row(errors.MetadefNotFound,        404, 404, "metadef-not-found"),
     Row(errors.BackendNotFound,        400, 404, "backend-not-found"),
     Row(errors.ImageGone,              410, 410, "image-gone"),
     Row(errors.NoContent,              204, 409, "no-content"),

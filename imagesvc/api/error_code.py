@@ -10,6 +10,7 @@ ADVICE = {
     "server-not-found": "List the servers; one of another project looks the same.",
     "project-not-found": "Look at the project's id or name.",
     "backend-not-found": "Leave the backend out to take the default, or ask the operator for ids.",
+    "metadef-not-found": "Look at the names, whose case matters; a private namespace looks the same.",
     "image-gone": "Somebody deleted the image while this ran; begin with a new one.",
     "no-content": "Send the image's bytes first, or wait for the job that makes them.",
     "unauthorized": "Get a new token and ask again.",

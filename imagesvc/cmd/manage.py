@@ -14,6 +14,7 @@ from imagesvc.cmd import (
     manage_backend,
     manage_config,
     manage_identity,
+    manage_metadef,
     manage_quota,
     manage_server,
     manage_store,
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(nouns, "server", {"list": manage_server.list_running, "stop": manage_server.stop_running})
     manage_identity.add_parsers(nouns)
     manage_quota.add_parsers(nouns)
+    manage_metadef.add_parsers(nouns)
     return parser
 
 

@@ -11,6 +11,11 @@ from imagesvc.db import (
     lease,
     member,
     metadata,
+    metadef_namespace,
+    metadef_object,
+    metadef_property,
+    metadef_resource_type,
+    metadef_tag,
     pending,
     quota,
     tag,
@@ -20,5 +25,6 @@ from imagesvc.db import (
 METADATA = metadata.METADATA
 MODULES = (
     image_table, image_property, tag, member, image_disk, job_table, audit, audit_seal, quota,
-    doomed, pending, lease, upload,
+    doomed, pending, lease, upload, metadef_namespace, metadef_object, metadef_property,
+    metadef_resource_type, metadef_tag,
 )  # fmt: skip

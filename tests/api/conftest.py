@@ -30,12 +30,16 @@ path = {folder}/audit.log
 @pytest.fixture(scope="session")
 def conf(tmp_path_factory):
     """The configuration of a service in a folder of its own."""
-    folder = tmp_path_factory.mktemp("service")
+    return configure(tmp_path_factory.mktemp("service"))
+
+
+def configure(folder, more=""):
+    """Write and load a configuration."""
     key = folder / "installation.key"
     key.write_text(secrets.token_hex(32))
     key.chmod(0o600)
     path = folder / "imagesvc.conf"
-    path.write_text(CONF.format(folder=folder))
+    path.write_text(CONF.format(folder=folder) + more)
     return opts.load(path)
 
 
@@ -58,3 +62,29 @@ def service(built):
 def app(service):
     """Its WSGI application."""
     return door.create_app(service)
+
+
+@pytest.fixture(scope="session")
+def postgresql_built(tmp_path_factory, postgresql_server, postgresql_template):
+    """A whole service on PostgreSQL."""
+    url = postgresql_server.create(postgresql_template)
+    service = services.build(
+        configure(tmp_path_factory.mktemp("postgresql"), f"[database]\nurl = {url}\n"),
+        monitor=False,
+    )
+    yield service
+    service.close()
+    postgresql_server.drop(url)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def each_service(request):
+    """A service on each engine, its callers named by their tokens."""
+    found = request.getfixturevalue("built" if request.param == "sqlite" else "postgresql_built")
+    return dataclasses.replace(found, identity=TokenIdentity(None, backend_id="test"))
+
+
+@pytest.fixture(scope="session")
+def each_app(each_service):
+    """The WSGI application of each."""
+    return door.create_app(each_service)

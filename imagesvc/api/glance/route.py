@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from imagesvc.api.glance import image, image_action, image_file, member, schema, store, tag, version
+from imagesvc.api.glance import (
+    image,
+    image_action,
+    image_file,
+    member,
+    metadef_route,
+    schema,
+    store,
+    tag,
+    version,
+)
 
 
 def table(service: Any) -> list[tuple[str, Any]]:
@@ -34,4 +44,5 @@ def table(service: Any) -> list[tuple[str, Any]]:
             (f"/v2/schemas/{name}", schema.SchemaResource(found))
             for name, found in schema.SCHEMAS.items()
         ),
+        *metadef_route.table(service),
     ]
