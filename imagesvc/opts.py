@@ -17,6 +17,7 @@ from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
 from imagesvc.service import DATABASE_OPTS, LIMIT_OPTS, LOG_OPTS, QUOTA_OPTS, SERVICE_OPTS
+from imagesvc.stream import fetch_rule
 from imagesvc.worker import option as worker_option
 
 CONF_VARIABLE = "IMAGESVC_CONF"
@@ -29,6 +30,7 @@ OWN = (
     ("api", pace.API_OPTS),
     ("limit", LIMIT_OPTS),
     ("quota", QUOTA_OPTS),
+    ("fetch", fetch_rule.OPTS),
     ("worker", worker_option.WORKER_OPTS),
     ("log", LOG_OPTS),
     ("metrics", metric.OPTS),
