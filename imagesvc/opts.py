@@ -16,7 +16,14 @@ from imagesvc.api.native import metric
 from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
-from imagesvc.service import DATABASE_OPTS, LIMIT_OPTS, LOG_OPTS, QUOTA_OPTS, SERVICE_OPTS
+from imagesvc.service import (
+    DATABASE_OPTS,
+    IMAGE_OPTS,
+    LIMIT_OPTS,
+    LOG_OPTS,
+    QUOTA_OPTS,
+    SERVICE_OPTS,
+)
 from imagesvc.stream import fetch_rule
 from imagesvc.worker import option as worker_option
 
@@ -28,6 +35,7 @@ OWN = (
     ("service", SERVICE_OPTS),
     ("database", DATABASE_OPTS),
     ("api", pace.API_OPTS),
+    ("image", IMAGE_OPTS),
     ("limit", LIMIT_OPTS),
     ("quota", QUOTA_OPTS),
     ("fetch", fetch_rule.OPTS),

@@ -5,12 +5,13 @@ import hashlib
 import hmac
 from pathlib import Path
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
+from imagesvc.domain import disk_format
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
@@ -94,12 +95,6 @@ DATABASE_OPTS = (
 )
 LIMIT_OPTS = (
     cfg.IntOpt("image_size_bytes", default=1 << 40, min=1, help="Largest image in bytes (1 TiB)."),
-    cfg.IntOpt(
-        "image_virtual_size_bytes",
-        default=64 << 40,
-        min=1,
-        help="Largest disk that an image may unfold to, in bytes.",
-    ),
     cfg.IntOpt("image_properties", default=128, min=-1, help="Most properties; -1: no limit."),
     cfg.IntOpt("image_tags", default=128, min=-1, help="Most tags of an image; -1: no limit."),
     cfg.IntOpt(
@@ -109,6 +104,31 @@ LIMIT_OPTS = (
         help="Most servers that one request creates. Each job works on all of its servers at once.",
     ),
     cfg.IntOpt("image_members", default=128, min=-1, help="Most members; -1: no limit."),
+)
+IMAGE_OPTS = (
+    cfg.IntOpt(
+        "max_virtual_bytes",
+        default=1 << 40,
+        min=1,
+        deprecated_name="image_virtual_size_bytes",
+        deprecated_group="limit",
+        help="Largest disk that an image may unfold to, in bytes (1 TiB). What is larger is "
+        "refused by its header, before its bytes are read.",
+    ),
+    cfg.IntOpt(
+        "max_unpacked_bytes",
+        default=1 << 37,
+        min=1,
+        help="Most bytes that come out of one upload in container format compressed or ova "
+        "(128 GiB). Each of them costs time of an API thread.",
+    ),
+    cfg.ListOpt(
+        "disk_formats",
+        item_type=types.String(choices=disk_format.DISK_FORMATS),
+        default=list(disk_format.DISK_FORMATS),
+        help="Values of disk_format that new images may have. Bytes are taken only of those that "
+        f"can be judged: {', '.join(sorted(disk_format.JUDGED_FORMATS))}.",
+    ),
 )
 QUOTA_OPTS = (
     cfg.IntOpt("images", default=-1, min=-1, help="Most images of a project; -1: no limit."),
@@ -198,10 +218,16 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
     audit_key = _derive(key, b"audit")
     enforcer = Enforcer(conf)
     operation = Operation(database, audit_key)
-    limits = Limits(conf.limit.image_properties, conf.limit.image_tags, conf.limit.image_members)
+    limits = Limits(
+        conf.limit.image_properties,
+        conf.limit.image_tags,
+        conf.limit.image_members,
+        frozenset(conf.image.disk_formats),
+    )
     rules = Rules(
         conf.limit.image_size_bytes,
-        conf.limit.image_virtual_size_bytes,
+        conf.image.max_virtual_bytes,
+        conf.image.max_unpacked_bytes,
         conf.service.hashing_algorithm,
         conf.service.legacy_md5,
     )
