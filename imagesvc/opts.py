@@ -18,13 +18,13 @@ from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
 from imagesvc.service import (
     DATABASE_OPTS,
-    IMAGE_OPTS,
     LIMIT_OPTS,
     LOG_OPTS,
     QUOTA_OPTS,
     SERVICE_OPTS,
 )
 from imagesvc.stream import fetch_rule
+from imagesvc.stream import option as image_option
 from imagesvc.worker import option as worker_option
 
 CONF_VARIABLE = "IMAGESVC_CONF"
@@ -35,7 +35,7 @@ OWN = (
     ("service", SERVICE_OPTS),
     ("database", DATABASE_OPTS),
     ("api", pace.API_OPTS),
-    ("image", IMAGE_OPTS),
+    ("image", image_option.OPTS),
     ("limit", LIMIT_OPTS),
     ("quota", QUOTA_OPTS),
     ("fetch", fetch_rule.OPTS),

@@ -5,13 +5,12 @@ import hashlib
 import hmac
 from pathlib import Path
 
-from oslo_config import cfg, types
+from oslo_config import cfg
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
-from imagesvc.domain import disk_format
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
@@ -104,31 +103,6 @@ LIMIT_OPTS = (
         help="Most servers that one request creates. Each job works on all of its servers at once.",
     ),
     cfg.IntOpt("image_members", default=128, min=-1, help="Most members; -1: no limit."),
-)
-IMAGE_OPTS = (
-    cfg.IntOpt(
-        "max_virtual_bytes",
-        default=1 << 40,
-        min=1,
-        deprecated_name="image_virtual_size_bytes",
-        deprecated_group="limit",
-        help="Largest disk that an image may unfold to, in bytes (1 TiB). What is larger is "
-        "refused by its header, before its bytes are read.",
-    ),
-    cfg.IntOpt(
-        "max_unpacked_bytes",
-        default=1 << 37,
-        min=1,
-        help="Most bytes that come out of one upload in container format compressed or ova "
-        "(128 GiB). Each of them costs time of an API thread.",
-    ),
-    cfg.ListOpt(
-        "disk_formats",
-        item_type=types.String(choices=disk_format.DISK_FORMATS),
-        default=list(disk_format.DISK_FORMATS),
-        help="Values of disk_format that new images may have. Bytes are taken only of those that "
-        f"can be judged: {', '.join(sorted(disk_format.JUDGED_FORMATS))}.",
-    ),
 )
 QUOTA_OPTS = (
     cfg.IntOpt("images", default=-1, min=-1, help="Most images of a project; -1: no limit."),
