@@ -34,6 +34,7 @@ class Reason(enum.StrEnum):
     RANGES = "ranges"
     MEDIA_TYPE = "media-type"
     PRECONDITION = "precondition"
+    URL_REFUSED = "url-refused"
 
 
 class ImagesvcError(Exception):
@@ -162,6 +163,19 @@ class UnsupportedImage(ImagesvcError):
     """The bytes are not what the format says, or are unsafe."""
 
     message = "The image was refused: {cause}"
+
+
+class FetchFailed(ImagesvcError):
+    """What is at a URL could not be read; why, only `operator_message` says.
+
+    The text is always the same: it would tell the caller which hosts and ports exist.
+    """
+
+    message = "The service could not fetch the URL."
+
+    def __init__(self, *, operator_message: str) -> None:
+        super().__init__()
+        self.operator_message = operator_message
 
 
 class Overloaded(ImagesvcError):

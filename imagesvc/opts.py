@@ -16,7 +16,15 @@ from imagesvc.api.native import metric
 from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
-from imagesvc.service import DATABASE_OPTS, LIMIT_OPTS, LOG_OPTS, QUOTA_OPTS, SERVICE_OPTS
+from imagesvc.service import (
+    DATABASE_OPTS,
+    LIMIT_OPTS,
+    LOG_OPTS,
+    QUOTA_OPTS,
+    SERVICE_OPTS,
+)
+from imagesvc.stream import fetch_rule
+from imagesvc.stream import option as image_option
 from imagesvc.worker import option as worker_option
 
 CONF_VARIABLE = "IMAGESVC_CONF"
@@ -27,8 +35,10 @@ OWN = (
     ("service", SERVICE_OPTS),
     ("database", DATABASE_OPTS),
     ("api", pace.API_OPTS),
+    ("image", image_option.OPTS),
     ("limit", LIMIT_OPTS),
     ("quota", QUOTA_OPTS),
+    ("fetch", fetch_rule.OPTS),
     ("worker", worker_option.WORKER_OPTS),
     ("log", LOG_OPTS),
     ("metrics", metric.OPTS),

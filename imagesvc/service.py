@@ -100,12 +100,6 @@ DATABASE_OPTS = (
 )
 LIMIT_OPTS = (
     cfg.IntOpt("image_size_bytes", default=1 << 40, min=1, help="Largest image in bytes (1 TiB)."),
-    cfg.IntOpt(
-        "image_virtual_size_bytes",
-        default=64 << 40,
-        min=1,
-        help="Largest disk that an image may unfold to, in bytes.",
-    ),
     cfg.IntOpt("image_properties", default=128, min=-1, help="Most properties; -1: no limit."),
     cfg.IntOpt("image_tags", default=128, min=-1, help="Most tags of an image; -1: no limit."),
     cfg.IntOpt(
@@ -209,10 +203,16 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
     audit_key = _derive(key, b"audit")
     enforcer = Enforcer(conf)
     operation = Operation(database, audit_key)
-    limits = Limits(conf.limit.image_properties, conf.limit.image_tags, conf.limit.image_members)
+    limits = Limits(
+        conf.limit.image_properties,
+        conf.limit.image_tags,
+        conf.limit.image_members,
+        frozenset(conf.image.disk_formats),
+    )
     rules = Rules(
         conf.limit.image_size_bytes,
-        conf.limit.image_virtual_size_bytes,
+        conf.image.max_virtual_bytes,
+        conf.image.max_unpacked_bytes,
         conf.service.hashing_algorithm,
         conf.service.legacy_md5,
     )

@@ -31,6 +31,8 @@ ADVICE = {
     "store-full": "Operator: add room to the store. Caller: try again later.",
     "too-large": "Send fewer or smaller items; the message names the limit.",
     "unsupported-image": "The bytes are not of the declared format, or unsafe; convert the image.",
+    "fetch-failed": "Look at the URL; operator: the log has the cause. Public hosts only are taken.",
+    "url-refused": "Give an http or https URL of a public host, on a port that is allowed.",
     "overloaded": "Try again after Retry-After: all threads for image bytes are taken.",
     "backend-failed": "Try again after Retry-After; operator: imagesvc-manage backend list.",
     "lease-lost": "Nothing: another worker has the job and goes on with it.",

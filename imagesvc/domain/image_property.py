@@ -44,11 +44,12 @@ class Change:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
-    """Most items of an image; -1 is no limit."""
+    """Most items of an image, -1 is no limit; and the disk formats that it may be given."""
 
     properties: int = 128
     tags: int = 128
     members: int = 128
+    disk_formats: frozenset[str] = frozenset(disk_format.DISK_FORMATS)
 
 
 @dataclasses.dataclass(slots=True)
@@ -163,6 +164,13 @@ def check_tag(tag: Any) -> str:
     return tag
 
 
+def check_disk_format(value: str | None, limits: Limits) -> None:
+    """Raise InvalidRequest for a disk format that the operator does not take."""
+    if value is not None and value not in limits.disk_formats:
+        taken = ", ".join(sorted(limits.disk_formats))
+        raise errors.InvalidRequest(f"disk_format must be one of: {taken}.")
+
+
 def check_limit(what: str, count: int, limit: int) -> None:
     """Raise TooLarge if an image would hold more items than it may."""
     if 0 <= limit < count:
@@ -185,6 +193,7 @@ def apply(before: image.Image, changes: tuple[Change, ...], limits: Limits) -> U
             raise errors.InvalidRequest(f"/{'/'.join(change.path)} cannot be changed.")
         else:
             _apply_field(before, update, change)
+    check_disk_format(update.values.get("disk_format"), limits)
     if len(present) > count:
         check_limit("properties", len(present), limits.properties)
     if update.tags is not None and len(update.tags) > len(before.tags):

@@ -70,6 +70,7 @@ class ImageManager:
     def _born(self, ctx: RequestContext, new: NewImage) -> Image:
         for field in image_property.VALUE_RULES:
             image_property.check_field(field, getattr(new, field))
+        image_property.check_disk_format(new.disk_format, self._limits)
         properties = {
             name: image_property.check_property(name, value)
             for name, value in new.properties.items()

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 from imagesvc import errors
 from imagesvc.db import image as image_rows
 from imagesvc.db import image_disk
+from imagesvc.domain import disk_format
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.interface import storage
 from imagesvc.manager.operation import Operation
@@ -18,10 +19,11 @@ HEARTBEAT_S = 5.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rules:
-    """What an upload must keep to; the cap in bytes."""
+    """What an upload must keep to; the caps in bytes."""
 
     size_cap_bytes: int
     virtual_cap_bytes: int
+    unpacked_cap_bytes: int
     hash_algorithm: str
     md5: bool
 
@@ -92,6 +94,16 @@ class Heartbeat:
                 self._room = self._quotas.room(conn, self._upload.owner, done_bytes)
         if not alive:
             raise errors.ImageGone(image_id=self._image_id)
+
+
+def require_bare(image: Image) -> None:
+    """Raise InvalidRequest for bytes that are a container and no disk yet."""
+    if image.container_format in disk_format.WRAPPING_CONTAINERS:
+        raise errors.InvalidRequest(
+            "The image is in a container of format {container}; upload its disk as bare.",
+            container=image.container_format,
+            reason=errors.Reason.FORMAT_MISMATCH,
+        )
 
 
 def disk_of(image: Image, result: PipeResult, locations: tuple[tuple[str, str], ...]) -> ImageDisk:

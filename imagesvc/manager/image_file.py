@@ -17,12 +17,20 @@ from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.manager import signed_url
 from imagesvc.manager.image import visible_image
-from imagesvc.manager.image_bytes import Download, Heartbeat, Rules, Upload, disk_of, publish
+from imagesvc.manager.image_bytes import (
+    Download,
+    Heartbeat,
+    Rules,
+    Upload,
+    disk_of,
+    publish,
+    require_bare,
+)
 from imagesvc.manager.image_snapshot import ImageSnapshots
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.policy.check import Enforcer
-from imagesvc.stream import gate, inspect, limit, pipe
+from imagesvc.stream import container, gate, limit, pipe
 
 LOG = logging.getLogger(__name__)
 READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
@@ -89,7 +97,7 @@ class ImageFileManager:
                     what="The image", limit=self._rules.size_cap_bytes, unit="bytes",
                     reason=Reason.SIZE_CAP,
                 )  # fmt: skip
-            inspect.check_container(image.container_format)
+            container.check_container(image.container_format)
             owner = image_rows.transition(conn, image_id, "upload", {"upload_token": token})
             pending.insert(conn, store, key, image_id, token)
             self._quotas.reserve(conn, owner, token, stored_bytes=size or 0, uploads=1)
@@ -134,7 +142,9 @@ class ImageFileManager:
                 disk_format=image.disk_format or "",
                 cap_bytes=self._rules.size_cap_bytes,
                 expected_bytes=size,
+                container_format=image.container_format,
                 virtual_cap_bytes=self._rules.virtual_cap_bytes,
+                unpacked_cap_bytes=self._rules.unpacked_cap_bytes,
                 hash_algorithm=self._rules.hash_algorithm,
                 md5=self._rules.md5,
                 progress=beat,
@@ -237,8 +247,9 @@ class ImageFileManager:
     def image_source(self, image: Image, disk: int = 0) -> ImageSource:
         """One disk as compute and volume drivers take it.
 
-        Raises NoContent, DiskNotFound.
+        Raises NoContent, DiskNotFound, InvalidRequest (FORMAT_MISMATCH) for a container.
         """
+        require_bare(image)
         with self._operation.database.read() as conn:
             disks = image_disk.list_for(conn, image.id)
         if image.status not in READABLE:

@@ -13,7 +13,7 @@ from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.interface import compute
 from imagesvc.interface.errors import NotFound
-from imagesvc.manager import server_backend
+from imagesvc.manager import image_bytes, server_backend
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
@@ -186,6 +186,7 @@ def _require_usable(image: Image, memory_mib: int) -> None:
             event="server creation",
             allowed="active",
         )
+    image_bytes.require_bare(image)
     if memory_mib < image.min_ram_mib:
         raise errors.InvalidRequest(
             f"memory_mib must be at least {image.min_ram_mib} for this image."

@@ -12,6 +12,8 @@ from imagesvc.interface import storage
 from imagesvc.stream import inspect, nbd
 from imagesvc.stream.format import refusal
 
+_VMDK_KINDS = ("monolithicSparse", "streamOptimized")
+
 
 def check_file(
     converter: converters.ConverterDriver,
@@ -22,7 +24,8 @@ def check_file(
 ) -> None:
     """Judge the local file `path`, committed or not. Raises UnsupportedImage.
 
-    Formats without structure, and images of no bytes, pass: gate one has said all of them.
+    Formats without structure, containers, and images of no bytes, pass: gate one has said all
+    of them.
     """
     if _needs_tool(facts) and path.stat().st_size > 0:
         _compare(converter, facts, converters.Source(facts.disk_format, path=path), limits)
@@ -75,7 +78,7 @@ def check_writer(
 
 
 def _needs_tool(facts: inspect.Facts) -> bool:
-    return facts.disk_format in disk_format.STRUCTURED_FORMATS
+    return facts.disk_format in disk_format.STRUCTURED_FORMATS and not facts.wrapped
 
 
 def _compare(
@@ -92,7 +95,10 @@ def _compare(
         raise refusal.unsafe("it refers to other files or is encrypted.")
     if seen.disk_format != facts.disk_format:
         raise refusal.mismatch(f"it was declared as {facts.disk_format} but is {seen.disk_format}.")
-    if seen.virtual_size_bytes != _sectors(facts.virtual_size_bytes):
+    if facts.disk_format == "vmdk" and seen.sub_format not in _VMDK_KINDS:
+        raise refusal.unsafe("only VMDK images in one sparse file are taken.")
+    short = _sectors(facts.virtual_size_bytes) - seen.virtual_size_bytes
+    if not 0 <= short <= facts.slack_bytes:
         raise errors.UnsupportedImage(
             cause="its virtual size is read differently by different tools.",
             reason=errors.Reason.FORMAT_UNSAFE,

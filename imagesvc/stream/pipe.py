@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from imagesvc.stream import digest, inspect, limit
+from imagesvc.stream import container, digest, inspect, limit
 
 # Below 1 MiB the hand-over to the hash threads costs more than they save.
 BLOCK_BYTES = 1 << 20
@@ -34,7 +34,9 @@ def pump(
     disk_format: str,
     cap_bytes: int | None = None,
     expected_bytes: int | None = None,
+    container_format: str | None = "bare",
     virtual_cap_bytes: int = inspect.VIRTUAL_CAP_BYTES,
+    unpacked_cap_bytes: int = container.UNPACKED_CAP_BYTES,
     hash_algorithm: str = "sha512",
     md5: bool = True,
     progress: Callable[[int], None] | None = None,
@@ -45,7 +47,9 @@ def pump(
     UnsupportedImage, TooLarge, InvalidRequest, and what the two ends raise. Not to be repeated
     with the same writer.
     """
-    inspector = inspect.Inspector(disk_format, virtual_cap_bytes=virtual_cap_bytes)
+    inspector = container.inspector(
+        disk_format, container_format, virtual_cap_bytes, unpacked_cap_bytes
+    )
     source = limit.LimitedReader(reader, cap_bytes=cap_bytes, expected_bytes=expected_bytes)
     size = 0
     with digest.Digest(hash_algorithm, md5=md5) as hashes:

@@ -37,6 +37,8 @@ def of(exc: Exception) -> Failure:
             return Failure(DEAD, exc.text, "")
         case DriverError():
             return Failure(FAILED, exc.user_message, exc.operator_message, exc.retryable)
+        case errors.FetchFailed():
+            return Failure(FAILED, exc.text, exc.operator_message)
         case errors.BackendFailed():
             return Failure(FAILED, exc.text, name, retryable=True)
         case errors.ImagesvcError():

@@ -19,11 +19,11 @@ from imagesvc_drivers.client import sandbox
 # Our names of formats, and QEMU's. A disc is raw bytes to QEMU.
 _QEMU_NAMES = {
     "raw": "raw", "iso": "raw", "qcow2": "qcow2", "vmdk": "vmdk", "vdi": "vdi",
-    "vhd": "vpc", "vhdx": "vhdx",
+    "vhd": "vpc", "vhdx": "vhdx", "qed": "qed",
 }  # fmt: skip
-_SOURCES = ("raw", "iso", "qcow2")
+_SOURCES = ("raw", "iso", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "qed")
 _TARGETS = ("raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx")
-_CHECKED = frozenset({"qcow2"})
+_CHECKED = frozenset({"qcow2", "vmdk", "vdi", "vhdx", "qed"})  # QEMU has no check of a VHD
 # Else QEMU rounds a VHD to cylinders, and the guest's disk changes its size.
 _TARGET_OPTIONS = {"vhd": ["-o", "force_size=on"]}
 _UNORDERED = frozenset({"raw"})  # targets that take parallel writes out of order
@@ -33,7 +33,7 @@ _NBD_URL = "nbd+unix:///?socket=/in/nbd"
 
 
 class QemuImgConverter(converter.ConverterDriver):
-    """Reads raw, iso and qcow2; writes raw, qcow2, vmdk, vdi, vhd and vhdx."""
+    """Reads raw, iso, qcow2, qed, vmdk, vdi, vhd and vhdx; writes raw, qcow2, vmdk, vdi, vhd and vhdx."""
 
     contract = converter.VERSION
     OPTS = (

@@ -42,7 +42,7 @@ def table(service: Any) -> list[tuple[str, Any]]:
         ("/v2/info/stores", store.StoreInfoResource()),
         *(
             (f"/v2/schemas/{name}", schema.SchemaResource(found))
-            for name, found in schema.SCHEMAS.items()
+            for name, found in schema.schemas(service.conf.image.disk_formats).items()
         ),
         *metadef_route.table(service),
     ]

@@ -1,5 +1,7 @@
 """The published schemas. Clients split base from extra properties by them."""
 
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import falcon
@@ -123,6 +125,14 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "member": MEMBER,
     "members": MEMBERS,
 }
+
+
+def schemas(disk_formats: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """All schemas, with the disk formats that the operator takes."""
+    found = copy.deepcopy(SCHEMAS)
+    for image_schema in (found["image"], found["images"]["properties"]["images"]["items"]):
+        image_schema["properties"]["disk_format"]["enum"] = [None, *disk_formats]
+    return found
 
 
 class SchemaResource:

@@ -13,11 +13,12 @@ class IsoRule:
     def __init__(self, virtual_cap_bytes: int) -> None:
         del virtual_cap_bytes  # the cap on the bytes themselves is enough
 
-    def head(self, head: bytes) -> None:
+    def head(self, head: bytes) -> int:
         """Judge the partition table of a hybrid disc. Raises UnsupportedImage."""
         partition.check(head[:512], protective_alone=False)
+        return 0
 
-    def end(self, total: int) -> int:
+    def end(self, total: int, tail: bytes) -> int:
         """Give the virtual size in bytes. Raises UnsupportedImage if the disc is cut."""
         if total < DESCRIPTOR_AT + _SECTOR_BYTES:
             raise refusal.unsafe("the ISO image ends inside its first volume descriptor.")

@@ -62,7 +62,7 @@ class Qcow2Rule:
         self._cap = virtual_cap_bytes
         self._header: Header | None = None
 
-    def head(self, head: bytes) -> None:
+    def head(self, head: bytes) -> int:
         """Judge the header. Raises UnsupportedImage, TooLarge."""
         header = _read(head)
         _check_features(header)
@@ -77,8 +77,9 @@ class Qcow2Rule:
         _check_compression(header, head)
         _check_extensions(header, head)
         self._header = header
+        return 0
 
-    def end(self, total: int) -> int:
+    def end(self, total: int, tail: bytes) -> int:
         """Give the virtual size in bytes. Raises UnsupportedImage if a table is cut off."""
         header = self._header
         if header is None:

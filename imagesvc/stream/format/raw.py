@@ -9,10 +9,11 @@ class RawRule:
     def __init__(self, virtual_cap_bytes: int) -> None:
         del virtual_cap_bytes  # the cap on the bytes themselves is enough
 
-    def head(self, head: bytes) -> None:
+    def head(self, head: bytes) -> int:
         """Judge the partition table. Raises UnsupportedImage."""
         partition.check(head[:512], protective_alone=True)
+        return 0
 
-    def end(self, total: int) -> int:
+    def end(self, total: int, tail: bytes) -> int:
         """Give the virtual size in bytes: a guest sees what was sent."""
         return total

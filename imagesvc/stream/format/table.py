@@ -3,24 +3,28 @@
 import dataclasses
 from typing import Protocol
 
-from imagesvc.stream.format import iso, qcow2, raw
+from imagesvc.stream.format import iso, qcow2, qed, raw, vdi, vhd, vhdx, vmdk
 
 # Bytes at the start that the rules look at: the QCOW2 header with its extensions, and the
 # first volume descriptor of a disc, which ends at 34,816.
 HEAD_BYTES = 64 << 10
-# Bytes at the end: a VHD footer, or the trailer of an Apple disk image.
-TAIL_BYTES = 512
+# Bytes at the end: a VHD footer, the trailer of an Apple disk image, the footer of a VMDK stream.
+TAIL_BYTES = 1536
 
 
 class Rule(Protocol):
     """Judges one format: first the head, once it is there, then the whole."""
 
-    def head(self, head: bytes) -> None:
-        """Judge the first bytes. Raises UnsupportedImage, TooLarge."""
+    def head(self, head: bytes) -> int:
+        """Judge the first bytes: HEAD_BYTES, or all if there are no more.
+
+        Returns 0, or how many of the first bytes it must see: then it is called again with
+        those. Raises UnsupportedImage, TooLarge.
+        """
         ...
 
-    def end(self, total: int) -> int:
-        """Judge the length and give the virtual size in bytes. Raises UnsupportedImage."""
+    def end(self, total: int, tail: bytes) -> int:
+        """Judge the length and the last TAIL_BYTES, and give the virtual size in bytes. Raises UnsupportedImage."""
         ...
 
 
@@ -41,6 +45,11 @@ RULES: dict[str, RuleMaker] = {
     "raw": raw.RawRule,
     "qcow2": qcow2.Qcow2Rule,
     "iso": iso.IsoRule,
+    "vmdk": vmdk.VmdkRule,
+    "vhd": vhd.VhdRule,
+    "vhdx": vhdx.VhdxRule,
+    "vdi": vdi.VdiRule,
+    "qed": qed.QedRule,
 }
 
 SIGNATURES = (
@@ -66,6 +75,9 @@ SIGNATURES = (
     Signature("cloop", 0, b"#!/bin/sh\n#V2.0 Format\n"),
     Signature("dmg", -512, b"koly"),
 )
+
+# Formats that may show at the end alone.
+AT_END = frozenset({"vhd"})
 
 
 def detect(head: bytes, tail: bytes = b"") -> set[str]:

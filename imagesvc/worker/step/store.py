@@ -70,7 +70,7 @@ def _write(ctx: StepContext, store: StorageDriver, key: str) -> pipe.PipeResult:
             disk_format="raw",
             cap_bytes=conf.limit.image_size_bytes,
             expected_bytes=total,
-            virtual_cap_bytes=conf.limit.image_virtual_size_bytes,
+            virtual_cap_bytes=conf.image.max_virtual_bytes,
             hash_algorithm=conf.service.hashing_algorithm,
             md5=conf.service.legacy_md5,
             progress=lambda done: ctx.progress(done, total),

@@ -1,5 +1,6 @@
 """The bytes of an image, up and down."""
 
+import gzip
 import hashlib
 from wsgiref import util
 
@@ -163,7 +164,7 @@ def test_stores_that_are_preferred_must_exist(owner):
     assert owner.get(path, query_string="prefer=nowhere").status_code == 400
 
 
-@pytest.mark.parametrize("container", ["ova", "ovf", "docker", "compressed"])
+@pytest.mark.parametrize("container", ["ovf", "docker"])
 def test_a_container_that_cannot_be_judged_is_refused(owner, container):
     image_id = owner.create(container_format=container)["id"]
     for data in (b"", b"\x1f\x8b\x08" + bytes(1000)):
@@ -173,3 +174,39 @@ def test_a_container_that_cannot_be_judged_is_refused(owner, container):
     assert owner.get(f"/v2/images/{image_id}").json["status"] == "queued"
     assert owner.patch(image_id, ("replace", "/container_format", "bare")).status_code == 200
     assert owner.upload(image_id).status_code == 204
+
+
+def test_a_packed_disk_is_looked_into_and_stored_as_it_came(owner):
+    packed = gzip.compress(bytes(100_000))
+    image_id = owner.create(container_format="compressed")["id"]
+    assert owner.upload(image_id, packed).status_code == 204
+    shown = owner.get(f"/v2/images/{image_id}").json
+    assert (shown["size"], shown["virtual_size"]) == (len(packed), 100_000)
+    assert owner.get(f"/v2/images/{image_id}/file").content == packed
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", bytes(1000), gzip.compress(bytes(1000))[:-3], gzip.compress(b"QFI\xfb" + bytes(1000))],
+)
+def test_what_is_packed_badly_or_hides_another_format_leaves_nothing_to_read(owner, data):
+    image_id = owner.create(container_format="compressed")["id"]
+    assert owner.upload(image_id, data).status_code == 415
+    assert owner.get(f"/v2/images/{image_id}").json["status"] == "queued"
+    assert owner.get(f"/v2/images/{image_id}/file").status_code == 204
+    assert owner.patch(image_id, ("replace", "/container_format", "bare")).status_code == 200
+
+
+def test_a_container_boots_no_server(owner):
+    image_id = owner.create(container_format="compressed")["id"]
+    assert owner.upload(image_id, gzip.compress(bytes(512))).status_code == 204
+    body = {"image_id": image_id, "name": "no"}
+    found = owner.request("POST", "/imagesvc/v1/servers", body)
+    assert found.status_code == 400
+    assert "container" in found.text
+
+
+def test_the_formats_that_may_be_declared_are_in_the_schema(owner):
+    shown = owner.get("/v2/schemas/image").json["properties"]["disk_format"]["enum"]
+    assert "qed" in shown
+    assert owner.create(disk_format="qed")["disk_format"] == "qed"

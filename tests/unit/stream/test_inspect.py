@@ -36,7 +36,7 @@ def test_gate_one_judges_the_set(name: str, step: int) -> None:
     [
         ("qcow2-declared-raw", errors.Reason.FORMAT_MISMATCH),
         ("iso-also-qcow2", errors.Reason.FORMAT_MISMATCH),
-        ("vmdk-not-judged", errors.Reason.FORMAT_MISMATCH),
+        ("ploop-not-judged", errors.Reason.FORMAT_MISMATCH),
         ("qcow2-backing", errors.Reason.FORMAT_UNSAFE),
         ("luks-2-declared-raw", errors.Reason.FORMAT_UNSAFE),
         ("qcow2-size-1-pib", errors.Reason.SIZE_CAP),
@@ -55,8 +55,8 @@ def test_no_bytes_are_fine_in_every_judged_format(declared: str) -> None:
 
 
 def test_another_format_is_refused_by_naming_those_that_are_taken() -> None:
-    with pytest.raises(errors.UnsupportedImage, match="iso, qcow2, raw"):
-        inspect.Inspector("vdi")
+    with pytest.raises(errors.UnsupportedImage, match="iso, qcow2, qed, raw"):
+        inspect.Inspector("ploop")
 
 
 def test_every_judged_format_has_rules_and_no_other() -> None:

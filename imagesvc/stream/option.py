@@ -1,0 +1,31 @@
+"""The options of images that come in, section [image]."""
+
+from oslo_config import cfg, types
+
+from imagesvc.domain import disk_format
+
+OPTS = (
+    cfg.IntOpt(
+        "max_virtual_bytes",
+        default=1 << 40,
+        min=1,
+        deprecated_name="image_virtual_size_bytes",
+        deprecated_group="limit",
+        help="Largest disk that an image may unfold to, in bytes (1 TiB). What is larger is "
+        "refused by its header, before its bytes are read.",
+    ),
+    cfg.IntOpt(
+        "max_unpacked_bytes",
+        default=1 << 37,
+        min=1,
+        help="Most bytes that come out of one upload in container format compressed or ova "
+        "(128 GiB). Each of them costs time of an API thread.",
+    ),
+    cfg.ListOpt(
+        "disk_formats",
+        item_type=types.String(choices=disk_format.DISK_FORMATS),
+        default=list(disk_format.DISK_FORMATS),
+        help="Values of disk_format that new images may have. Bytes are taken only of those that "
+        f"can be judged: {', '.join(sorted(disk_format.JUDGED_FORMATS))}.",
+    ),
+)
