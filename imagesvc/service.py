@@ -203,19 +203,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
     audit_key = _derive(key, b"audit")
     enforcer = Enforcer(conf)
     operation = Operation(database, audit_key)
-    limits = Limits(
-        conf.limit.image_properties,
-        conf.limit.image_tags,
-        conf.limit.image_members,
-        frozenset(conf.image.disk_formats),
-    )
-    rules = Rules(
-        conf.limit.image_size_bytes,
-        conf.image.max_virtual_bytes,
-        conf.image.max_unpacked_bytes,
-        conf.service.hashing_algorithm,
-        conf.service.legacy_md5,
-    )
+    limits, rules = _limits(conf), _rules(conf)
     signer = signed_url.Signer(
         _derive(key, b"signed-url"), internal_endpoint(conf), conf.service.signed_url_s
     )
@@ -252,6 +240,25 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         backend_manager=BackendManager(operation, enforcer, backends),
         health=HealthManager(operation, enforcer, backends, probe, Path(conf.service.drain_file)),
         metrics=MetricManager(database, probe, backends),
+    )
+
+
+def _limits(conf: cfg.ConfigOpts) -> Limits:
+    return Limits(
+        conf.limit.image_properties,
+        conf.limit.image_tags,
+        conf.limit.image_members,
+        frozenset(conf.image.disk_formats),
+    )
+
+
+def _rules(conf: cfg.ConfigOpts) -> Rules:
+    return Rules(
+        conf.limit.image_size_bytes,
+        conf.image.max_virtual_bytes,
+        conf.image.max_unpacked_bytes,
+        conf.service.hashing_algorithm,
+        conf.service.legacy_md5,
     )
 
 

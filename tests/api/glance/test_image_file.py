@@ -188,6 +188,7 @@ def test_a_packed_disk_is_looked_into_and_stored_as_it_came(owner):
 @pytest.mark.parametrize(
     "data",
     [b"", bytes(1000), gzip.compress(bytes(1000))[:-3], gzip.compress(b"QFI\xfb" + bytes(1000))],
+    ids=["empty", "not packed", "cut", "qcow2"],
 )
 def test_what_is_packed_badly_or_hides_another_format_leaves_nothing_to_read(owner, data):
     image_id = owner.create(container_format="compressed")["id"]
