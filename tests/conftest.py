@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from imagesvc.db import migrate
+from tests.keystone_server import KeystoneServer
 from tests.postgresql_server import PostgresqlServer
 
 
@@ -34,3 +35,17 @@ def postgresql_url(postgresql_server, postgresql_template):
     url = postgresql_server.create(postgresql_template)
     yield url
     postgresql_server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def keystone_server() -> Iterator[KeystoneServer]:
+    """A Keystone of this test process; each caller makes users and projects of its own.
+
+    Mark tests with `xdist_group("keystone")`, so that one process alone starts one.
+    """
+    server = KeystoneServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()

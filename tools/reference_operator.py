@@ -44,7 +44,11 @@ CAPABILITY = {
 }
 
 # Values of options without a default, so that a driver can be made and asked what it can.
-SAMPLE = {"url": "https://imagesvc.example/"}
+SAMPLE = {
+    "url": "https://imagesvc.example/",
+    "auth_url": "https://identity.example/v3",
+    "username": "imagesvc",
+}
 
 
 def option_page() -> str:

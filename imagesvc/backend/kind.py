@@ -30,7 +30,15 @@ class Kind:
 KINDS = (
     Kind("storage", "imagesvc.storage", storage.StorageDriver, storage.VERSION, "file", True),
     Kind("compute", "imagesvc.compute", compute.ComputeDriver, compute.VERSION, "qemu"),
-    Kind("identity", "imagesvc.identity", identity.IdentityDriver, identity.VERSION, "local", True),
+    Kind(
+        "identity",
+        "imagesvc.identity",
+        identity.IdentityDriver,
+        identity.VERSION,
+        "local",
+        True,
+        others=("keystone",),
+    ),
     Kind(
         "audit_sink",
         "imagesvc.audit_sink",
