@@ -1,11 +1,13 @@
 """Fixtures of all tests."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 
 from imagesvc.db import migrate
+from tests import s3_server
 from tests.postgresql_server import PostgresqlServer
 
 
@@ -34,3 +36,13 @@ def postgresql_url(postgresql_server, postgresql_template):
     url = postgresql_server.create(postgresql_template)
     yield url
     postgresql_server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def s3_place(tmp_path_factory):
+    """A real S3 server, one for all test processes of a run; each test takes a prefix of its own."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with s3_server.shared(folder) as place:
+        yield place

@@ -44,7 +44,7 @@ CAPABILITY = {
 }
 
 # Values of options without a default, so that a driver can be made and asked what it can.
-SAMPLE = {"url": "https://imagesvc.example/"}
+SAMPLE = {"bucket": "images", "url": "https://imagesvc.example/"}
 
 
 def option_page() -> str:
