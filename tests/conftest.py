@@ -1,12 +1,17 @@
 """Fixtures of all tests."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 
 from imagesvc.db import migrate
+<<<<<<< HEAD
 from tests.keystone_server import KeystoneServer
+=======
+from tests import s3_server
+>>>>>>> s3
 from tests.postgresql_server import PostgresqlServer
 
 
@@ -38,6 +43,7 @@ def postgresql_url(postgresql_server, postgresql_template):
 
 
 @pytest.fixture(scope="session")
+<<<<<<< HEAD
 def keystone_server() -> Iterator[KeystoneServer]:
     """A Keystone of this test process; each caller makes users and projects of its own.
 
@@ -49,3 +55,12 @@ def keystone_server() -> Iterator[KeystoneServer]:
         yield server
     finally:
         server.remove()
+=======
+def s3_place(tmp_path_factory):
+    """A real S3 server, one for all test processes of a run; each test takes a prefix of its own."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with s3_server.shared(folder) as place:
+        yield place
+>>>>>>> s3

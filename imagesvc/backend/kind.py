@@ -28,7 +28,15 @@ class Kind:
 
 
 KINDS = (
-    Kind("storage", "imagesvc.storage", storage.StorageDriver, storage.VERSION, "file", True),
+    Kind(
+        "storage",
+        "imagesvc.storage",
+        storage.StorageDriver,
+        storage.VERSION,
+        "file",
+        True,
+        others=("s3",),
+    ),
     Kind("compute", "imagesvc.compute", compute.ComputeDriver, compute.VERSION, "qemu"),
     Kind(
         "identity",

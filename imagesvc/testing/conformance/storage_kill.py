@@ -31,9 +31,13 @@ class StorageKillConformance(StorageObjectConformance):
     """`crashpoints` names the points inside the driver's commit, if it has any.
 
     Besides, every driver is killed before some of the lines of its own code inside commit.
+    `kill_size` bytes are written then: give more if larger objects take another way.
+    `growth_kib_max` is what a writer and a reader may hold, in KiB.
     """
 
     crashpoints: ClassVar[tuple[str, ...]] = ()
+    kill_size: ClassVar[int] = KILL_SIZE
+    growth_kib_max: ClassVar[int] = GROWTH_KIB_MAX
 
     def run_child(
         self,
@@ -43,7 +47,7 @@ class StorageKillConformance(StorageObjectConformance):
         *,
         crashpoint: str = "",
         step: line_kill.Step | None = None,
-        size: int = KILL_SIZE,
+        size: int | None = None,
         under: Sequence[str] = (),
     ) -> "subprocess.CompletedProcess[bytes]":
         """Let a child process write `key`; see `storage_child` for `die` and `step`."""
@@ -53,7 +57,7 @@ class StorageKillConformance(StorageObjectConformance):
             "backend_id": backend_id,
             "options": options,
             "key": key,
-            "size": size,
+            "size": size or self.kill_size,
             "seed": _SEED,
             "die": die,
             "step": step,
@@ -78,10 +82,10 @@ class StorageKillConformance(StorageObjectConformance):
         """Let a child process write `key` and be killed; gives what it wrote."""
         done = self.run_child(driver, key, die, crashpoint=crashpoint, step=step)
         assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-        return storage_child.content(_SEED, KILL_SIZE)
+        return storage_child.content(_SEED, self.kill_size)
 
     def run_to_its_end(
-        self, driver: StorageDriver, key: str, die: str, size: int = KILL_SIZE
+        self, driver: StorageDriver, key: str, die: str, size: int | None = None
     ) -> Any:
         """Let a child write `key` and live; gives what it prints."""
         done = self.run_child(driver, key, die, size=size)
@@ -150,15 +154,15 @@ class StorageKillConformance(StorageObjectConformance):
             pytest.skip("strace is not installed")
         trace = tmp_path / "trace"
         self.run_child(driver, key, "committed", under=sync_trace.command(strace, trace))
-        assert self.again(driver).stat(key).size_bytes == KILL_SIZE
-        files, unflushed = sync_trace.judge(trace, KILL_SIZE // 4)
+        assert self.again(driver).stat(key).size_bytes == self.kill_size
+        files, unflushed = sync_trace.judge(trace, self.kill_size // 4)
         assert unflushed == []
         self.note("flushed local files" if files else "the bytes went to no local file")
 
     def test_memory_stays_small_whatever_the_size(self, driver: StorageDriver, key: str) -> None:
         """A writer and a reader hold a bounded number of bytes."""
         grown = self.run_to_its_end(driver, key, "measure", MEASURE_SIZE)
-        assert grown < GROWTH_KIB_MAX, f"{grown} KiB for an object of {MEASURE_SIZE >> 10} KiB"
+        assert grown < self.growth_kib_max, f"{grown} KiB for an object of {MEASURE_SIZE >> 10} KiB"
         driver.delete(key)
 
     def test_discarding_spares_what_is_young_or_committed(
