@@ -94,6 +94,12 @@ class BackendNotFound(NotFound):
     message = "No {kind} backend {backend_id} is configured."
 
 
+class StoreReadOnly(ImagesvcError):
+    """The operator lets nothing new be written to this store."""
+
+    message = "The store {store} takes no new bytes."
+
+
 class NoContent(ImagesvcError):
     """The image has no bytes yet."""
 

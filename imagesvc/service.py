@@ -29,6 +29,7 @@ from imagesvc.manager.metric import MetricManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.server import ServerManager
+from imagesvc.manager.store import StoreManager
 from imagesvc.manager.tag import TagManager
 from imagesvc.policy.check import Enforcer
 
@@ -171,6 +172,7 @@ class Service:
     image_files: ImageFileManager
     members: MemberManager
     tags: TagManager
+    stores: StoreManager
     jobs: JobManager
     captures: CaptureManager
     servers: ServerManager
@@ -227,6 +229,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         image_files=image_files,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
+        stores=StoreManager(operation, enforcer, backends),
         jobs=jobs,
         captures=CaptureManager(operation, enforcer, backends, images, jobs),
         servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),

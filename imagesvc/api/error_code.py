@@ -11,6 +11,7 @@ ADVICE = {
     "project-not-found": "Look at the project's id or name.",
     "backend-not-found": "Leave the backend out to take the default, or ask the operator for ids.",
     "image-gone": "Somebody deleted the image while this ran; begin with a new one.",
+    "store-read-only": "Name another store; the message names the one that takes nothing new.",
     "no-content": "Send the image's bytes first, or wait for the job that makes them.",
     "unauthorized": "Get a new token and ask again.",
     "forbidden": "Ask somebody with the role; the policy page says which one is needed.",

@@ -39,6 +39,30 @@ def page(
     return [Location(**row) for row in conn.execute(statement).mappings()]
 
 
+def add(
+    conn: sa.Connection, image_id: str, disk_index: int, store_id: str, storage_key: str
+) -> None:
+    """One more place of a disk, after those that it has; the image is locked by the caller."""
+    here = (LOCATION.c.image_id == image_id, LOCATION.c.disk_index == disk_index)
+    last = sa.select(sa.func.coalesce(sa.func.max(LOCATION.c.position), -1)).where(*here)
+    conn.execute(
+        sa.insert(LOCATION).values(
+            image_id=image_id,
+            disk_index=disk_index,
+            position=last.scalar_subquery() + 1,
+            store_id=store_id,
+            storage_key=storage_key,
+        )
+    )
+
+
+def take(conn: sa.Connection, image_id: str, store_id: str) -> list[str]:
+    """Forget the places of an image in a store; their keys."""
+    wanted = (LOCATION.c.image_id == image_id, LOCATION.c.store_id == store_id)
+    gone = sa.delete(LOCATION).where(*wanted).returning(LOCATION.c.storage_key)
+    return list(conn.scalars(gone))
+
+
 def store_ids(conn: sa.Connection) -> list[str]:
     """Stores that some disk names."""
     return list(conn.scalars(sa.select(LOCATION.c.store_id).distinct().order_by("store_id")))

@@ -1,8 +1,6 @@
 """Images: create, show, list, change, delete, deactivate."""
 
-import logging
 import uuid
-from collections.abc import Iterable
 from typing import Any
 
 from imagesvc import errors
@@ -17,13 +15,11 @@ from imagesvc.domain.image_property import Change, Limits
 from imagesvc.domain.image_query import ImageQuery, Page
 from imagesvc.domain.quota import UNCOUNTED
 from imagesvc.domain.state import IMAGE, ImageStatus
-from imagesvc.interface.errors import DriverError
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.sweep import sweep
 from imagesvc.policy import visibility
 from imagesvc.policy.check import Enforcer
-
-LOG = logging.getLogger(__name__)
 
 
 class ImageManager:
@@ -189,18 +185,7 @@ class ImageManager:
             self._quotas.settle(
                 op.conn, ended, image.owner, images=-images, stored_bytes=-size_bytes
             )
-        self._sweep(objects)
-
-    def _sweep(self, objects: Iterable[tuple[str, str]]) -> None:
-        """Remove bytes at once; what cannot be removed now waits for the reaper."""
-        for store_id, key in objects:
-            try:
-                self._backends.storage(store_id).delete(key)
-            except (DriverError, errors.ImagesvcError) as exc:  # the row keeps the work
-                LOG.warning("Bytes left for the reaper. store=%s key=%s: %s", store_id, key, exc)
-                continue
-            with self._operation.database.write() as conn:
-                doomed.remove(conn, store_id, key)
+        sweep(self._operation.database, self._backends, objects)
 
     def deactivate(self, ctx: RequestContext, image_id: str) -> None:
         """Stop the use of the bytes; of a deactivated image: nothing. Raises StateConflict."""

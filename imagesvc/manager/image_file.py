@@ -15,7 +15,7 @@ from imagesvc.errors import Reason
 from imagesvc.interface import storage
 from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
-from imagesvc.manager import signed_url
+from imagesvc.manager import location, signed_url
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_bytes import Download, Heartbeat, Rules, Upload, disk_of, publish
 from imagesvc.manager.operation import Operation, Step
@@ -96,12 +96,8 @@ class ImageFileManager:
         return image, Upload(store, key, token, size, owner, room)
 
     def _store_id(self, wanted: str | None) -> str:
-        store_id = wanted or self._backends.default_id("storage")
-        if store_id not in self._backends.ids("storage"):
-            raise errors.InvalidRequest(
-                "There is no store {store}.", store=store_id, reason=Reason.STORE_UNKNOWN
-            )
-        return store_id
+        store_id = wanted or self._backends.default_id("storage") or ""
+        return location.require_store(self._backends, store_id).id
 
     def _receive(
         self,
@@ -202,8 +198,9 @@ class ImageFileManager:
         image_id: str,
         *,
         disk: int = 0,
+        preferred: tuple[str, ...] = (),
     ) -> Download:
-        """The bytes of one disk, for who may read them.
+        """The bytes of one disk, for who may read them; `preferred` stores are tried first.
 
         Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), NoContent before the image
         has bytes, DiskNotFound.
@@ -218,18 +215,23 @@ class ImageFileManager:
                 ctx, "image_file:download_deactivated", image
             ):
                 raise _deactivated()
-        return self._download(image, disks, disk)
+        return self._download(image, disks, disk, preferred)
 
-    def _download(self, image: Image, disks: tuple[ImageDisk, ...], index: int) -> Download:
+    def _download(
+        self,
+        image: Image,
+        disks: tuple[ImageDisk, ...],
+        index: int,
+        preferred: tuple[str, ...] = (),
+    ) -> Download:
         if image.status not in READABLE:
             raise errors.NoContent(image_id=image.id)
         found = next((disk for disk in disks if disk.index == index), None)
         if found is None:
             raise errors.DiskNotFound(image_id=image.id, disk=index)
-        store_id, key = found.locations[0]
         etag = found.hash_value or f"{image.id}-{index}"
-        driver = self._backends.storage(store_id)
-        return Download(found.size_bytes, found.md5, etag, driver, key)
+        places = location.ordered(self._backends, found.locations, preferred)
+        return Download(found.size_bytes, found.md5, etag, self._backends, places)
 
     # -------------------------------------------------------- for drivers
 
@@ -245,7 +247,7 @@ class ImageFileManager:
         found = next((item for item in disks if item.index == disk), None)
         if found is None:
             raise errors.DiskNotFound(image_id=image.id, disk=disk)
-        store_id, key = found.locations[0]
+        store_id, key = location.ordered(self._backends, found.locations)[0]
         driver = self._backends.storage(store_id)
         local = storage.StorageCapability.LOCAL_FILE in driver.info().capabilities
         return ImageSource(

@@ -7,15 +7,15 @@ from imagesvc.api.glance import image, image_action, image_file, member, schema,
 
 def table(service: Any) -> list[tuple[str, Any]]:
     """Path template -> resource."""
-    images = service.images
+    images, stores = service.images, service.backends.stores
     return [
         ("/", version.VersionsResource(service, choices=True)),
         ("/versions", version.VersionsResource(service, choices=False)),
-        ("/v2/images", image.ImagesResource(images)),
-        ("/v2/images/{image_id}", image.ImageResource(images)),
+        ("/v2/images", image.ImagesResource(images, stores)),
+        ("/v2/images/{image_id}", image.ImageResource(images, stores)),
         (
             "/v2/images/{image_id}/file",
-            image_file.ImageFileResource(service.image_files, service.backends),
+            image_file.ImageFileResource(service.image_files, stores),
         ),
         (
             "/v2/images/{image_id}/actions/deactivate",
@@ -29,7 +29,9 @@ def table(service: Any) -> list[tuple[str, Any]]:
         ("/v2/images/{image_id}/members", member.MembersResource(service.members)),
         ("/v2/images/{image_id}/members/{member_id}", member.MemberResource(service.members)),
         ("/v2/info/import", store.ImportInfoResource()),
-        ("/v2/info/stores", store.StoreInfoResource()),
+        ("/v2/info/stores", store.StoreInfoResource(service.stores)),
+        ("/v2/info/stores/detail", store.StoreDetailResource(service.stores)),
+        ("/v2/stores/{store_id}/{image_id}", store.StoreImageResource(service.stores)),
         *(
             (f"/v2/schemas/{name}", schema.SchemaResource(found))
             for name, found in schema.SCHEMAS.items()
