@@ -16,6 +16,7 @@ from imagesvc.api.native import metric
 from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
+from imagesvc.manager import import_option
 from imagesvc.service import DATABASE_OPTS, LIMIT_OPTS, LOG_OPTS, QUOTA_OPTS, SERVICE_OPTS
 from imagesvc.worker import option as worker_option
 
@@ -29,6 +30,7 @@ OWN = (
     ("api", pace.API_OPTS),
     ("limit", LIMIT_OPTS),
     ("quota", QUOTA_OPTS),
+    ("import", import_option.IMPORT_OPTS),
     ("worker", worker_option.WORKER_OPTS),
     ("log", LOG_OPTS),
     ("metrics", metric.OPTS),

@@ -14,7 +14,7 @@ from imagesvc.db.health import DatabaseProbe
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
-from imagesvc.manager import signed_url
+from imagesvc.manager import import_option, signed_url
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
 from imagesvc.manager.capture import CaptureManager
@@ -22,6 +22,8 @@ from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_file import ImageFileManager
+from imagesvc.manager.image_import import ImportManager
+from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.login import LoginManager
 from imagesvc.manager.member import MemberManager
@@ -32,6 +34,7 @@ from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
 from imagesvc.manager.tag import TagManager
 from imagesvc.policy.check import Enforcer
+from imagesvc.stream.source import UrlSource
 
 SERVICE_OPTS = (
     cfg.StrOpt("region", default="RegionOne", help="Name of this region in the catalogue."),
@@ -170,6 +173,8 @@ class Service:
     quotas: QuotaManager
     images: ImageManager
     image_files: ImageFileManager
+    stages: StageManager
+    imports: ImportManager
     members: MemberManager
     tags: TagManager
     stores: StoreManager
@@ -181,6 +186,7 @@ class Service:
     backend_manager: BackendManager
     health: HealthManager
     metrics: MetricManager
+    urls: UrlSource | None = None
 
     def close(self) -> None:
         """Let go of backends and connections."""
@@ -189,8 +195,11 @@ class Service:
         self.database.dispose()
 
 
-def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
-    """Wire the service. Raises ConfigurationError with what to do."""
+def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None = None) -> Service:
+    """Wire the service; `urls` reads URLs for imports, if that is allowed at all.
+
+    Raises ConfigurationError with what to do.
+    """
     key = installation_key(conf)
     database = Database(conf.database.url)
     check_schema(database)
@@ -201,12 +210,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
     enforcer = Enforcer(conf)
     operation = Operation(database, audit_key)
     limits = Limits(conf.limit.image_properties, conf.limit.image_tags, conf.limit.image_members)
-    rules = Rules(
-        conf.limit.image_size_bytes,
-        conf.limit.image_virtual_size_bytes,
-        conf.service.hashing_algorithm,
-        conf.service.legacy_md5,
-    )
+    rules = _rules(conf)
     signer = signed_url.Signer(
         _derive(key, b"signed-url"), internal_endpoint(conf), conf.service.signed_url_s
     )
@@ -216,6 +220,14 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
     image_files = ImageFileManager(operation, enforcer, backends, rules, signer, quotas)
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
+    stages = StageManager(
+        operation, enforcer, backends, quotas,
+        store_id=import_option.staging_store(conf, backends), cap_bytes=rules.size_cap_bytes,
+    )  # fmt: skip
+    imports = ImportManager(
+        operation, enforcer, backends, jobs, quotas, urls=urls,
+        methods=import_option.methods(conf, with_urls=urls is not None),
+    )  # fmt: skip
     return Service(
         conf=conf,
         database=database,
@@ -227,6 +239,8 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         quotas=quotas,
         images=images,
         image_files=image_files,
+        stages=stages,
+        imports=imports,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
         stores=StoreManager(operation, enforcer, backends),
@@ -238,6 +252,16 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         backend_manager=BackendManager(operation, enforcer, backends),
         health=HealthManager(operation, enforcer, backends, probe, Path(conf.service.drain_file)),
         metrics=MetricManager(database, probe, backends),
+        urls=urls,
+    )
+
+
+def _rules(conf: cfg.ConfigOpts) -> Rules:
+    return Rules(
+        conf.limit.image_size_bytes,
+        conf.limit.image_virtual_size_bytes,
+        conf.service.hashing_algorithm,
+        conf.service.legacy_md5,
     )
 
 

@@ -121,6 +121,8 @@ def publish(
     """
     image_disk.insert_disk(conn, image_id, disk)
     values = {
+        # The format that the bytes were judged by, whatever was written there meanwhile.
+        "disk_format": disk.disk_format,
         "size_bytes": disk.size_bytes,
         "virtual_size_bytes": disk.virtual_size_bytes,
         "md5": disk.md5,

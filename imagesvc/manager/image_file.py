@@ -1,14 +1,13 @@
 """The bytes of images: up, down, and as a source for drivers."""
 
-import logging
 import uuid
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.crashpoint import crashpoint
-from imagesvc.db import doomed, image_disk, pending
 from imagesvc.db import image as image_rows
+from imagesvc.db import image_disk, pending
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
@@ -20,10 +19,10 @@ from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_bytes import Download, Heartbeat, Rules, Upload, disk_of, publish
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.upload_failure import give_up
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import gate, inspect, limit, pipe
 
-LOG = logging.getLogger(__name__)
 READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
 
 
@@ -113,7 +112,9 @@ class ImageFileManager:
             crashpoint("upload.stored")
             return self._activate(ctx, image, upload, disk, step)
         except BaseException:  # whatever it was, the image must not stay saving
-            self._give_up(image.id, upload)
+            give_up(
+                self._operation, self._backends, self._quotas, image.id, upload, "upload_failed"
+            )
             raise
 
     def _store(
@@ -162,33 +163,6 @@ class ImageFileManager:
         if active is None:
             raise errors.ImageGone(image_id=image.id)
         return active
-
-    def _give_up(self, image_id: str, upload: Upload) -> None:
-        with self._operation.database.write() as conn:
-            row = image_rows.get(conn, image_id)
-            if row is not None and row.status == ImageStatus.SAVING:
-                try:
-                    image_rows.transition(
-                        conn, image_id, "upload_failed", upload_token=upload.token
-                    )
-                except errors.Conflict:  # another upload has the image now
-                    LOG.info("Upload overtaken. image_id=%s", image_id)
-            pending.remove(conn, upload.store_id, upload.key)
-            # Active after all, if the answer to the commit was lost on its way.
-            taken = image_disk.holds(conn, upload.store_id, upload.key)
-            if not taken:
-                doomed.add(conn, upload.store_id, upload.key)
-            self._quotas.release(conn, upload.token)
-        crashpoint("upload.given_up")
-        if taken:
-            return
-        try:
-            self._backends.storage(upload.store_id).delete(upload.key)
-        except DriverError as exc:  # the row keeps the work for the reaper
-            LOG.warning("Bytes left for the reaper. key=%s: %s", upload.key, exc)
-            return
-        with self._operation.database.write() as conn:
-            doomed.remove(conn, upload.store_id, upload.key)
 
     # ---------------------------------------------------------------- down
 

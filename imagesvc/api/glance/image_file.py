@@ -25,15 +25,12 @@ class ImageFileResource:
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """Take the bytes, plain or chunked."""
-        if media.content_type(req) != "application/octet-stream":
-            raise errors.InvalidRequest(
-                "Image data must be application/octet-stream.", reason=Reason.MEDIA_TYPE
-            )
+        require_octets(req)
         self._image_files.upload(
             req.context.caller,
             image_id,
             media.body(req),
-            _size(req),
+            announced_size(req),
             store_id=req.get_header("X-Image-Meta-Store"),
         )
         resp.status = falcon.HTTP_204
@@ -57,7 +54,15 @@ class ImageFileResource:
             )
 
 
-def _size(req: falcon.Request) -> int | None:
+def require_octets(req: falcon.Request) -> None:
+    """Raise InvalidRequest (MEDIA_TYPE) for a body that is not said to be plain bytes."""
+    if media.content_type(req) != "application/octet-stream":
+        raise errors.InvalidRequest(
+            "Image data must be application/octet-stream.", reason=Reason.MEDIA_TYPE
+        )
+
+
+def announced_size(req: falcon.Request) -> int | None:
     """The number of bytes announced, by whichever header; two must agree."""
     text = req.get_header("X-OpenStack-Image-Size")
     if text is not None and not _SIZE.fullmatch(text):

@@ -8,20 +8,6 @@ from imagesvc import errors
 from imagesvc.api.glance import store_view
 
 
-class ImportInfoResource:
-    """Import methods: none, bytes are uploaded."""
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """List them."""
-        resp.media = {
-            "import-methods": {
-                "description": "Import methods available.",
-                "type": "array",
-                "value": [],
-            }
-        }
-
-
 class StoreInfoResource:
     """The stores (Glance v2, "Stores"); clients take 404 for "one store"."""
 
