@@ -33,6 +33,7 @@ from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
 from imagesvc.manager.tag import TagManager
+from imagesvc.manager.task import TaskManager
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream.source import UrlSource
 
@@ -179,6 +180,7 @@ class Service:
     tags: TagManager
     stores: StoreManager
     jobs: JobManager
+    tasks: TaskManager
     captures: CaptureManager
     servers: ServerManager
     audits: AuditManager
@@ -245,6 +247,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         tags=TagManager(operation, enforcer, limits),
         stores=StoreManager(operation, enforcer, backends),
         jobs=jobs,
+        tasks=TaskManager(operation, enforcer),
         captures=CaptureManager(operation, enforcer, backends, images, jobs),
         servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),
         audits=AuditManager(operation, enforcer),

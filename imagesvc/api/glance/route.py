@@ -11,6 +11,7 @@ from imagesvc.api.glance import (
     schema,
     store,
     tag,
+    task,
     version,
 )
 
@@ -32,6 +33,8 @@ def table(service: Any) -> list[tuple[str, Any]]:
             "/v2/images/{image_id}/stage",
             image_import.ImageStageResource(service.stages, methods),
         ),
+        ("/v2/images/{image_id}/tasks", task.ImageTasksResource(service.tasks)),
+        ("/v2/tasks/{task_id}", task.TaskResource(service.tasks)),
         ("/v2/images/{image_id}/import", image_import.ImageImportResource(service.imports)),
         (
             "/v2/images/{image_id}/actions/deactivate",
