@@ -101,6 +101,12 @@ class MetadefNotFound(NotFound):
     message = "No metadata definition {noun} {name} was found."
 
 
+class StoreReadOnly(ImagesvcError):
+    """The operator lets nothing new be written to this store."""
+
+    message = "The store {store} takes no new bytes."
+
+
 class NoContent(ImagesvcError):
     """The image has no bytes yet."""
 

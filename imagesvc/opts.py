@@ -16,7 +16,8 @@ from imagesvc.api.native import metric
 from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
-from imagesvc.service import (
+from imagesvc.manager import import_option
+from imagesvc.service_option import (
     DATABASE_OPTS,
     LIMIT_OPTS,
     LOG_OPTS,
@@ -39,6 +40,7 @@ OWN = (
     ("limit", LIMIT_OPTS),
     ("quota", QUOTA_OPTS),
     ("fetch", fetch_rule.OPTS),
+    ("import", import_option.IMPORT_OPTS),
     ("worker", worker_option.WORKER_OPTS),
     ("log", LOG_OPTS),
     ("metrics", metric.OPTS),

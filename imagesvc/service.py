@@ -14,7 +14,7 @@ from imagesvc.db.health import DatabaseProbe
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
-from imagesvc.manager import signed_url
+from imagesvc.manager import import_option, signed_url
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
 from imagesvc.manager.capture import CaptureManager
@@ -22,6 +22,8 @@ from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_file import ImageFileManager
+from imagesvc.manager.image_import import ImportManager
+from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.login import LoginManager
 from imagesvc.manager.member import MemberManager
@@ -35,124 +37,12 @@ from imagesvc.manager.metric import MetricManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.server import ServerManager
+from imagesvc.manager.store import StoreManager
 from imagesvc.manager.tag import TagManager
+from imagesvc.manager.task import TaskManager
 from imagesvc.policy.check import Enforcer
-
-SERVICE_OPTS = (
-    cfg.StrOpt("region", default="RegionOne", help="Name of this region in the catalogue."),
-    cfg.StrOpt(
-        "state_dir",
-        default="/var/lib/imagesvc",
-        help="Folder of what the embedded parts keep: keys, users, servers.",
-    ),
-    cfg.StrOpt(
-        "key_file",
-        default="$state_dir/installation.key",
-        help="File with the installation's secret key, at least 32 bytes, readable by the "
-        "service alone. `imagesvc-manage db upgrade` makes it if it is missing.",
-    ),
-    cfg.StrOpt(
-        "drain_file",
-        default="$state_dir/drain",
-        help="While this file exists, /healthcheck/ready answers 503 with the reason draining, so "
-        "that load balancers send no more work to this machine; requests are still served.",
-    ),
-    cfg.StrOpt("bind_host", default="127.0.0.1", help="Address that the API listens on."),
-    cfg.PortOpt("bind_port", default=9292, help="TCP port that the API listens on."),
-    cfg.IntOpt("workers", default=2, min=1, help="API processes."),
-    cfg.IntOpt("threads", default=16, min=2, help="Threads of each API process."),
-    cfg.StrOpt(
-        "public_endpoint",
-        default="",
-        help="URL by which clients reach the service, without a trailing slash; empty: the URL "
-        "of each request. A wrong one sends every later call of a client elsewhere.",
-    ),
-    cfg.StrOpt(
-        "internal_endpoint",
-        default="",
-        help="URL by which compute backends fetch image bytes; empty: http://bind_host:bind_port.",
-    ),
-    cfg.IntOpt(
-        "signed_url_s",
-        default=3600,
-        min=60,
-        help="Seconds that a signed download URL lives. Too few break slow transfers.",
-    ),
-    cfg.StrOpt(
-        "hashing_algorithm",
-        default="sha512",
-        choices=["sha256", "sha512"],
-        help="Hash kept of each image. sha256 costs less than half the CPU of sha512.",
-    ),
-    cfg.BoolOpt(
-        "legacy_md5",
-        default=True,
-        help="Whether an MD5 checksum is kept too, for clients that look at nothing else.",
-    ),
-)
-DATABASE_OPTS = (
-    cfg.StrOpt(
-        "url",
-        secret=True,
-        default="sqlite:////var/lib/imagesvc/imagesvc.sqlite",
-        help="SQLAlchemy URL: sqlite:////path or postgresql://user:password@host/name.",
-    ),
-)
-LIMIT_OPTS = (
-    cfg.IntOpt("image_size_bytes", default=1 << 40, min=1, help="Largest image in bytes (1 TiB)."),
-    cfg.IntOpt("image_properties", default=128, min=-1, help="Most properties; -1: no limit."),
-    cfg.IntOpt("image_tags", default=128, min=-1, help="Most tags of an image; -1: no limit."),
-    cfg.IntOpt(
-        "servers_per_request",
-        default=100,
-        min=1,
-        help="Most servers that one request creates. Each job works on all of its servers at once.",
-    ),
-    cfg.IntOpt("image_members", default=128, min=-1, help="Most members; -1: no limit."),
-)
-QUOTA_OPTS = (
-    cfg.IntOpt("images", default=-1, min=-1, help="Most images of a project; -1: no limit."),
-    cfg.IntOpt(
-        "stored_bytes",
-        default=-1,
-        min=-1,
-        help="Most bytes that the images of a project hold, with those announced by running "
-        "uploads; -1: no limit.",
-    ),
-    cfg.IntOpt(
-        "uploads", default=-1, min=-1, help="Most uploads of a project at a time; -1: no limit."
-    ),
-    cfg.FloatOpt(
-        "verify_interval_s",
-        default=3600.0,
-        min=1.0,
-        help="Seconds between two rounds in which the counters of all projects are compared "
-        "with the rows and mended. Each reads all images once.",
-    ),
-)
-
-LOG_OPTS = (
-    cfg.StrOpt(
-        "format",
-        default="text",
-        choices=[
-            ("text", "A line of words: time, process, level, logger, request id, message."),
-            ("json", "A JSON object a line; facts of the message are members of its facts."),
-        ],
-        help="Form of a log line.",
-    ),
-    cfg.StrOpt(
-        "level",
-        default="INFO",
-        choices=["DEBUG", "INFO", "WARNING", "ERROR"],
-        help="Least level that is written. Requests are INFO.",
-    ),
-    cfg.StrOpt(
-        "file",
-        default="",
-        help="File for the log, opened again when it was renamed; empty: standard error.",
-    ),
-)
+from imagesvc.stream import fetch_rule
+from imagesvc.stream.source import UrlSource
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -169,6 +59,8 @@ class Service:
     quotas: QuotaManager
     images: ImageManager
     image_files: ImageFileManager
+    stages: StageManager
+    imports: ImportManager
     members: MemberManager
     tags: TagManager
     metadef_namespaces: MetadefNamespaceManager
@@ -176,7 +68,9 @@ class Service:
     metadef_properties: MetadefPropertyManager
     metadef_tags: MetadefTagManager
     metadef_resource_types: MetadefResourceTypeManager
+    stores: StoreManager
     jobs: JobManager
+    tasks: TaskManager
     captures: CaptureManager
     servers: ServerManager
     audits: AuditManager
@@ -184,6 +78,7 @@ class Service:
     backend_manager: BackendManager
     health: HealthManager
     metrics: MetricManager
+    urls: UrlSource
 
     def close(self) -> None:
         """Let go of backends and connections."""
@@ -192,28 +87,34 @@ class Service:
         self.database.dispose()
 
 
-def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
-    """Wire the service. Raises ConfigurationError with what to do."""
+def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None = None) -> Service:
+    """Wire the service; `urls` reads URLs for imports, else the rules of [fetch] hold.
+
+    Raises ConfigurationError with what to do.
+    """
     key = installation_key(conf)
     database = Database(conf.database.url)
     check_schema(database)
     probe = DatabaseProbe(database)
     backends = Backends(conf)
     backends.open(monitor=monitor)
-    audit_key = _derive(key, b"audit")
     enforcer = Enforcer(conf)
+    audit_key = _derive(key, b"audit")
     operation = Operation(database, audit_key)
-    limits, rules = _limits(conf), _rules(conf)
-    signer = signed_url.Signer(
-        _derive(key, b"signed-url"), internal_endpoint(conf), conf.service.signed_url_s
-    )
-    quotas = QuotaManager(
-        operation, enforcer, {resource: conf.quota[resource] for resource in Resource}
-    )
+    limits, rules, signer = _limits(conf), _rules(conf), _signer(conf, key)
+    urls = urls or UrlSource(fetch_rule.from_conf(conf))
+    quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     image_files = ImageFileManager(operation, enforcer, backends, rules, signer, quotas)
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
     namespaces = NamespaceAccess(operation, enforcer)
+    staging = import_option.staging_store(conf, backends)
+    stages = StageManager(
+        operation, enforcer, backends, quotas, store_id=staging, cap_bytes=rules.size_cap_bytes
+    )
+    imports = ImportManager(
+        operation, enforcer, backends, jobs, quotas, urls=urls, methods=import_option.methods(conf)
+    )
     return Service(
         conf=conf,
         database=database,
@@ -225,6 +126,8 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         quotas=quotas,
         images=images,
         image_files=image_files,
+        stages=stages,
+        imports=imports,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
         metadef_namespaces=MetadefNamespaceManager(operation, enforcer, namespaces),
@@ -232,7 +135,9 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         metadef_properties=MetadefPropertyManager(namespaces),
         metadef_tags=MetadefTagManager(namespaces),
         metadef_resource_types=MetadefResourceTypeManager(operation, enforcer, namespaces),
+        stores=StoreManager(operation, enforcer, backends),
         jobs=jobs,
+        tasks=TaskManager(operation, enforcer),
         captures=CaptureManager(operation, enforcer, backends, images, jobs),
         servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),
         audits=AuditManager(operation, enforcer),
@@ -240,6 +145,13 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True) -> Service:
         backend_manager=BackendManager(operation, enforcer, backends),
         health=HealthManager(operation, enforcer, backends, probe, Path(conf.service.drain_file)),
         metrics=MetricManager(database, probe, backends),
+        urls=urls,
+    )
+
+
+def _signer(conf: cfg.ConfigOpts, key: bytes) -> signed_url.Signer:
+    return signed_url.Signer(
+        _derive(key, b"signed-url"), internal_endpoint(conf), conf.service.signed_url_s
     )
 
 

@@ -7,11 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from imagesvc.db import migrate
-<<<<<<< HEAD
-from tests.keystone_server import KeystoneServer
-=======
 from tests import s3_server
->>>>>>> s3
+from tests.keystone_server import KeystoneServer
 from tests.postgresql_server import PostgresqlServer
 
 
@@ -43,7 +40,6 @@ def postgresql_url(postgresql_server, postgresql_template):
 
 
 @pytest.fixture(scope="session")
-<<<<<<< HEAD
 def keystone_server() -> Iterator[KeystoneServer]:
     """A Keystone of this test process; each caller makes users and projects of its own.
 
@@ -55,7 +51,9 @@ def keystone_server() -> Iterator[KeystoneServer]:
         yield server
     finally:
         server.remove()
-=======
+
+
+@pytest.fixture(scope="session")
 def s3_place(tmp_path_factory):
     """A real S3 server, one for all test processes of a run; each test takes a prefix of its own."""
     folder = tmp_path_factory.getbasetemp()
@@ -63,4 +61,3 @@ def s3_place(tmp_path_factory):
         folder = folder.parent
     with s3_server.shared(folder) as place:
         yield place
->>>>>>> s3

@@ -44,15 +44,12 @@ CAPABILITY = {
 }
 
 # Values of options without a default, so that a driver can be made and asked what it can.
-<<<<<<< HEAD
 SAMPLE = {
     "url": "https://imagesvc.example/",
     "auth_url": "https://identity.example/v3",
     "username": "imagesvc",
+    "bucket": "images",
 }
-=======
-SAMPLE = {"bucket": "images", "url": "https://imagesvc.example/"}
->>>>>>> s3
 
 
 def option_page() -> str:

@@ -48,6 +48,7 @@ ERRORS = (
     Row(errors.MetadefNotFound,        404, 404, "metadef-not-found"),
     Row(errors.BackendNotFound,        400, 404, "backend-not-found"),
     Row(errors.ImageGone,              410, 410, "image-gone"),
+    Row(errors.StoreReadOnly,          410, 409, "store-read-only"),
     Row(errors.NoContent,              204, 409, "no-content"),
     Row(errors.Unauthorized,           401, 401, "unauthorized"),
     Row(errors.Forbidden,              403, 403, "forbidden"),

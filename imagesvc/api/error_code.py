@@ -12,6 +12,7 @@ ADVICE = {
     "backend-not-found": "Leave the backend out to take the default, or ask the operator for ids.",
     "metadef-not-found": "Look at the names, whose case matters; a private namespace looks the same.",
     "image-gone": "Somebody deleted the image while this ran; begin with a new one.",
+    "store-read-only": "Name another store; the message names the one that takes nothing new.",
     "no-content": "Send the image's bytes first, or wait for the job that makes them.",
     "unauthorized": "Get a new token and ask again.",
     "forbidden": "Ask somebody with the role; the policy page says which one is needed.",

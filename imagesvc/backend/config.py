@@ -65,9 +65,9 @@ def kind_opts(kind: kinds.Kind) -> tuple[cfg.Opt, ...]:
     )
 
 
-def driver_opts(driver_class: type[base.Driver]) -> tuple[cfg.Opt, ...]:
-    """Options of one backend's section: the driver's, and a `_file` twin for each secret."""
-    return (*driver_class.OPTS, *secret_file.twins(driver_class.OPTS))
+def section_opts(kind: kinds.Kind, driver_class: type[base.Driver]) -> tuple[cfg.Opt, ...]:
+    """Options of one backend's section: the kind's, the driver's, and a `_file` twin a secret."""
+    return (*kind.opts, *driver_class.OPTS, *secret_file.twins(driver_class.OPTS))
 
 
 def register(conf: cfg.ConfigOpts) -> None:
@@ -90,7 +90,7 @@ def list_opts() -> Iterator[tuple[str, tuple[cfg.Opt, ...]]]:
         for driver, backend_id in sections.items():
             found = loaded[driver]
             if isinstance(found, loader.LoadedDriver):
-                yield kind.section(backend_id), driver_opts(found.driver_class)
+                yield kind.section(backend_id), section_opts(kind, found.driver_class)
 
 
 def enabled(conf: cfg.ConfigOpts, kind: kinds.Kind) -> dict[str, str]:
@@ -143,7 +143,7 @@ def options(
 ) -> Options:
     """Read one backend's own section. Raises InvalidConfiguration, which names the option."""
     section = kind.section(backend_id)
-    conf.register_opts(driver_opts(driver_class), group=section)
+    conf.register_opts(section_opts(kind, driver_class), group=section)
     values: dict[str, Any] = {}
     for option in driver_class.OPTS:
         value = _value(conf, section, option)

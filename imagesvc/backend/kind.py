@@ -3,7 +3,10 @@
 import dataclasses
 from typing import Any
 
+from oslo_config import cfg
+
 from imagesvc import errors
+from imagesvc.backend import store
 from imagesvc.interface import audit_sink, base, compute, converter, identity, storage
 
 
@@ -11,7 +14,8 @@ from imagesvc.interface import audit_sink, base, compute, converter, identity, s
 class Kind:
     """One kind of backend; without the default of an `essential` kind nothing works.
 
-    `others` are the further drivers that come with the service, for the sample.
+    `others` are the further drivers that come with the service, for the sample. `opts` stand in
+    the section of each backend, whatever its driver.
     """
 
     name: str
@@ -21,6 +25,7 @@ class Kind:
     default_driver: str
     essential: bool = False
     others: tuple[str, ...] = ()
+    opts: tuple[cfg.Opt, ...] = ()
 
     def section(self, backend_id: str) -> str:
         """Name of the configuration section of one backend."""
@@ -36,6 +41,7 @@ KINDS = (
         "file",
         True,
         others=("s3",),
+        opts=store.OPTS,
     ),
     Kind("compute", "imagesvc.compute", compute.ComputeDriver, compute.VERSION, "qemu"),
     Kind(

@@ -6,7 +6,7 @@ from oslo_config import cfg
 
 from imagesvc import errors
 from imagesvc.backend import backend as backends
-from imagesvc.backend import config, health, loader
+from imagesvc.backend import config, health, loader, store
 from imagesvc.backend import kind as kinds
 from imagesvc.interface import audit_sink, base, compute, converter, identity, storage
 
@@ -31,6 +31,7 @@ class Backends:
         self._default: dict[str, str | None] = {}
         for kind in kinds.KINDS:
             self._build(conf, kind)
+        self.stores = self._describe_stores(conf)
         self._monitor = health.HealthMonitor(
             self._each(),
             interval_s=conf.backend.health_interval_s,
@@ -55,6 +56,22 @@ class Backends:
                 raise backend.refusal()
             backend.construct()
             self._refuse_if_essential(backend)
+
+    def _describe_stores(self, conf: cfg.ConfigOpts) -> store.Stores:
+        storage_kind = kinds.find("storage")
+        found = []
+        for backend_id, backend in self._all[storage_kind.name].items():
+            section = storage_kind.section(backend_id)
+            conf.register_opts(storage_kind.opts, group=section)
+            found.append(
+                store.Store(
+                    id=backend_id,
+                    driver=backend.status().driver,
+                    default=backend.default,
+                    **{option.dest: conf[section][option.dest] for option in store.OPTS},
+                )
+            )
+        return store.Stores.of(found)
 
     def _each(self) -> tuple[backends.Backend, ...]:
         return tuple(item for group in self._all.values() for item in group.values())

@@ -17,6 +17,8 @@ list_page = image_list.list_page
 transition = image_state.transition
 heartbeat = image_state.heartbeat
 stale_saving = image_state.stale_saving
+rest = image_state.rest
+resting = image_state.resting
 
 _STATEMENTS_MAX = 1024
 # Only transitions write the status, only a birth writes the id.

@@ -79,6 +79,38 @@ def heartbeat(conn: sa.Connection, image_id: str, upload_token: str) -> bool:
     return conn.execute(statement).rowcount == 1
 
 
+def rest(conn: sa.Connection, image_id: str, upload_token: str, size_bytes: int) -> bool:
+    """Say that all bytes are staged, so that nobody beats for them any more.
+
+    False if the image is no longer this upload's.
+    """
+    statement = (
+        sa.update(TABLE)
+        .where(
+            TABLE.c.id == image_id,
+            TABLE.c.upload_token == upload_token,
+            TABLE.c.status == state.ImageStatus.UPLOADING,
+        )
+        .values(
+            heartbeat_at=None,
+            size_bytes=size_bytes,
+            updated_at=metadata.now(),
+            revision=TABLE.c.revision + 1,
+        )
+    )
+    return conn.execute(statement).rowcount == 1
+
+
+def resting(conn: sa.Connection, image_id: str) -> str | None:
+    """The token of an image's staged bytes; None if there are none, or they still come."""
+    statement = sa.select(TABLE.c.upload_token).where(
+        TABLE.c.id == image_id,
+        TABLE.c.status == state.ImageStatus.UPLOADING,
+        TABLE.c.heartbeat_at.is_(None),
+    )
+    return conn.scalar(statement)
+
+
 def stale_saving(conn: sa.Connection, before: datetime.datetime) -> list[tuple[str, str, str]]:
     """(id, status, upload token) of images whose upload was last alive before this moment."""
     statement = (

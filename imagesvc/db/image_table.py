@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from imagesvc.db import image_property, metadata, tag
+from imagesvc.db import image_disk, image_property, metadata, tag
 from imagesvc.domain import image as domain
 from imagesvc.domain import image_property as image_property_domain
 from imagesvc.domain.state import ImageStatus
@@ -104,16 +104,18 @@ FIELDS = (
 
 @functools.cache
 def columns(dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
-    """FIELDS, and tags and properties as two JSON texts: what `entity` needs of a row."""
+    """FIELDS, tags and properties as JSON texts, stores as words: what `entity` needs of a row."""
     return (*(TABLE.c[field] for field in FIELDS), *_collections(dialect))
 
 
 def _collections(dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
     if dialect == "postgresql":
         array, mapping = sa.func.json_agg, sa.func.json_object_agg
+        words = sa.func.string_agg
     else:
         array, mapping = sa.func.json_group_array, sa.func.json_group_object
-    tags, properties = tag.TABLE, image_property.TABLE
+        words = sa.func.group_concat
+    tags, properties, places = tag.TABLE, image_property.TABLE, image_disk.LOCATION
     return (
         sa.select(sa.cast(array(tags.c.tag), sa.Text))
         .where(tags.c.image_id == TABLE.c.id)
@@ -125,17 +127,23 @@ def _collections(dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
         .correlate(TABLE)
         .scalar_subquery()
         .label("properties_json"),
+        sa.select(words(places.c.store_id, sa.literal_column("' '")))
+        .where(places.c.image_id == TABLE.c.id, places.c.disk_index == sa.literal_column("0"))
+        .correlate(TABLE)
+        .scalar_subquery()
+        .label("stores"),
     )
 
 
 def entity(row: sa.Row[Any]) -> domain.Image:
     """The Image of a row of `columns`."""
-    tags, properties = row[len(FIELDS) :]
+    tags, properties, stores = row[len(FIELDS) :]
     values = dict(zip(FIELDS, row, strict=False))
     values["status"] = ImageStatus(values["status"])
     values["visibility"] = domain.Visibility(values["visibility"])
     return domain.Image(
         **values,
+        stores=tuple(stores.split()) if stores else (),
         tags=tuple(sorted(msgspec.json.decode(tags or "[]"))),
         properties=msgspec.json.decode(properties or "{}"),
     )

@@ -93,22 +93,22 @@ def request_cancel(conn: sa.Connection, job_id: str, project_id: str | None = No
 
 
 def hold_for_image(conn: sa.Connection, image_id: str) -> None:
-    """Hold the rows of the jobs that make an image until the transaction ends.
+    """Hold the rows of the jobs that fill an image until the transaction ends.
 
     Whoever changes job and image together locks the job first, so that nobody waits in a circle.
     """
-    makers = TABLE.c.type.in_(sorted(domain.MAKES_IMAGE))
+    makers = TABLE.c.type.in_(sorted(domain.FILLS_IMAGE))
     statement = sa.select(TABLE.c.id).where(TABLE.c.image_id == image_id, makers)
     conn.execute(statement.order_by(TABLE.c.id).with_for_update())
 
 
 def cancel_for_image(conn: sa.Connection, image_id: str) -> tuple[str, ...]:
-    """Ask the jobs that make an image and have not ended to stop; its readers go on.
+    """Ask the jobs that fill an image and have not ended to stop; its readers go on.
 
     Returns the ids of those that ended by it at once, since no worker had begun them.
     """
     row = state.JOB.of("cancel")
-    makers = TABLE.c.type.in_(sorted(domain.MAKES_IMAGE))
+    makers = TABLE.c.type.in_(sorted(domain.FILLS_IMAGE))
     asked = conn.execute(
         _cancel(row)
         .where(TABLE.c.image_id == image_id, makers)

@@ -39,6 +39,41 @@ def page(
     return [Location(**row) for row in conn.execute(statement).mappings()]
 
 
+def add(
+    conn: sa.Connection, image_id: str, disk_index: int, store_id: str, storage_key: str
+) -> None:
+    """One more place of a disk, after those that it has; the image is locked by the caller."""
+    here = (LOCATION.c.image_id == image_id, LOCATION.c.disk_index == disk_index)
+    last = sa.select(sa.func.coalesce(sa.func.max(LOCATION.c.position), -1)).where(*here)
+    conn.execute(
+        sa.insert(LOCATION).values(
+            image_id=image_id,
+            disk_index=disk_index,
+            position=last.scalar_subquery() + 1,
+            store_id=store_id,
+            storage_key=storage_key,
+        )
+    )
+    _changed(conn, image_id)
+
+
+def take(conn: sa.Connection, image_id: str, store_id: str) -> list[str]:
+    """Forget the places of an image in a store; their keys."""
+    wanted = (LOCATION.c.image_id == image_id, LOCATION.c.store_id == store_id)
+    gone = sa.delete(LOCATION).where(*wanted).returning(LOCATION.c.storage_key)
+    keys = list(conn.scalars(gone))
+    _changed(conn, image_id)
+    return keys
+
+
+def _changed(conn: sa.Connection, image_id: str) -> None:
+    """Raise the image's revision: whoever remembers where its bytes are must look again."""
+    table = image_table.TABLE
+    conn.execute(
+        sa.update(table).where(table.c.id == image_id).values(revision=table.c.revision + 1)
+    )
+
+
 def store_ids(conn: sa.Connection) -> list[str]:
     """Stores that some disk names."""
     return list(conn.scalars(sa.select(LOCATION.c.store_id).distinct().order_by("store_id")))

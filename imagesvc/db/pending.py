@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+from collections.abc import Collection
 
 import sqlalchemy as sa
 
@@ -51,6 +52,28 @@ def remove(conn: sa.Connection, store_id: str, storage_key: str) -> bool:
         sa.delete(TABLE).where(TABLE.c.store_id == store_id, TABLE.c.storage_key == storage_key)
     )
     return removed.rowcount == 1
+
+
+def hand_over(conn: sa.Connection, owner_token: str, heir: str) -> PendingObject | None:
+    """The object of `owner_token` is `heir`'s from now on; None if there is none."""
+    changed = (
+        sa.update(TABLE)
+        .where(TABLE.c.owner_token == owner_token)
+        .values(owner_token=heir, created_at=metadata.now())
+        .returning(TABLE)
+    )
+    row = conn.execute(changed).mappings().one_or_none()
+    return None if row is None else PendingObject(**row)
+
+
+def take(conn: sa.Connection, owner_tokens: Collection[str]) -> list[tuple[str, str]]:
+    """Forget the notes of these owners, whose work is over; (store id, key) of each."""
+    removed = conn.execute(
+        sa.delete(TABLE)
+        .where(TABLE.c.owner_token.in_(owner_tokens))
+        .returning(TABLE.c.store_id, TABLE.c.storage_key)
+    )
+    return [(row.store_id, row.storage_key) for row in removed]
 
 
 def stale(conn: sa.Connection, before: datetime.datetime) -> tuple[PendingObject, ...]:

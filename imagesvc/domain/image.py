@@ -55,7 +55,8 @@ class Image:
     """One image. `min_disk_gib` in GiB, `min_ram_mib` in MiB, times in UTC.
 
     `size_bytes`, `virtual_size_bytes`, `md5` and the hash are those of disk 0, None until
-    active. `cause` says why a job that was making the image failed.
+    active. `cause` says why a job that was making the image failed. `stores` are the storage
+    backends that hold disk 0, in no order.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Image:
     job_id: str | None = None
     cause: str | None = None
     revision: int = 0
+    stores: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

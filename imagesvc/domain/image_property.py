@@ -184,7 +184,8 @@ def apply(before: image.Image, changes: tuple[Change, ...], limits: Limits) -> U
     removed, Conflict for a property that is missing or there already, TooLarge.
     """
     update = Update()
-    present = set(before.properties) | facts_of(before).keys()
+    written = {name for name in before.properties if not name.startswith(RESERVED_PREFIX)}
+    present = written | facts_of(before).keys()
     count = len(present)
     for change in changes:
         if change.path[0] == "properties" and len(change.path) == 2:

@@ -14,6 +14,9 @@ class JobType(enum.StrEnum):
 
     CAPTURE_SYSTEM_DISK = "capture-system-disk"
     CREATE_SERVERS = "create-servers"
+    IMPORT_STAGED = "import-staged"
+    IMPORT_URL = "import-url"
+    COPY_IMAGE = "copy-image"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -25,8 +28,12 @@ def args_version(job_type: str) -> int:
     return _ARGS_VERSIONS.get(job_type, 1)
 
 
-# Jobs that fill the image they name; any other only reads it.
+# Jobs that made the image they name, which is lost with them.
 MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK})
+# Jobs that bring bytes to an image that was there before, and stays if they fail.
+IMPORTS = frozenset({JobType.IMPORT_STAGED, JobType.IMPORT_URL, JobType.COPY_IMAGE})
+# Jobs that end with the image they name; any other only reads it.
+FILLS_IMAGE = MAKES_IMAGE | IMPORTS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -146,6 +146,7 @@ IMAGE = Machine(
         _row("queued uploading", "import", "importing", "has_formats"),
         _row("importing", "import_done", "active", "has_location"),
         _row("importing", "import_failed", "queued"),
+        _row("importing", "import_returned", "uploading"),  # its staged bytes are good and stay
         _row("queued saving importing", "job_failed", "killed"),
         _row("killed", "revive", "importing"),  # its job is run again
         _row("active", "deactivate", "deactivated"),

@@ -1,14 +1,12 @@
 """Images: create, show, list, change, delete, deactivate."""
 
-import logging
 import uuid
-from collections.abc import Iterable
 from typing import Any
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
-from imagesvc.db import doomed, image_disk, metadata, tag
+from imagesvc.db import doomed, image_disk, metadata, pending, tag
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import image_property
@@ -17,13 +15,11 @@ from imagesvc.domain.image_property import Change, Limits
 from imagesvc.domain.image_query import ImageQuery, Page
 from imagesvc.domain.quota import UNCOUNTED
 from imagesvc.domain.state import IMAGE, ImageStatus
-from imagesvc.interface.errors import DriverError
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.sweep import sweep
 from imagesvc.policy import visibility
 from imagesvc.policy.check import Enforcer
-
-LOG = logging.getLogger(__name__)
 
 
 class ImageManager:
@@ -181,27 +177,26 @@ class ImageManager:
             image = visible_image(op.conn, ctx, image_id, lock=True)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "image:delete", image)
+            over = self._staged(op, image)
             image_rows.transition(op.conn, image_id, "delete", action="image:delete")
             objects, size_bytes = image_disk.delete_for(op.conn, image_id)
+            over += job_rows.cancel_for_image(op.conn, image_id)
+            if over:  # nobody works on them, so nobody cleans up after them
+                objects += pending.take(op.conn, over)
             for store_id, key in objects:
                 doomed.add(op.conn, store_id, key)
-            ended = job_rows.cancel_for_image(op.conn, image_id)
             images = 0 if image.status in UNCOUNTED else 1
             self._quotas.settle(
-                op.conn, ended, image.owner, images=-images, stored_bytes=-size_bytes
+                op.conn, over, image.owner, images=-images, stored_bytes=-size_bytes
             )
-        self._sweep(objects)
+        sweep(self._operation.database, self._backends, objects)
 
-    def _sweep(self, objects: Iterable[tuple[str, str]]) -> None:
-        """Remove bytes at once; what cannot be removed now waits for the reaper."""
-        for store_id, key in objects:
-            try:
-                self._backends.storage(store_id).delete(key)
-            except (DriverError, errors.ImagesvcError) as exc:  # the row keeps the work
-                LOG.warning("Bytes left for the reaper. store=%s key=%s: %s", store_id, key, exc)
-                continue
-            with self._operation.database.write() as conn:
-                doomed.remove(conn, store_id, key)
+    def _staged(self, op: Step, image: Image) -> tuple[str, ...]:
+        """The token of bytes that wait for an import, if there are any."""
+        if image.status != ImageStatus.UPLOADING:
+            return ()
+        token = image_rows.resting(op.conn, image.id)
+        return () if token is None else (token,)
 
     def deactivate(self, ctx: RequestContext, image_id: str) -> None:
         """Stop the use of the bytes; of a deactivated image: nothing. Raises StateConflict."""

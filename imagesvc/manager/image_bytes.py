@@ -5,11 +5,12 @@ import time
 from typing import Any, BinaryIO
 
 from imagesvc import errors
+from imagesvc.backend.registry import Backends
 from imagesvc.db import image as image_rows
 from imagesvc.db import image_disk
 from imagesvc.domain import disk_format
 from imagesvc.domain.image import Image, ImageDisk
-from imagesvc.interface import storage
+from imagesvc.manager import location
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.stream.pipe import PipeResult
@@ -46,13 +47,16 @@ class Upload:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Download:
-    """The bytes of one disk, ready to be opened. `etag` is strong: other bytes, another one."""
+    """The bytes of one disk, ready to be opened at the first of its places that can.
+
+    `etag` is strong: other bytes, another one.
+    """
 
     size_bytes: int
     md5: str | None
     etag: str
-    driver: storage.StorageDriver
-    key: str
+    backends: Backends
+    locations: tuple[location.Location, ...]
 
     def open(self, offset: int = 0, length: int | None = None) -> BinaryIO:
         """Open `length` bytes from `offset`, or all that follow; whoever calls closes.
@@ -60,9 +64,7 @@ class Download:
         A store of local files gives the file itself, which does not end after `length`.
         Raises NotFound, InvalidArgument.
         """
-        local = storage.StorageCapability.LOCAL_FILE in self.driver.info().capabilities
-        # A real file is sent by the kernel; the server stops at Content-Length.
-        return self.driver.open_read(self.key, offset=offset, length=None if local else length)
+        return location.open_first(self.backends, self.locations, offset, length)
 
 
 class Heartbeat:
@@ -131,6 +133,8 @@ def publish(
     """
     image_disk.insert_disk(conn, image_id, disk)
     values = {
+        # The format that the bytes were judged by, whatever was written there meanwhile.
+        "disk_format": disk.disk_format,
         "size_bytes": disk.size_bytes,
         "virtual_size_bytes": disk.virtual_size_bytes,
         "md5": disk.md5,

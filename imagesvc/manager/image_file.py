@@ -1,21 +1,20 @@
 """The bytes of images: up, down, and as a source for drivers."""
 
-import logging
 import uuid
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.crashpoint import crashpoint
-from imagesvc.db import doomed, image_disk, pending
 from imagesvc.db import image as image_rows
+from imagesvc.db import image_disk, pending
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.interface import storage
 from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
-from imagesvc.manager import signed_url
+from imagesvc.manager import location, signed_url
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_bytes import (
     Download,
@@ -29,10 +28,10 @@ from imagesvc.manager.image_bytes import (
 from imagesvc.manager.image_snapshot import ImageSnapshots
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.upload_failure import give_up
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import container, gate, limit, pipe
 
-LOG = logging.getLogger(__name__)
 READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
 
 
@@ -106,12 +105,8 @@ class ImageFileManager:
         return image, Upload(store, key, token, size, owner, room)
 
     def _store_id(self, wanted: str | None) -> str:
-        store_id = wanted or self._backends.default_id("storage")
-        if store_id not in self._backends.ids("storage"):
-            raise errors.InvalidRequest(
-                "There is no store {store}.", store=store_id, reason=Reason.STORE_UNKNOWN
-            )
-        return store_id
+        store_id = wanted or self._backends.default_id("storage") or ""
+        return location.require_store(self._backends, store_id).id
 
     def _receive(
         self,
@@ -127,7 +122,9 @@ class ImageFileManager:
             crashpoint("upload.stored")
             return self._activate(ctx, image, upload, disk, step)
         except BaseException:  # whatever it was, the image must not stay saving
-            self._give_up(image.id, upload)
+            give_up(
+                self._operation, self._backends, self._quotas, image.id, upload, "upload_failed"
+            )
             raise
 
     def _store(
@@ -179,33 +176,6 @@ class ImageFileManager:
             raise errors.ImageGone(image_id=image.id)
         return active
 
-    def _give_up(self, image_id: str, upload: Upload) -> None:
-        with self._operation.database.write() as conn:
-            row = image_rows.get(conn, image_id)
-            if row is not None and row.status == ImageStatus.SAVING:
-                try:
-                    image_rows.transition(
-                        conn, image_id, "upload_failed", upload_token=upload.token
-                    )
-                except errors.Conflict:  # another upload has the image now
-                    LOG.info("Upload overtaken. image_id=%s", image_id)
-            pending.remove(conn, upload.store_id, upload.key)
-            # Active after all, if the answer to the commit was lost on its way.
-            taken = image_disk.holds(conn, upload.store_id, upload.key)
-            if not taken:
-                doomed.add(conn, upload.store_id, upload.key)
-            self._quotas.release(conn, upload.token)
-        crashpoint("upload.given_up")
-        if taken:
-            return
-        try:
-            self._backends.storage(upload.store_id).delete(upload.key)
-        except DriverError as exc:  # the row keeps the work for the reaper
-            LOG.warning("Bytes left for the reaper. key=%s: %s", upload.key, exc)
-            return
-        with self._operation.database.write() as conn:
-            doomed.remove(conn, upload.store_id, upload.key)
-
     # ---------------------------------------------------------------- down
 
     def download(
@@ -214,8 +184,9 @@ class ImageFileManager:
         image_id: str,
         *,
         disk: int = 0,
+        preferred: tuple[str, ...] = (),
     ) -> Download:
-        """The bytes of one disk, for who may read them.
+        """The bytes of one disk, for who may read them; `preferred` stores are tried first.
 
         Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), NoContent before the image
         has bytes, DiskNotFound.
@@ -229,18 +200,23 @@ class ImageFileManager:
                 ctx, "image_file:download_deactivated", image
             ):
                 raise _deactivated()
-        return self._download(image, disks, disk)
+        return self._download(image, disks, disk, preferred)
 
-    def _download(self, image: Image, disks: tuple[ImageDisk, ...], index: int) -> Download:
+    def _download(
+        self,
+        image: Image,
+        disks: tuple[ImageDisk, ...],
+        index: int,
+        preferred: tuple[str, ...] = (),
+    ) -> Download:
         if image.status not in READABLE:
             raise errors.NoContent(image_id=image.id)
         found = next((disk for disk in disks if disk.index == index), None)
         if found is None:
             raise errors.DiskNotFound(image_id=image.id, disk=index)
-        store_id, key = found.locations[0]
         etag = found.hash_value or f"{image.id}-{index}"
-        driver = self._backends.storage(store_id)
-        return Download(found.size_bytes, found.md5, etag, driver, key)
+        places = location.ordered(self._backends, found.locations, preferred)
+        return Download(found.size_bytes, found.md5, etag, self._backends, places)
 
     # -------------------------------------------------------- for drivers
 
@@ -257,7 +233,7 @@ class ImageFileManager:
         found = next((item for item in disks if item.index == disk), None)
         if found is None:
             raise errors.DiskNotFound(image_id=image.id, disk=disk)
-        store_id, key = found.locations[0]
+        store_id, key = location.ordered(self._backends, found.locations)[0]
         driver = self._backends.storage(store_id)
         local = storage.StorageCapability.LOCAL_FILE in driver.info().capabilities
         return ImageSource(

@@ -9,8 +9,9 @@ from imagesvc.context import RequestContext
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
-from imagesvc.domain.job import MAKES_IMAGE, Job, JobType, args_version
+from imagesvc.domain.job import IMPORTS, MAKES_IMAGE, Job, JobType, args_version
 from imagesvc.domain.state import JobState
+from imagesvc.manager import job_failure
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.policy.check import Enforcer
@@ -71,10 +72,14 @@ class JobManager:
         *,
         image_id: str | None = None,
         idempotency_key: str | None = None,
+        job_id: str | None = None,
     ) -> Job:
-        """Hand a job in, in the caller's transaction. Raises AlreadySubmitted for a used key."""
+        """Hand a job in, in the caller's transaction. Raises AlreadySubmitted for a used key.
+
+        `job_id` is one of `new_id`, for callers that name the job in its arguments.
+        """
         job = Job(
-            id=str(uuid.uuid4()),
+            id=job_id or self.new_id(),
             type=job_type,
             args_version=args_version(job_type),
             args=args,
@@ -88,6 +93,10 @@ class JobManager:
         )
         job_rows.insert(conn, job)
         return job
+
+    def new_id(self) -> str:
+        """An id for a job."""
+        return str(uuid.uuid4())
 
     def get(self, ctx: RequestContext, job_id: str) -> Job:
         """Show a job of the caller's project. Raises JobNotFound, Forbidden."""
@@ -120,22 +129,22 @@ class JobManager:
             self._find(op.conn, ctx, job_id)
             self._enforcer.authorize(ctx, "job:cancel")
             job = job_rows.request_cancel(op.conn, job_id, _project(ctx))
-            if job.state == JobState.CANCELLED and job.type in MAKES_IMAGE:
-                owner = image_rows.transition(
-                    op.conn, job.image_id or "", "job_failed", {"cause": "Cancelled."}
-                )
-                self._quotas.settle(op.conn, (job.id,), owner, images=-1)
+            if job.state == JobState.CANCELLED:
+                job_failure.end(op.conn, self._quotas, job, "Cancelled.")
             return job
 
     def retry(self, ctx: RequestContext, job_id: str) -> Job:
         """Run an ended job again from its start; an image that it was making is revived.
 
         Raises JobNotFound, Forbidden, StateConflict, ImageNotFound if that image is gone,
-        QuotaExceeded if there is no room for it any more.
+        QuotaExceeded if there is no room for it any more, Conflict for an import, which is
+        begun anew at the image.
         """
         with self._operation.write(ctx, "job:retry", "job", job_id) as op:
-            self._find(op.conn, ctx, job_id)
+            found = self._find(op.conn, ctx, job_id)
             self._enforcer.authorize(ctx, "job:retry")
+            if found.type in IMPORTS:
+                raise errors.Conflict("Begin another import of the image instead.")
             job = job_rows.retry(op.conn, job_id, _project(ctx))
             if job.type in MAKES_IMAGE:
                 owner = image_rows.transition(
@@ -153,9 +162,11 @@ class JobManager:
         size_bytes = job.args.get("size_bytes", 0)
         self._quotas.reserve(conn, owner, job.id, stored_bytes=size_bytes)
 
-    def _find(self, conn: Any, ctx: RequestContext, job_id: str) -> None:
-        if job_rows.get(conn, job_id, _project(ctx)) is None:
+    def _find(self, conn: Any, ctx: RequestContext, job_id: str) -> Job:
+        found = job_rows.get(conn, job_id, _project(ctx))
+        if found is None:
             raise errors.JobNotFound(job_id=job_id)
+        return found
 
 
 def _project(ctx: RequestContext) -> str | None:

@@ -7,6 +7,7 @@ _OWNER = "role:admin or (role:member and project_id:%(owner)s)"
 _OWN_READER = "role:admin or (role:reader and project_id:%(owner)s)"
 _READER = "role:reader or role:service"
 _MEMBER = "role:member or role:service"
+_SERVICE = "role:admin or role:service"
 _RECEIVER = "role:admin or (role:member and project_id:%(member_id)s)"
 
 _TABLE = (
@@ -22,8 +23,16 @@ _TABLE = (
     ("image:deactivate", _OWNER, "Stop the use of an image's bytes."),
     ("image:reactivate", _OWNER, "Allow the use of an image's bytes again."),
     ("image_file:upload", _OWNER, "Send the bytes of an image."),
+    ("image_file:stage", _OWNER, "Send the bytes of an image for an import."),
+    ("image_import:start", _OWNER, "Import the bytes of an image."),
+    ("image_import:copy", _ADMIN, "Copy an active image into further stores."),
     ("image_file:download", _MEMBER, "Read the bytes of an image."),
     ("image_file:download_deactivated", _ADMIN, "Read the bytes of a deactivated image."),
+    ("store:list", _READER, "List the stores."),
+    ("store:list_details", _SERVICE, "List the stores with their weight and options."),
+    ("location:remove", _ADMIN, "Remove an image from one of several stores."),
+    ("task:list_for_image", _READER, "List the imports of an image that the caller sees."),
+    ("task:get", _ADMIN, "Show an import of any project."),
     ("tag:add", _OWNER, "Add a tag."),
     ("tag:remove", _OWNER, "Remove a tag."),
     ("member:list", _READER, "List the projects that an image is shared with."),

@@ -65,6 +65,19 @@ def pump(
     return PipeResult(size, digests.md5, digests.algorithm, digests.value, facts)
 
 
+def carry(reader: limit.Reader, writer: Writer, progress: Callable[[int], None]) -> int:
+    """Move all of `reader` into `writer` without a look at it; how many bytes that were.
+
+    For bytes that are judged before anybody may use them. `progress` as in `pump`.
+    """
+    count = 0
+    for block in _blocks(reader):
+        writer.write(block)
+        count += len(block)
+        progress(count)
+    return count
+
+
 def _blocks(source: limit.Reader) -> Iterator[bytes]:
     """Yield full blocks however small the reads are; the last may be short."""
     while data := source.read(BLOCK_BYTES):

@@ -4,12 +4,19 @@ from imagesvc.domain.job import JobType
 from imagesvc.worker.flow import Flow
 from imagesvc.worker.step.activate import Activate
 from imagesvc.worker.step.cleanup import DeleteSnapshot
+from imagesvc.worker.step.conclude import Conclude
+from imagesvc.worker.step.fetch import Fetch
+from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.provision import CreateServers
 from imagesvc.worker.step.snapshot import Snapshot
+from imagesvc.worker.step.spread import Spread
 from imagesvc.worker.step.store import Store
 from imagesvc.worker.step.verify import Verify
 
 FLOWS: dict[str, Flow] = {
     JobType.CAPTURE_SYSTEM_DISK: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
     JobType.CREATE_SERVERS: (CreateServers(),),
+    JobType.IMPORT_STAGED: (Inspect(), Spread(), Conclude()),
+    JobType.IMPORT_URL: (Fetch(), Spread(), Conclude()),
+    JobType.COPY_IMAGE: (Spread(), Conclude()),
 }

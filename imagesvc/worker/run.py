@@ -6,13 +6,12 @@ import logging
 import time
 from typing import Any
 
-from imagesvc import errors
 from imagesvc import service as services
-from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
-from imagesvc.domain.job import MAKES_IMAGE, Job, JobStep
+from imagesvc.domain.job import Job, JobStep
 from imagesvc.domain.state import StepState
+from imagesvc.manager import job_failure
 from imagesvc.manager.operation import FAILURE, SUCCESS
 from imagesvc.manager.operation import Step as AuditStep
 from imagesvc.worker import failure
@@ -182,18 +181,16 @@ class Run:
         code = self.error_code or failure.FAILED
         with self._service.database.write() as conn:
             job_rows.fence(conn, self.job)
-            if self.job.type in MAKES_IMAGE and self.job.image_id:
-                self._kill_image(conn, self.job.image_id)
-            self._service.quotas.release(conn, self.job.id)
+            job_failure.end(
+                conn, self._service.quotas, self.job, self._error_text, keep=self._keeps(code)
+            )
             ends.get(code, job_rows.fail)(conn, self.job)
             self._record(conn, code, {})
 
-    def _kill_image(self, conn: Any, image_id: str) -> None:
-        try:
-            owner = image_rows.transition(conn, image_id, "job_failed", {"cause": self._error_text})
-        except (errors.ImageNotFound, errors.StateConflict):
-            return  # deleted meanwhile, or already active: neither is this job's to change
-        self._service.quotas.count(conn, owner, images=-1)
+    def _keeps(self, code: str) -> bool:
+        """Whether bytes that were judged and found good stay for another attempt."""
+        judged = any("hash_value" in row.memo for row in self._rows.values())
+        return judged and code != failure.CANCELLED
 
     def _record(self, conn: Any, code: str, result: dict[str, Any]) -> None:
         detail = {"code": code, "type": str(self.job.type), **result}

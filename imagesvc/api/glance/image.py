@@ -6,6 +6,8 @@ import falcon
 
 from imagesvc.api import media, page, patch, validate
 from imagesvc.api.glance import image_body, image_filter, image_view
+from imagesvc.backend.store import Stores
+from imagesvc.domain.image import Image
 
 _PATH = "/v2/images"
 
@@ -15,15 +17,17 @@ class ImagesResource:
 
     body_bytes_max = media.BODY_BYTES_MAX
 
-    def __init__(self, images: Any) -> None:
+    def __init__(self, images: Any, stores: Stores, methods: tuple[str, ...] = ()) -> None:
         self._images = images
+        self._stores = stores
+        self._methods = methods
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List a page."""
         pairs = page.parameters(req)
         found = self._images.list(req.context.caller, image_filter.parse(pairs))
         body = {
-            "images": [image_view.render(image) for image in found.images],
+            "images": [image_view.render(image, self._stores) for image in found.images],
             "first": page.first_link(_PATH, pairs),
             "schema": "/v2/schemas/images",
         }
@@ -37,7 +41,11 @@ class ImagesResource:
         image = self._images.create(req.context.caller, new)
         resp.status = falcon.HTTP_201
         resp.location = req.prefix + image_view.path(image.id)
-        resp.media = image_view.render(image)
+        if self._methods:
+            resp.set_header("OpenStack-image-import-methods", ",".join(self._methods))
+        if self._stores.several:
+            resp.set_header("OpenStack-image-store-ids", ",".join(self._stores.ids))
+        resp.media = image_view.render(image, self._stores)
 
 
 class ImageResource:
@@ -45,19 +53,23 @@ class ImageResource:
 
     body_bytes_max = media.BODY_BYTES_MAX
 
-    def __init__(self, images: Any) -> None:
+    def __init__(self, images: Any, stores: Stores) -> None:
         self._images = images
+        self._stores = stores
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """Show it."""
-        resp.media = image_view.render(self._images.get(req.context.caller, image_id))
+        resp.media = self._render(self._images.get(req.context.caller, image_id))
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """Change all that the patch names, or nothing."""
         changes = tuple(image_body.translate(change) for change in patch.load(req))
-        resp.media = image_view.render(self._images.patch(req.context.caller, image_id, changes))
+        resp.media = self._render(self._images.patch(req.context.caller, image_id, changes))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """Delete record and bytes."""
         self._images.delete(req.context.caller, image_id)
         resp.status = falcon.HTTP_204
+
+    def _render(self, image: Image) -> dict[str, Any]:
+        return image_view.render(image, self._stores)

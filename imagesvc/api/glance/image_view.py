@@ -4,6 +4,7 @@ import datetime
 import operator
 from typing import Any
 
+from imagesvc.backend.store import Stores
 from imagesvc.domain import image as image_domain
 from imagesvc.domain import image_property
 
@@ -43,8 +44,11 @@ def path(image_id: str) -> str:
     return f"/v2/images/{image_id}"
 
 
-def render(image: image_domain.Image) -> dict[str, Any]:
-    """One image; extra properties stand flat beside the base ones."""
+def render(image: image_domain.Image, stores: Stores) -> dict[str, Any]:
+    """One image; extra properties stand flat beside the base ones.
+
+    Which of `stores` hold it is told where there are several, the best first.
+    """
     view: dict[str, Any] = {**image_property.facts_of(image), **image.properties}
     view.update(zip(FIELDS, _values(image), strict=True))
     view["created_at"] = time(image.created_at)
@@ -53,4 +57,6 @@ def render(image: image_domain.Image) -> dict[str, Any]:
     view["self"] = path(image.id)
     view["file"] = path(image.id) + "/file"
     view["schema"] = "/v2/schemas/image"
+    if stores.several and image.stores:
+        view["stores"] = ",".join(stores.order(image.stores))
     return view

@@ -6,27 +6,37 @@ from imagesvc.api.glance import (
     image,
     image_action,
     image_file,
+    image_import,
     member,
     metadef_route,
     schema,
     store,
     tag,
+    task,
     version,
 )
 
 
 def table(service: Any) -> list[tuple[str, Any]]:
     """Path template -> resource."""
-    images = service.images
+    images, stores = service.images, service.backends.stores
+    methods = service.imports.methods
     return [
         ("/", version.VersionsResource(service, choices=True)),
         ("/versions", version.VersionsResource(service, choices=False)),
-        ("/v2/images", image.ImagesResource(images)),
-        ("/v2/images/{image_id}", image.ImageResource(images)),
+        ("/v2/images", image.ImagesResource(images, stores, methods)),
+        ("/v2/images/{image_id}", image.ImageResource(images, stores)),
         (
             "/v2/images/{image_id}/file",
-            image_file.ImageFileResource(service.image_files, service.backends),
+            image_file.ImageFileResource(service.image_files, stores),
         ),
+        (
+            "/v2/images/{image_id}/stage",
+            image_import.ImageStageResource(service.stages, methods),
+        ),
+        ("/v2/images/{image_id}/tasks", task.ImageTasksResource(service.tasks)),
+        ("/v2/tasks/{task_id}", task.TaskResource(service.tasks)),
+        ("/v2/images/{image_id}/import", image_import.ImageImportResource(service.imports)),
         (
             "/v2/images/{image_id}/actions/deactivate",
             image_action.ImageActionResource(images.deactivate),
@@ -38,8 +48,10 @@ def table(service: Any) -> list[tuple[str, Any]]:
         ("/v2/images/{image_id}/tags/{tag}", tag.TagResource(service.tags)),
         ("/v2/images/{image_id}/members", member.MembersResource(service.members)),
         ("/v2/images/{image_id}/members/{member_id}", member.MemberResource(service.members)),
-        ("/v2/info/import", store.ImportInfoResource()),
-        ("/v2/info/stores", store.StoreInfoResource()),
+        ("/v2/info/import", image_import.ImportInfoResource(methods)),
+        ("/v2/info/stores", store.StoreInfoResource(service.stores)),
+        ("/v2/info/stores/detail", store.StoreDetailResource(service.stores)),
+        ("/v2/stores/{store_id}/{image_id}", store.StoreImageResource(service.stores)),
         *(
             (f"/v2/schemas/{name}", schema.SchemaResource(found))
             for name, found in schema.schemas(service.conf.image.disk_formats).items()

@@ -5,11 +5,14 @@ from typing import Any
 
 import falcon
 
-# The minors of a Glance with one store and without the image cache, newest first.
+# The minors of a Glance without the image cache, newest first.
 CURRENT = "v2.17"
 SUPPORTED = (
-    "v2.15", "v2.9", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0",
+    "v2.15", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8", "v2.7", "v2.6", "v2.5", "v2.4",
+    "v2.3", "v2.2", "v2.1", "v2.0",
 )  # fmt: skip
+# Those that came with a choice of stores.
+_SEVERAL_STORES = frozenset({"v2.8", "v2.10", "v2.11", "v2.12", "v2.13"})
 
 _NAMED = re.compile(r"/(v2\.\d{1,2})(?=/|$)")
 _ACCEPT = re.compile(r"application/vnd\.openstack\.images-(v2(?:\.\d{1,2})?)")
@@ -37,6 +40,8 @@ class VersionsResource:
     def __init__(self, service: Any, *, choices: bool) -> None:
         self._root = service.conf.service.public_endpoint
         self._choices = choices
+        several = service.backends.stores.several
+        self._names = [n for n in (CURRENT, *SUPPORTED) if several or n not in _SEVERAL_STORES]
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the versions."""
@@ -44,7 +49,7 @@ class VersionsResource:
         resp.media = {
             "versions": [
                 render(name, "CURRENT" if name == CURRENT else "SUPPORTED", root)
-                for name in (CURRENT, *SUPPORTED)
+                for name in self._names
             ]
         }
         if self._choices:

@@ -8,7 +8,16 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from imagesvc.db import engine, image_property, image_table, member, metadata, migrate, tag
+from imagesvc.db import (
+    engine,
+    image_disk,
+    image_property,
+    image_table,
+    member,
+    metadata,
+    migrate,
+    tag,
+)
 from imagesvc.db import image as rows
 from imagesvc.domain.image_query import FieldFilter, ImageQuery, Operator, SortKey
 from imagesvc.policy import visibility
@@ -38,7 +47,7 @@ def filled(request, tmp_path_factory):
 
 def _fill(database):
     chance = random.Random(1)
-    images, tags, properties, members = [], [], [], []
+    images, tags, properties, members, disks = [], [], [], [], []
     for n in range(COUNT):
         image = make.image(
             owner=f"p{n % 50}",
@@ -53,6 +62,7 @@ def _fill(database):
         )
         images.append({field: getattr(image, field) for field in image_table.FIELDS})
         tags.append({"image_id": image.id, "tag": f"t{n % 500}"})
+        disks.append({"image_id": image.id, "storage_key": image.id})
         properties.append({"image_id": image.id, "name": "serial", "value": str(n % 500)})
         if image.visibility == "shared":
             members.append(
@@ -70,9 +80,17 @@ def _fill(database):
         conn.execute(sa.insert(tag.TABLE), tags)
         conn.execute(sa.insert(image_property.TABLE), properties)
         conn.execute(sa.insert(member.TABLE), members)
+        disk = {"disk_index": 0, "role": "system", "disk_format": "raw", "size_bytes": 1}
+        place = {"disk_index": 0, "position": 0, "store_id": "local"}
+        conn.execute(
+            sa.insert(image_disk.TABLE),
+            [disk | {"image_id": one["image_id"]} for one in disks],
+        )
+        conn.execute(sa.insert(image_disk.LOCATION), [place | one for one in disks])
         _copy(conn, image_table.TABLE, {"id", "name", "md5", "hash_value"})
-        for table in (tag.TABLE, image_property.TABLE, member.TABLE):
+        for table in (tag.TABLE, image_property.TABLE, member.TABLE, image_disk.TABLE):
             _copy(conn, table, {"image_id"})
+        _copy(conn, image_disk.LOCATION, {"image_id", "storage_key"})
     with database.write() as conn:
         conn.exec_driver_sql("ANALYZE")
 

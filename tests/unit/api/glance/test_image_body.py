@@ -7,6 +7,7 @@ import pytest
 
 from imagesvc import errors
 from imagesvc.api.glance import image_body, image_view, schema
+from imagesvc.backend.store import Stores
 from imagesvc.domain import image as image_domain
 from imagesvc.domain.image_property import Change
 from imagesvc.domain.state import ImageStatus
@@ -105,7 +106,9 @@ def _image(**values):
 
 
 def test_a_view_holds_every_base_name_and_flat_properties():
-    view = image_view.render(_image(os_type="linux", properties={"hw.x": "1", "size": "evil"}))
+    view = image_view.render(
+        _image(os_type="linux", properties={"hw.x": "1", "size": "evil"}), Stores()
+    )
     assert view["created_at"] == "2026-01-02T03:04:05Z"
     assert (view["self"], view["file"]) == ("/v2/images/i", "/v2/images/i/file")
     assert (view["hw.x"], view["os_type"], view["size"]) == ("1", "linux", None)

@@ -1,0 +1,51 @@
+"""Job of an import -> Glance's task."""
+
+import datetime
+from typing import Any
+
+from imagesvc.api.glance import image_view
+from imagesvc.domain.job import Job
+from imagesvc.domain.state import JobState
+
+KEPT = datetime.timedelta(hours=48)
+_STATUS = {
+    JobState.READY: "processing",
+    JobState.RUNNING: "processing",
+    JobState.DONE: "success",
+    JobState.FAILED: "failure",
+    JobState.CANCELLED: "failure",
+    JobState.DEAD: "failure",
+}
+
+
+def render(job: Job) -> dict[str, Any]:
+    """One task in its long form; `expires_at` is there once it has ended."""
+    begun = job.started_at or job.created_at
+    view: dict[str, Any] = {
+        "id": job.id,
+        "type": "api_image_import",
+        "status": _STATUS[job.state] if job.started_at or job.finished_at else "pending",
+        "owner": job.project_id,
+        "input": _input(job),
+        "result": dict(job.result) or None,
+        "message": job.error_text or "",
+        "image_id": job.image_id,
+        "user_id": job.user_id,
+        "request_id": job.request_id,
+        "created_at": image_view.time(job.created_at),
+        "updated_at": image_view.time(job.finished_at or begun),
+        "self": f"/v2/tasks/{job.id}",
+        "schema": "/v2/schemas/task",
+    }
+    if job.finished_at is not None:
+        view["expires_at"] = image_view.time(job.finished_at + KEPT)
+    return view
+
+
+def _input(job: Job) -> dict[str, Any]:
+    """What was asked for; where staged bytes lie is nobody's to see."""
+    method = {"name": job.args["method"]}
+    if "uri" in job.args:
+        method["uri"] = job.args["uri"]
+    asked = {"method": method, "all_stores_must_succeed": job.args["all_must_succeed"]}
+    return {"image_id": job.image_id, "import_req": asked, "backend": job.args["stores"]}

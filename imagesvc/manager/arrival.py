@@ -1,0 +1,60 @@
+"""Bytes that an import brought become part of their image, and the image shows how far it is."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from imagesvc import errors
+from imagesvc.db import image as image_rows
+from imagesvc.db import location as location_rows
+from imagesvc.db import pending
+from imagesvc.domain import image_import
+from imagesvc.domain.image import ImageDisk
+from imagesvc.domain.job import Job
+from imagesvc.domain.state import ImageStatus
+from imagesvc.manager import image_bytes
+from imagesvc.manager.quota import QuotaManager
+
+_WHOLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
+
+
+def arrive(
+    conn: Any, quotas: QuotaManager, job: Job, disk: ImageDisk, places: Mapping[str, str]
+) -> None:
+    """The image gets these places (store id -> key), those that it has already left out.
+
+    The first of them make an importing image active. In a transaction that holds the job's row;
+    called twice is no error. Raises ImageGone, QuotaExceeded.
+    """
+    image = image_rows.get(conn, job.image_id or "", lock=True)
+    if image is None:
+        raise errors.ImageGone(image_id=job.image_id)
+    new = tuple((store, key) for store, key in places.items() if store not in image.stores)
+    if not new:
+        return
+    if image.status == ImageStatus.IMPORTING:
+        first = dataclasses.replace(disk, locations=new)
+        owner = image_bytes.publish(conn, image.id, first, "import_done")
+        quotas.settle(conn, (job.id,), owner, stored_bytes=disk.size_bytes)
+    elif image.status in _WHOLE:
+        for place in new:
+            location_rows.add(conn, image.id, disk.index, *place)
+    else:
+        raise errors.ImageGone(image_id=job.image_id)
+    for place in new:
+        pending.remove(conn, *place)
+
+
+def mark(conn: Any, job: Job, importing: Iterable[str], failed: Iterable[str]) -> None:
+    """Show which stores are to come and which failed. Raises ImageGone."""
+    image = image_rows.get(conn, job.image_id or "", lock=True)
+    if image is None:
+        raise errors.ImageGone(image_id=job.image_id)
+    marks = image_import.marks(job.id, importing, failed)
+    image_rows.set_properties(conn, image.id, marks)
+
+
+def unmark(conn: Any, job: Job, failed: Iterable[str]) -> None:
+    """The import is over; the lists stay, as clients look at them afterwards."""
+    mark(conn, job, (), failed)
+    image_rows.set_properties(conn, job.image_id or "", {}, {image_import.TASK})

@@ -1,0 +1,174 @@
+"""Imports: the bytes of an image fetched, taken from staging, or copied to further stores."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from imagesvc import errors
+from imagesvc.backend.registry import Backends
+from imagesvc.context import RequestContext
+from imagesvc.db import image as image_rows
+from imagesvc.db import pending
+from imagesvc.domain import image_import
+from imagesvc.domain.image import Image
+from imagesvc.domain.image_import import ImportRequest, Method, Rule
+from imagesvc.domain.job import Job
+from imagesvc.errors import Reason
+from imagesvc.manager.image import visible_image
+from imagesvc.manager.job import JobManager
+from imagesvc.manager.operation import Operation, Step
+from imagesvc.manager.quota import QuotaManager
+from imagesvc.policy.check import Enforcer
+from imagesvc.stream import container
+from imagesvc.stream.source import UrlSource
+
+
+class ImportManager:
+    """Starts imports; the worker carries them out. `methods` are those that are enabled."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        enforcer: Enforcer,
+        backends: Backends,
+        jobs: JobManager,
+        quotas: QuotaManager,
+        *,
+        methods: tuple[Method, ...],
+        urls: UrlSource,
+    ) -> None:
+        self._operation = operation
+        self._enforcer = enforcer
+        self._backends = backends
+        self._jobs = jobs
+        self._quotas = quotas
+        self._urls = urls
+        self.methods = methods
+
+    def start(self, ctx: RequestContext, image_id: str, request: ImportRequest) -> Job | None:
+        """Hand in the job; None if every store has the image already.
+
+        Raises InvalidRequest, QuotaExceeded for a project that is above its limit, ImageNotFound,
+        StateConflict, Conflict (FORMAT_MISSING, IMAGE_BUSY while another import runs,
+        STORE_UNKNOWN), Forbidden, UnsupportedImage for a container that cannot be judged.
+        """
+        method = next((one for one in self.methods if one == request.method), None)
+        if method is None:
+            raise errors.InvalidRequest(
+                "{method} is no import method here; there are: {methods}.",
+                method=request.method or "(none)",
+                methods=", ".join(self.methods) or "none",
+            )
+        rule = image_import.RULES[method]
+        detail = {"method": str(method)}
+        with self._operation.write(ctx, rule.action, "image", image_id, detail) as op:
+            self._require_room(op, ctx)
+            image = self._checked(op, ctx, image_id, rule)
+            stores = self._targets(image, method, request)
+            if method == Method.WEB_DOWNLOAD:
+                self._check_url(request)
+            if not stores:
+                return None
+            job = self._submit(op, ctx, image, method, stores, request)
+            op.detail.update(job_id=job.id, stores=list(stores))
+            return job
+
+    def _require_room(self, op: Step, ctx: RequestContext) -> None:
+        room = self._quotas.room(op.conn, ctx.project_id)
+        if room is not None and room < 0:
+            self._quotas.room(op.conn, ctx.project_id, 1)  # tells how much there is
+
+    def _checked(self, op: Step, ctx: RequestContext, image_id: str, rule: Rule) -> Image:
+        """The image, locked, if the method may begin on it; in the order that clients expect."""
+        image = visible_image(op.conn, ctx, image_id, lock=True)
+        op.owner = image.owner
+        if image.status != rule.status:
+            raise errors.StateConflict(
+                noun="image", id=image_id, status=image.status, event="import",
+                allowed=str(rule.status),
+            )  # fmt: skip
+        if not (image.disk_format and image.container_format):
+            raise errors.Conflict(
+                "Set disk_format and container_format of image {image_id} first.",
+                image_id=image_id,
+                reason=Reason.FORMAT_MISSING,
+            )
+        self._enforcer.authorize(ctx, rule.action, image)
+        if image_import.TASK in image.properties:
+            raise _busy(image_id)
+        container.check_container(image.container_format)
+        return image
+
+    def _targets(self, image: Image, method: Method, request: ImportRequest) -> tuple[str, ...]:
+        stores = self._backends.stores
+        has = image.stores if method == Method.COPY_IMAGE else ()
+        if request.all_stores:
+            return tuple(one.id for one in stores if not one.read_only and one.id not in has)
+        wanted = request.stores or (self._backends.default_id("storage") or "",)
+        for store_id in wanted:
+            found = stores.find(store_id)
+            if found is None or found.read_only:
+                raise errors.Conflict(
+                    "There is no store {store} that takes bytes.",
+                    store=store_id,
+                    reason=Reason.STORE_UNKNOWN,
+                )
+            if store_id in has:
+                raise errors.InvalidRequest(
+                    "Image {image_id} is in store {store} already.",
+                    image_id=image.id,
+                    store=store_id,
+                )
+        return stores.order(wanted)
+
+    def _check_url(self, request: ImportRequest) -> None:
+        if not request.uri:
+            raise errors.InvalidRequest("web-download needs a uri.")
+        self._urls.check(request.uri)
+
+    def _submit(
+        self,
+        op: Step,
+        ctx: RequestContext,
+        image: Image,
+        method: Method,
+        stores: tuple[str, ...],
+        request: ImportRequest,
+    ) -> Job:
+        args: dict[str, Any] = {
+            "method": str(method),
+            "stores": list(stores),
+            "all_must_succeed": request.all_must_succeed,
+        }
+        token = None
+        if method == Method.GLANCE_DIRECT:
+            token = image_rows.resting(op.conn, image.id)
+            if token is None:  # the bytes are still on their way
+                raise _busy(image.id)
+            args["size_bytes"] = image.size_bytes or 0
+        elif method == Method.WEB_DOWNLOAD:
+            args["uri"] = request.uri
+        rule = image_import.RULES[method]
+        job_id = self._jobs.new_id()
+        if token is not None:
+            args["staged"] = self._staged(op, token, job_id)
+        job = self._jobs.submit(op.conn, ctx, rule.job_type, args, image_id=image.id, job_id=job_id)
+        if method != Method.COPY_IMAGE:
+            image_rows.transition(op.conn, image.id, "import")
+        image_rows.set_properties(op.conn, image.id, image_import.marks(job.id, stores))
+        if token is not None:
+            self._quotas.settle(op.conn, (token,), image.owner)
+        self._jobs.reserve(op.conn, image.owner, job)
+        return job
+
+    def _staged(self, op: Step, token: str, job_id: str) -> Mapping[str, str]:
+        """The staged object, which is the job's from now on."""
+        found = pending.hand_over(op.conn, token, job_id)
+        if found is None:
+            raise errors.NoContent("The staged bytes are gone.")
+        return {"store_id": found.store_id, "key": found.storage_key}
+
+
+def _busy(image_id: str) -> errors.Conflict:
+    return errors.Conflict(
+        "Image {image_id} is being imported already.", image_id=image_id, reason=Reason.IMAGE_BUSY
+    )

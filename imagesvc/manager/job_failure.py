@@ -1,0 +1,71 @@
+"""What becomes of the image of a job that failed, by the kind of job.
+
+In the transaction that ends the job, whose row is held. Captures lose the image that they were
+making; imports leave it as it was before them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from imagesvc import errors
+from imagesvc.db import doomed, pending
+from imagesvc.db import image as image_rows
+from imagesvc.domain import image_import
+from imagesvc.domain.image import Image
+from imagesvc.domain.job import Job, JobType
+from imagesvc.domain.state import ImageStatus
+from imagesvc.manager.quota import QuotaManager
+
+
+def end(conn: Any, quotas: QuotaManager, job: Job, cause: str, *, keep: bool = False) -> None:
+    """Bring image and quota to where they belong without the job.
+
+    `keep`: staged bytes are good, and stay for another import. An image that was deleted, or
+    is active by now, is not the job's to change.
+    """
+    if job.image_id and job.type in _ENDS:
+        _ENDS[job.type](conn, quotas, job, cause, keep)
+    else:
+        quotas.release(conn, job.id)
+
+
+def _kill(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
+    try:
+        owner = image_rows.transition(conn, job.image_id or "", "job_failed", {"cause": cause})
+    except (errors.ImageNotFound, errors.StateConflict):  # neither is this job's to change
+        quotas.release(conn, job.id)
+        return
+    quotas.settle(conn, (job.id,), owner, images=-1)
+
+
+def _import(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
+    image = image_rows.get(conn, job.image_id or "", lock=True)
+    importing = image is not None and image.status == ImageStatus.IMPORTING
+    if image is not None:
+        _mark(conn, job, image)
+    if importing and keep and job.type == JobType.IMPORT_STAGED:
+        values = {"upload_token": job.id, "heartbeat_at": None}
+        image_rows.transition(conn, job.image_id or "", "import_returned", values)
+        return
+    if importing:
+        image_rows.transition(conn, job.image_id or "", "import_failed", {"size_bytes": None})
+    for place in pending.take(conn, (job.id,)):
+        doomed.add(conn, *place)
+    quotas.release(conn, job.id)
+
+
+def _mark(conn: Any, job: Job, image: Image) -> None:
+    """Show which stores did not get the image."""
+    if image.properties.get(image_import.TASK) != job.id:
+        return
+    failed = [store for store in job.args["stores"] if store not in image.stores]
+    marks = {image_import.IMPORTING: "", image_import.FAILED: ",".join(failed)}
+    image_rows.set_properties(conn, image.id, marks, {image_import.TASK})
+
+
+_ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
+    JobType.CAPTURE_SYSTEM_DISK: _kill,
+    JobType.IMPORT_STAGED: _import,
+    JobType.IMPORT_URL: _import,
+    JobType.COPY_IMAGE: _import,
+}

@@ -1,0 +1,38 @@
+"""Tasks, as Glance calls imports: read from the jobs that do them."""
+
+from imagesvc import errors
+from imagesvc.context import RequestContext
+from imagesvc.db import task as task_rows
+from imagesvc.domain.job import IMPORTS, Job
+from imagesvc.manager.image import visible_image
+from imagesvc.manager.operation import Operation
+from imagesvc.policy.check import Enforcer
+
+_OF_IMAGE_MAX = 1000
+
+
+class TaskManager:
+    """Shows imports."""
+
+    def __init__(self, operation: Operation, enforcer: Enforcer) -> None:
+        self._operation = operation
+        self._enforcer = enforcer
+
+    def list_for_image(self, ctx: RequestContext, image_id: str) -> tuple[Job, ...]:
+        """The imports of an image that the caller sees, newest first. Raises ImageNotFound."""
+        look = self._operation.look(ctx, "task:list_for_image", "image", image_id)
+        with look as step, self._operation.database.read() as conn:
+            image = visible_image(conn, ctx, image_id)
+            step.owner = image.owner
+            self._enforcer.authorize(ctx, "task:list_for_image", image)
+            return task_rows.for_image(conn, image_id, IMPORTS, _OF_IMAGE_MAX)
+
+    def get(self, ctx: RequestContext, task_id: str) -> Job:
+        """One import of any project. Raises Forbidden, JobNotFound."""
+        with self._operation.look(ctx, "task:get", "job", task_id):
+            self._enforcer.authorize(ctx, "task:get")
+            with self._operation.database.read() as conn:
+                found = task_rows.get(conn, task_id, IMPORTS)
+            if found is None:
+                raise errors.JobNotFound(job_id=task_id)
+            return found

@@ -1,0 +1,23 @@
+"""The URLs of callers, within the operator's rules, as an import reads them."""
+
+import contextlib
+from collections.abc import Mapping
+
+from imagesvc.stream import fetch, fetch_rule
+
+
+class UrlSource:
+    """One a process; the rules do not change."""
+
+    def __init__(self, rules: fetch_rule.FetchRules) -> None:
+        self._rules = rules
+
+    def check(self, url: str) -> None:
+        """Judge a URL before any work. Raises InvalidRequest (URL_REFUSED)."""
+        fetch.check_url(url, self._rules)
+
+    def open(
+        self, url: str, *, headers: Mapping[str, str] | None = None
+    ) -> contextlib.AbstractContextManager[fetch.FetchedBody]:
+        """Open what is there. Raises InvalidRequest, FetchFailed, TooLarge, `read` too."""
+        return fetch.open_url(url, self._rules, headers=headers)

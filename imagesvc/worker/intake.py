@@ -1,0 +1,103 @@
+"""What the steps of imports share: the pipe, the facts that it found, and objects under way."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from imagesvc import errors
+from imagesvc.db import doomed, pending
+from imagesvc.db import image as image_rows
+from imagesvc.db import job as job_rows
+from imagesvc.domain.image import Image, ImageDisk
+from imagesvc.stream import limit, pipe
+from imagesvc.worker.flow import StepContext
+
+FACTS = ("disk_format", "size_bytes", "virtual_size_bytes", "md5", "hash_algorithm", "hash_value")
+
+
+def image_of(ctx: StepContext) -> Image:
+    """The image of the job. Raises ImageGone."""
+    image_id = ctx.job.image_id or ""
+    with ctx.service.database.read() as conn:
+        image = image_rows.get(conn, image_id)
+    if image is None:
+        raise errors.ImageGone(image_id=image_id)
+    return image
+
+
+def pump(
+    ctx: StepContext,
+    source: limit.Reader,
+    writer: pipe.Writer,
+    *,
+    disk_format: str,
+    container_format: str | None,
+    total: int | None,
+) -> pipe.PipeResult:
+    """All of `source` through gate one and the digests; as an upload is judged."""
+    conf = ctx.service.conf
+    return pipe.pump(
+        source,
+        writer,
+        disk_format=disk_format,
+        cap_bytes=conf.limit.image_size_bytes,
+        expected_bytes=total,
+        container_format=container_format,
+        virtual_cap_bytes=conf.image.max_virtual_bytes,
+        unpacked_cap_bytes=conf.image.max_unpacked_bytes,
+        hash_algorithm=conf.service.hashing_algorithm,
+        md5=conf.service.legacy_md5,
+        progress=lambda done: ctx.progress(done, total),
+    )
+
+
+def facts(result: pipe.PipeResult) -> dict[str, Any]:
+    """What a memo keeps of a pipe's result."""
+    return {
+        "disk_format": result.facts.disk_format,
+        "size_bytes": result.size_bytes,
+        "virtual_size_bytes": result.facts.virtual_size_bytes,
+        "md5": result.md5,
+        "hash_algorithm": result.hash_algorithm,
+        "hash_value": result.hash_value,
+    }
+
+
+def disk(memo: Mapping[str, Any]) -> ImageDisk:
+    """The disk that `facts` describe, without places."""
+    return ImageDisk(index=0, role="system", **{name: memo[name] for name in FACTS})
+
+
+def announce(ctx: StepContext, store_id: str) -> str:
+    """A fresh key in a store, noted before the first byte; the one before it is doomed."""
+    key = f"{ctx.job.image_id}/{ctx.job.id}-{ctx.lease_token}"
+    with ctx.service.database.write() as conn:
+        job_rows.fence(conn, ctx.job)
+        if ctx.memo.get("writing"):
+            doom(conn, *ctx.memo["writing"])
+        pending.insert(conn, store_id, key, ctx.job.image_id or "", ctx.job.id)
+    ctx.memo["writing"] = [store_id, key]
+    return key
+
+
+def keep(ctx: StepContext, place: tuple[str, str], **values: Any) -> None:
+    """Put what is stored now into the memo; whoever lost the lease removes his bytes."""
+    try:
+        ctx.memo.put(writing=None, **values)
+    except errors.LeaseLost:
+        ctx.service.backends.storage(place[0]).delete(place[1])  # nobody will ever name it
+        raise
+
+
+def withdraw(ctx: StepContext, objects: Mapping[str, str]) -> None:
+    """Give what a step wrote to the reaper, unless it is an image's by now."""
+    with ctx.service.database.write() as conn:
+        job_rows.fence(conn, ctx.job)
+        for place in (*objects.items(), tuple(ctx.memo.get("writing") or ())):
+            if place:
+                doom(conn, *place)
+
+
+def doom(conn: Any, store_id: str, key: str) -> None:
+    """Doom an object that is noted; without its note it was published, or is doomed already."""
+    if pending.remove(conn, store_id, key):
+        doomed.add(conn, store_id, key)

@@ -1,0 +1,51 @@
+"""Imports as tasks: who sees them, and what they tell."""
+
+from tests.api.caller import OCTETS, Caller
+
+
+def imported(several, owner, data=b"x" * 1000):
+    image_id = owner.create()["id"]
+    assert (
+        owner.request("PUT", f"/v2/images/{image_id}/stage", data, kind=OCTETS).status_code == 204
+    )
+    body = {"method": {"name": "glance-direct"}, "stores": ["fast"]}
+    assert owner.request("POST", f"/v2/images/{image_id}/import", body).status_code == 202
+    return image_id
+
+
+def test_the_imports_of_an_image_are_told_to_who_sees_it(several):
+    owner = Caller(several.app)
+    image_id = imported(several, owner)
+    path = f"/v2/images/{image_id}/tasks"
+    (task,) = owner.get(path).json["tasks"]
+    assert (task["status"], task["type"]) == ("pending", "api_image_import")
+    assert "expires_at" not in task
+    several.work()
+    (task,) = owner.get(path).json["tasks"]
+    assert (task["status"], task["message"], task["image_id"]) == ("success", "", image_id)
+    assert task["result"] == {"image_id": image_id, "failed_stores": []}
+    assert task["input"]["backend"] == ["fast"]
+    assert "expires_at" in task
+    assert image_id not in str(task["input"].get("staged"))
+    assert Caller(several.app).get(path).status_code == 404
+
+
+def test_a_failed_import_says_why(several):
+    owner = Caller(several.app)
+    image_id = imported(several, owner, b"QFI\xfb\0\0\0\3" + bytes(5000))
+    several.work()
+    (task,) = owner.get(f"/v2/images/{image_id}/tasks").json["tasks"]
+    assert task["status"] == "failure"
+    assert "qcow2" in task["message"]
+
+
+def test_one_task_is_for_administrators(several):
+    owner, admin = Caller(several.app), Caller(several.app, None, "admin")
+    image_id = imported(several, owner)
+    task_id = owner.get(f"/v2/images/{image_id}").json["os_glance_import_task"]
+    assert owner.get(f"/v2/tasks/{task_id}").status_code == 403
+    assert owner.get("/v2/tasks/absent").status_code == 403
+    assert admin.get(f"/v2/tasks/{task_id}").json["id"] == task_id
+    assert admin.get("/v2/tasks/absent").status_code == 404
+    assert admin.request("DELETE", f"/v2/tasks/{task_id}").status_code == 405
+    several.work()
