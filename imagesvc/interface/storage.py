@@ -3,8 +3,8 @@
 Keys are `[A-Za-z0-9._/-]`, at most 255 characters, without empty or dot segments.
 Law: bytes are readable only after `commit`; `abort`, or a kill, leaves nothing that `stat`
 can see; after `commit` returns a crash of the machine loses nothing; `open_read` yields
-exactly what was written. A writer and a reader hold a bounded number of bytes, whatever the
-object's size.
+exactly what was written. A writer and a reader hold a few MiB whatever the object's size, or
+as many bytes as `info().limits` says under `memory_bytes_max`.
 """
 
 import abc

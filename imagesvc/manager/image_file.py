@@ -147,8 +147,8 @@ class ImageFileManager:
                 progress=beat,
             )
             crashpoint("upload.received")
-            gate.check_writer(self._backends.converter(), result.facts, writer, result.size_bytes)
-            writer.commit()
+            converter, size_bytes = self._backends.converter(), result.size_bytes
+            gate.commit(converter, result.facts, writer, driver, upload.key, size_bytes)
         return disk_of(image, result, ((upload.store_id, upload.key),))
 
     def _activate(

@@ -3,6 +3,7 @@
 import io
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 from imagesvc import errors
 from imagesvc.domain import disk_format
@@ -61,7 +62,12 @@ def check_writer(
     writer: storage.ObjectWriter,
     size_bytes: int,
 ) -> None:
-    """Judge what was written to `writer` and is not committed yet. Raises UnsupportedImage."""
+    """Judge what was written to `writer` and is not committed yet.
+
+    Raises UnsupportedImage; NotSupported if the store shows nothing before the commit.
+    """
+    if not _needs_tool(facts):
+        return
     path = writer.uncommitted_path()
     if path is not None:
         check_file(converter, facts, path)
@@ -75,6 +81,41 @@ def check_writer(
                 return io.BytesIO(source.read(length))
 
         check_object(converter, facts, read, size_bytes)
+
+
+def commit(
+    converter: converters.ConverterDriver,
+    facts: inspect.Facts,
+    writer: storage.ObjectWriter,
+    driver: storage.StorageDriver,
+    key: str,
+    size_bytes: int,
+) -> None:
+    """Judge what was written and commit it, in that order if the store shows it before.
+
+    Raises UnsupportedImage, and whatever the store raises. The object may be committed even so:
+    the caller removes it.
+    """
+    before = not _needs_tool(facts) or _is_shown(writer)
+    if before:
+        check_writer(converter, facts, writer, size_bytes)
+    writer.commit()
+    if not before:
+
+        def read(offset: int, length: int) -> BinaryIO:
+            return driver.open_read(key, offset=offset, length=length)
+
+        check_object(converter, facts, read, size_bytes)
+
+
+def _is_shown(writer: storage.ObjectWriter) -> bool:
+    if writer.uncommitted_path() is not None:
+        return True
+    try:
+        writer.open_uncommitted().close()
+    except driver_errors.NotSupported:  # an object store; no capability says so
+        return False
+    return True
 
 
 def _needs_tool(facts: inspect.Facts) -> bool:

@@ -17,8 +17,6 @@ MIB = 1 << 20
 class S3(StorageConformance):
     """A prefix of its own in the bucket of the run's server."""
 
-    growth_kib_max = 128 << 10
-
     @pytest.fixture
     def options(self, s3_place):
         return s3_place.options(prefix=f"{uuid.uuid4().hex}/", unfinished_hours=0.0, retry_s=3.0)
@@ -69,6 +67,13 @@ class TestS3Storage(S3):
         assert refused == (change.keys() <= {"secret_key", "access_key"})
         assert driver.health().state is base.HealthState.DOWN
 
+    def test_an_upload_holds_at_most_128_mib_by_default(self, driver, key):
+        """The law of memory measures that it keeps to this."""
+        assert driver.info().limits["memory_bytes_max"] <= 128 * MIB
+        grown = self.run_to_its_end(driver, key, "measure", 400 * MIB)
+        assert grown << 10 <= 128 * MIB
+        driver.delete(key)
+
     def test_a_missing_bucket_is_made_if_wanted(self, options):
         bucket = f"b{uuid.uuid4().hex}"
         driver = self.make(S3Storage, **{**options, "bucket": bucket, "create_bucket": True})
@@ -111,7 +116,6 @@ class TestS3StorageInParts(StorageKillConformance):
 
     crashpoints = ("storage.s3.sent", "storage.s3.published")
     kill_size = 11 * MIB
-    growth_kib_max = 128 << 10
 
     @pytest.fixture
     def driver(self, s3_place):

@@ -102,7 +102,11 @@ class S3Storage(storage.StorageDriver):
             vendor="imagesvc",
             version="1",
             capabilities=_CAPABILITIES,
-            limits={"object_bytes_max": part_size.total(self._part_bytes)},
+            limits={
+                "object_bytes_max": part_size.total(self._part_bytes),
+                # One part more than the writer has: for what boto3 and a reader hold.
+                "memory_bytes_max": self._part_bytes * (self.options.threads + 2),
+            },
         )
 
     def health(self) -> base.Health:
