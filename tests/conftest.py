@@ -61,3 +61,21 @@ def s3_place(tmp_path_factory):
         folder = folder.parent
     with s3_server.shared(folder) as place:
         yield place
+
+
+@pytest.fixture(scope="session")
+def keystone_service(tmp_path_factory, keystone_server):
+    """The tour environment: API and worker of their own, with `keystone_server` as identity.
+
+    It stands in Keystone's catalog as `image`, and clients find the clouds of
+    `tests.keystone_service.CLOUDS` in its `clouds.yaml`: admin, demo (member), reader, manager,
+    other (another project), nova (role service). Use `openstack(...)`, `json(...)` and `run(...)`
+    for commands, `url`, `keystone.token(user, project)` and `projects` for everything else. A test
+    with another configuration calls `tests.keystone_service.started(folder, keystone_server, more)`
+    itself. Mark tests with `xdist_group("keystone")`.
+    """
+    # Here, so that only these tests load the conftest of the clients.
+    from tests import keystone_service
+
+    with keystone_service.started(tmp_path_factory.mktemp("keystone"), keystone_server) as service:
+        yield service

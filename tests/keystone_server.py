@@ -143,6 +143,8 @@ class KeystoneServer:
 
     def register(self, kind: str, url: str) -> None:
         """Make `url` the endpoint of a service type in the catalog."""
+        for service in self.call("GET", f"/services?type={kind}").json()["services"]:
+            self.call("DELETE", f"/services/{service['id']}")
         service_id = self._made("service", {"type": kind, "name": kind})
         for interface in ("public", "internal", "admin"):
             endpoint = {"interface": interface, "url": url, "region": "RegionOne"}
@@ -183,6 +185,7 @@ class KeystoneServer:
         return found.headers["X-Subject-Token"]
 
     def _fill(self) -> None:
+        self.register("identity", self.url)
         service = self.project("service")
         user = self.user(service, "service", name=self.service_user)
         self.call("PUT", f"/system/users/{self._ids[user]}/roles/{self._role('reader')}")
