@@ -222,3 +222,16 @@ def test_two_requests_in_one_piece_are_both_served(service, stack, token):
     first = sock.recv(12)
     sock.sendall(last[50:])
     assert (first + everything(sock)).count(b"HTTP/1.1 200") == 2
+
+
+def test_requests_that_follow_at_once_are_each_served(service, stack, token):
+    """More than one thread serves in a row, from clients that are more than its threads."""
+    one = head(token, "GET", "/v2/images?limit=1")
+    socks = [dial(service, stack) for _ in range(40)]
+    for _ in range(100):
+        for sock in socks:
+            sock.sendall(one)
+        for sock in socks:
+            assert sock.recv(12) == b"HTTP/1.1 200"
+            drained = sock.recv(65536)
+            assert b"\r\n\r\n" in drained

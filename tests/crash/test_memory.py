@@ -22,7 +22,9 @@ def resident_bytes(pid):
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     total = pages * os.sysconf("SC_PAGE_SIZE")
     for task in Path(f"/proc/{pid}/task").iterdir():
-        total += sum(resident_bytes(int(child)) for child in (task / "children").read_text().split())
+        total += sum(
+            resident_bytes(int(child)) for child in (task / "children").read_text().split()
+        )
     return total
 
 

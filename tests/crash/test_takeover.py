@@ -20,7 +20,9 @@ def stop_between_transactions(station, job, pid):
     """Stop a process where it holds no lock: the others would wait for that as long as it sleeps."""
     url = station.service.conf.database.url
     quick = {"timeout": 0} if url.startswith("sqlite") else {}
-    ask = "BEGIN IMMEDIATE" if quick else f"SELECT 1 FROM job WHERE id = '{job.id}' FOR UPDATE NOWAIT"
+    ask = (
+        "BEGIN IMMEDIATE" if quick else f"SELECT 1 FROM job WHERE id = '{job.id}' FOR UPDATE NOWAIT"
+    )
     engine = sa.create_engine(url, connect_args=quick)
 
     def stopped():

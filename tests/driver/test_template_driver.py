@@ -45,7 +45,18 @@ def wheel(tmp_path_factory):
         shutil.copy(ROOT / name, source)
     for name in PACKAGES:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    call(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--use-pep517", "-w", folder, source)
+    call(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--use-pep517",
+        "-w",
+        folder,
+        source,
+    )
     (made,) = folder.glob("*.whl")
     return made
 
