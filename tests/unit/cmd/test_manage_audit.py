@@ -89,6 +89,10 @@ def test_an_upgrade_signs_the_head_of_an_older_trail_and_no_later_one(conf):
         "DROP TABLE audit_head",
         *(f"DROP INDEX ix_audit_{name}" for name in ("user_id", "outcome", "newest")),
         *(f"DROP INDEX ix_image_{name}" for name in ("os_type", "architecture", "description")),
+        *(
+            f"DROP TABLE metadef_{name}"
+            for name in ("association", "object", "property", "tag", "resource_type", "namespace")
+        ),
     )
     assert run(conf, "db", "upgrade") == 0
     assert run(conf, "audit", "verify") == 0
