@@ -67,6 +67,8 @@ class ImageImportResource:
         )
         self._imports.start(req.context.caller, image_id, request)
         resp.status = falcon.HTTP_202
+        # glanceclient decodes whatever calls itself JSON, and an empty body is none.
+        resp.content_type = "text/html; charset=UTF-8"
 
 
 class ImportInfoResource:

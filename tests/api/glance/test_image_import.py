@@ -133,6 +133,7 @@ def test_an_import_makes_a_staged_image_active_and_moves_no_bytes(several, owner
     before = [key for key in several.keys("plain") if key.startswith(image_id)]
     found = begin(owner, image_id)
     assert (found.status_code, found.content) == (202, b"")
+    assert "json" not in found.headers["Content-Type"]
     image = show(owner, image_id)
     assert (image["status"], image["os_glance_importing_to_stores"]) == ("importing", "plain")
     assert image["os_glance_import_task"]

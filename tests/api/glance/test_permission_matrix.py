@@ -9,13 +9,14 @@ from tests.api.permission_matrix import Outcome
 STATUS = {Outcome.FORBIDDEN: 403, Outcome.ABSENT: 404}
 # letter -> (method, path below the image, body, media type, status when it is done)
 REQUESTS = {
-    "R": [("GET", "", None, None, 200)],
+    "R": [("GET", "", None, None, 200), ("GET", "/tasks", None, None, 200)],
     "D": [("GET", "/file", None, None, 200)],
     "M": [
         ("PATCH", "", [{"op": "add", "path": "/a", "value": "b"}], "patch", 200),
         ("PUT", "/tags/t", None, None, 204),
         ("DELETE", "/tags/kept", None, None, 204),
         ("PUT", "/file", b"y", OCTETS, 409),
+        ("PUT", "/stage", b"y", OCTETS, 409),
         ("POST", "/actions/deactivate", None, None, 204),
         ("POST", "/actions/reactivate", None, None, 204),
         ("DELETE", "", None, None, 204),
