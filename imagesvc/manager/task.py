@@ -4,6 +4,7 @@ from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.db import task as task_rows
 from imagesvc.domain.job import IMPORTS, Job
+from imagesvc.domain.task import TaskQuery, TaskType
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
@@ -26,6 +27,19 @@ class TaskManager:
             step.owner = image.owner
             self._enforcer.authorize(ctx, "task:list_for_image", image)
             return task_rows.for_image(conn, image_id, IMPORTS, _OF_IMAGE_MAX)
+
+    def list(self, ctx: RequestContext, query: TaskQuery, limit: int) -> tuple[Job, ...]:
+        """The imports of all projects. Raises Forbidden, InvalidRequest (MARKER)."""
+        self.require(ctx)
+        if query.type not in (None, TaskType.API_IMAGE_IMPORT):
+            return ()
+        with self._operation.database.read() as conn:
+            return task_rows.page(conn, IMPORTS, query, limit)
+
+    def require(self, ctx: RequestContext) -> None:
+        """Raise Forbidden for whom tasks are not; before anything that was asked is judged."""
+        with self._operation.look(ctx, "task:list", "job"):
+            self._enforcer.authorize(ctx, "task:list")
 
     def get(self, ctx: RequestContext, task_id: str) -> Job:
         """One import of any project. Raises Forbidden, JobNotFound."""

@@ -32,6 +32,7 @@ _TABLE = (
     ("store:list_details", _SERVICE, "List the stores with their weight and options."),
     ("location:remove", _ADMIN, "Remove an image from one of several stores."),
     ("task:list_for_image", _READER, "List the imports of an image that the caller sees."),
+    ("task:list", _ADMIN, "List the imports of all projects."),
     ("task:get", _ADMIN, "Show an import of any project."),
     ("tag:add", _OWNER, "Add a tag."),
     ("tag:remove", _OWNER, "Remove a tag."),

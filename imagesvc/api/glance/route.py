@@ -13,6 +13,7 @@ from imagesvc.api.glance import (
     store,
     tag,
     task,
+    usage,
     version,
 )
 
@@ -35,6 +36,7 @@ def table(service: Any) -> list[tuple[str, Any]]:
             image_import.ImageStageResource(service.stages, methods),
         ),
         ("/v2/images/{image_id}/tasks", task.ImageTasksResource(service.tasks)),
+        ("/v2/tasks", task.TasksResource(service.tasks)),
         ("/v2/tasks/{task_id}", task.TaskResource(service.tasks)),
         ("/v2/images/{image_id}/import", image_import.ImageImportResource(service.imports)),
         (
@@ -51,6 +53,7 @@ def table(service: Any) -> list[tuple[str, Any]]:
         ("/v2/info/import", image_import.ImportInfoResource(methods)),
         ("/v2/info/stores", store.StoreInfoResource(service.stores)),
         ("/v2/info/stores/detail", store.StoreDetailResource(service.stores)),
+        ("/v2/info/usage", usage.UsageResource(service.quotas)),
         ("/v2/stores/{store_id}/{image_id}", store.StoreImageResource(service.stores)),
         *(
             (f"/v2/schemas/{name}", schema.SchemaResource(found))

@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 
 from imagesvc.domain import disk_format, image, state
+from imagesvc.domain.task import TaskStatus, TaskType
 
 _NULL_TEXT = ["null", "string"]
 _NULL_NUMBER = ["null", "integer"]
@@ -119,11 +120,44 @@ MEMBERS = {
     },
     "links": [_link("describedby")],
 }
+_TEXT = {"type": "string"}
+TASK = {
+    "name": "task",
+    "properties": {
+        "id": {"type": "string", "description": "The task"},
+        "type": {"type": "string", "enum": [str(one) for one in TaskType]},
+        "status": {"type": "string", "enum": [str(one) for one in TaskStatus]},
+        "input": {"type": ["null", "object"], "description": "What was asked for"},
+        "result": {"type": ["null", "object"], "description": "What came of it"},
+        "owner": {"type": "string", "description": "Project whose image it is"},
+        "message": {"type": "string", "description": "Why it failed"},
+        "image_id": {"type": ["null", "string"]},
+        "user_id": _TEXT,
+        "request_id": _TEXT,
+        "created_at": _TEXT,
+        "updated_at": _TEXT,
+        "expires_at": {"type": ["null", "string"], "description": "When it is forgotten"},
+        "self": _TEXT,
+        "schema": _TEXT,
+    },
+}
+TASKS = {
+    "name": "tasks",
+    "properties": {
+        "tasks": {"type": "array", "items": TASK},
+        "first": _TEXT,
+        "next": _TEXT,
+        "schema": _TEXT,
+    },
+    "links": [_link("first"), _link("next"), _link("describedby")],
+}
 SCHEMAS: dict[str, dict[str, Any]] = {
     "image": IMAGE,
     "images": IMAGES,
     "member": MEMBER,
     "members": MEMBERS,
+    "task": TASK,
+    "tasks": TASKS,
 }
 
 

@@ -4,7 +4,13 @@ from typing import Any
 
 import falcon
 
+from imagesvc import errors
+from imagesvc.api import page
 from imagesvc.api.glance import task_view
+from imagesvc.domain.task import SORT_KEYS, TaskQuery, TaskStatus, TaskType
+
+_PATH = "/v2/tasks"
+_LIMIT, _LIMIT_MAX = 25, 1000
 
 
 class ImageTasksResource:
@@ -17,6 +23,55 @@ class ImageTasksResource:
         """List them, newest first."""
         found = self._tasks.list_for_image(req.context.caller, image_id)
         resp.media = {"tasks": [task_view.render(job) for job in found]}
+
+
+class TasksResource:
+    """The imports of all projects, for administrators (Glance v2, "Tasks")."""
+
+    def __init__(self, tasks: Any) -> None:
+        self._tasks = tasks
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List them in their short form; unknown parameters say nothing."""
+        self._tasks.require(req.context.caller)
+        pairs = page.parameters(req)
+        asked = dict(pairs)
+        limit = page.limit(asked.get("limit"), default=_LIMIT, maximum=_LIMIT_MAX)
+        found = self._tasks.list(req.context.caller, _query(asked), limit)
+        resp.media = {
+            "tasks": [task_view.render_short(job) for job in found],
+            "first": page.first_link(_PATH, pairs),
+            "schema": "/v2/schemas/tasks",
+        }
+        if found and len(found) == limit:
+            resp.media["next"] = page.next_link(_PATH, pairs, found[-1].id)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Refuse: a task of the old kind is an import of an image."""
+        self._tasks.require(req.context.caller)
+        raise errors.InvalidRequest(
+            "Tasks are not made here; create an image and POST to its import."
+        )
+
+
+def _query(asked: dict[str, str]) -> TaskQuery:
+    """Raises InvalidRequest."""
+    key, direction = asked.get("sort_key", "created_at"), asked.get("sort_dir", "desc")
+    if key not in SORT_KEYS:
+        raise errors.InvalidRequest("sort_key must be one of {keys}.", keys=", ".join(SORT_KEYS))
+    if direction not in ("asc", "desc"):
+        raise errors.InvalidRequest("sort_dir must be asc or desc.")
+    try:
+        return TaskQuery(
+            status=TaskStatus(asked["status"]) if "status" in asked else None,
+            type=TaskType(asked["type"]) if "type" in asked else None,
+            owner=asked.get("owner"),
+            marker=asked.get("marker"),
+            sort_key=key,
+            descending=direction == "desc",
+        )
+    except ValueError as exc:  # the names of the enumerations are those that may be asked for
+        raise errors.InvalidRequest("There is no such status or type of tasks.") from exc
 
 
 class TaskResource:

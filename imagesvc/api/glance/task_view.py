@@ -42,6 +42,16 @@ def render(job: Job) -> dict[str, Any]:
     return view
 
 
+_SHORT = (
+    "id", "type", "status", "owner", "created_at", "updated_at", "self", "schema", "expires_at",
+)  # fmt: skip
+
+
+def render_short(job: Job) -> dict[str, Any]:
+    """One task of a list."""
+    return {name: value for name, value in render(job).items() if name in _SHORT}
+
+
 def _input(job: Job) -> dict[str, Any]:
     """What was asked for; where staged bytes lie is nobody's to see."""
     method = {"name": job.args["method"]}

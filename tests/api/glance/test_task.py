@@ -1,5 +1,7 @@
 """Imports as tasks: who sees them, and what they tell."""
 
+import pytest
+
 from tests.api.caller import OCTETS, Caller
 
 
@@ -49,3 +51,48 @@ def test_one_task_is_for_administrators(several):
     assert admin.get("/v2/tasks/absent").status_code == 404
     assert admin.request("DELETE", f"/v2/tasks/{task_id}").status_code == 405
     several.work()
+
+
+def test_the_list_pages_through_all_imports(several):
+    owner, admin = Caller(several.app), Caller(several.app, None, "admin")
+    for _ in range(3):
+        imported(several, owner)
+    several.work()
+    imported(several, owner, b"QFI\xfb" + bytes(5000))
+    several.work()
+    imported(several, owner)
+    base = f"/v2/tasks?owner={owner.project}"
+    for order in ("", "&sort_key=status&sort_dir=desc", "&sort_key=updated_at&sort_dir=asc"):
+        path, seen = f"{base}&limit=2{order}", []
+        while path:
+            page = admin.get(path).json
+            assert page["schema"] == "/v2/schemas/tasks"
+            seen += [task["id"] for task in page["tasks"]]
+            path = page.get("next")
+        assert len(seen) == len(set(seen)) == 5
+    newest = admin.get(base).json["tasks"]
+    assert [task["status"] for task in newest] == ["pending", "failure", *["success"] * 3]
+    assert "input" not in newest[0]
+    for status, count in {"pending": 1, "processing": 0, "success": 3, "failure": 1}.items():
+        assert len(admin.get(f"{base}&status={status}").json["tasks"]) == count
+    assert len(admin.get(f"{base}&type=api_image_import").json["tasks"]) == 5
+    assert admin.get(f"{base}&type=import&unknown=x").json["tasks"] == []
+    several.work()
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=-1", "limit=x", "marker=x", "sort_key=x", "sort_dir=x", "status=x", "type=x"],
+)
+def test_a_list_that_cannot_be_is_refused(several, query):
+    assert Caller(several.app, None, "admin").get(f"/v2/tasks?{query}").status_code == 400
+    assert Caller(several.app).get(f"/v2/tasks?{query}").status_code == 403
+
+
+def test_no_task_is_made_by_hand(several):
+    body = {"type": "import", "input": {}}
+    assert Caller(several.app).request("POST", "/v2/tasks", body).status_code == 403
+    admin = Caller(several.app, None, "admin")
+    assert admin.request("POST", "/v2/tasks", body).status_code == 400
+    assert admin.request("DELETE", "/v2/tasks").status_code == 405
+    assert admin.get("/v2/schemas/tasks").json["name"] == "tasks"
