@@ -113,6 +113,11 @@ class Weed:
         process.kill()
         process.wait()
 
+    def restart(self):
+        """Start again what was killed."""
+        for name in self._commands.keys() - self._running.keys():
+            self.start(name)
+
     def disown(self):
         """Leave the processes to whoever gets their ids, which are returned."""
         for process in self._running.values():

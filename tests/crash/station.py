@@ -68,12 +68,12 @@ def free_port():
 class Station:
     """The folder, a service of this process on it, and commands as processes."""
 
-    def __init__(self, folder, database=None):
+    def __init__(self, folder, database=None, more=""):
         self.folder = folder
         self.port = free_port()
         self.path = folder / "imagesvc.conf"
         database = database or f"sqlite:///{folder}/imagesvc.sqlite"
-        self.path.write_text(CONF.format(folder=folder, port=self.port, database=database))
+        self.path.write_text(CONF.format(folder=folder, port=self.port, database=database) + more)
         key = folder / "installation.key"
         key.write_text(secrets.token_hex(32))
         key.chmod(0o600)
