@@ -46,9 +46,9 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
             total=body.size,
         )
         crashpoint("step.fetch.written")
-        gate.check_writer(ctx.service.backends.converter(), result.facts, writer, result.size_bytes)
         ctx.check()
-        writer.commit()
+        converter = ctx.service.backends.converter()
+        gate.commit(converter, result.facts, writer, store, key, result.size_bytes)
     return result
 
 

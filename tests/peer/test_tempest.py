@@ -1,0 +1,157 @@
+"""tempest's image tests, unmodified, against the service with a real Keystone.
+
+tempest is installed once, from PyPI, in IMAGESVC_TEMPEST_VENV or `.venv-tempest` of the checkout.
+"""
+
+import functools
+import http.server
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests import hostile_image, keystone_service
+from tests.keystone_server import PASSWORD
+
+pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("keystone"), pytest.mark.timeout(2400)]
+
+ROOT = Path(__file__).parents[2]
+VENV = Path(os.environ.get("IMAGESVC_TEMPEST_VENV", ROOT / ".venv-tempest"))
+PACKAGES = ("setuptools<81", "tempest==47.0.0", "stestr")
+PASSED_MIN = 30
+
+STORES = """
+[storage]
+enabled_backends = alpha:file, beta:file
+default_backend = alpha
+[storage_alpha]
+directory = {folder}/alpha
+[storage_beta]
+directory = {folder}/beta
+[fetch]
+allowed_ports = {port}
+allowed_networks = 127.0.0.1/32
+answer_timeout_s = 2
+"""
+
+CONF = """
+[DEFAULT]
+log_file = {folder}/tempest.log
+[oslo_concurrency]
+lock_path = {folder}/lock
+[auth]
+use_dynamic_credentials = true
+admin_username = {user}
+admin_password = {password}
+admin_project_name = {project}
+admin_domain_name = Default
+create_isolated_networks = false
+[identity]
+uri_v3 = {keystone}
+auth_version = v3
+region = RegionOne
+v3_endpoint_type = public
+[identity-feature-enabled]
+api_v3 = true
+[image]
+region = RegionOne
+endpoint_type = public
+http_image = http://127.0.0.1:{port}/image.raw
+http_qcow2_image = http://127.0.0.1:{port}/image.qcow2
+image_caching_enabled = false
+container_formats = bare,ami,ari,aki,ovf,ova,docker,compressed
+disk_formats = raw,qcow2,ami,ari,aki,vhd,vmdk,vdi,iso,vhdx
+[image-feature-enabled]
+manage_locations = false
+http_store_enabled = false
+store_weight_enabled = false
+image_format_enforcement = true
+[enforce_scope]
+glance = true
+[service_available]
+glance = true
+nova = false
+neutron = false
+cinder = false
+swift = false
+horizon = false
+"""
+
+
+def install():
+    """The virtual environment with tempest; the folder of its packages."""
+    python = VENV / "bin" / "python"
+    if not (VENV / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
+        (VENV / "ready").touch()
+    where = "import tempest, os; print(os.path.dirname(tempest.__file__))"
+    return subprocess.run(
+        [python, "-c", where], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def web(tmp_path):
+    """Port of a server with the two files that imports fetch."""
+    folder = tmp_path / "www"
+    folder.mkdir()
+    (folder / "image.raw").write_bytes(secrets.token_bytes(65536))
+    (folder / "image.qcow2").write_bytes(hostile_image.qcow2())
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def run(folder, service, port):
+    """Names of tests by how they ended."""
+    package = install()
+    project = service.keystone.project("tempest")
+    user = service.keystone.user(project, "admin")
+    etc = folder / "etc"
+    etc.mkdir()
+    (folder / "lock").mkdir()
+    (etc / "tempest.conf").write_text(
+        CONF.format(
+            folder=folder, user=user, password=PASSWORD, project="tempest",
+            keystone=service.keystone.url, port=port,
+        )
+    )  # fmt: skip
+    (folder / ".stestr.conf").write_text(
+        f"[DEFAULT]\ntest_path={package}/test_discover\ntop_dir={Path(package).parent}\n"
+        "group_regex=([^\\.]*\\.)*\n"
+    )
+    environment = {**os.environ, "TEMPEST_CONFIG_DIR": str(etc), "TEMPEST_CONFIG": "tempest.conf"}
+    del environment["PYTHONPATH"]
+    found = subprocess.run(
+        [VENV / "bin" / "stestr", "run", "--concurrency", "2", "^tempest\\.api\\.image"],
+        cwd=folder, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    (folder / "run.log").write_text(found.stdout + found.stderr)
+    ended = re.findall(
+        r"^\{\d+\} (\S+?)(?:\[\S+)? .*\.\.\. (ok|FAILED|SKIPPED)", found.stdout, re.M
+    )
+    ended += re.findall(
+        r"^\{\d+\} (setUpClass \(\S+\)) .*\.\.\. (FAILED|SKIPPED)", found.stdout, re.M
+    )
+    return {
+        how: sorted(name for name, end in ended if end == how)
+        for how in ("ok", "FAILED", "SKIPPED")
+    }
+
+
+def test_tempest_finds_an_image_service(tmp_path, keystone_server, web, request):
+    more = STORES.format(folder=tmp_path, port=web)
+    with keystone_service.started(tmp_path, keystone_server, more) as service:
+        ended = run(tmp_path, service, web)
+    for how, names in ended.items():
+        print(how, len(names), *names, sep="\n  ")
+    assert ended["FAILED"] == []
+    assert len(ended["ok"]) >= PASSED_MIN
