@@ -129,7 +129,7 @@ def run(folder, service, port):
         "group_regex=([^\\.]*\\.)*\n"
     )
     environment = {**os.environ, "TEMPEST_CONFIG_DIR": str(etc), "TEMPEST_CONFIG": "tempest.conf"}
-    del environment["PYTHONPATH"]
+    environment.pop("PYTHONPATH", None)
     found = subprocess.run(
         [VENV / "bin" / "stestr", "run", "--concurrency", "2", "^tempest\\.api\\.image"],
         cwd=folder, env=environment, capture_output=True, text=True,
