@@ -131,7 +131,7 @@ def check(url: fetch_url.Url, rules: FetchRules) -> None:
     if url.scheme not in rules.allowed_schemes:
         raise fetch_url.refused(f"the scheme {url.scheme} is not allowed here")
     if url.port not in rules.allowed_ports:
-        raise fetch_url.refused(f"the port {url.port} is not allowed here")
+        raise fetch_url.refused(f"port {url.port} of {url.host} is not allowed here")
     local = url.host == "localhost" or url.host.endswith(".localhost")
     address = ipaddress.ip_address("127.0.0.1") if local else url.address
     if address is not None and not rules.allows_address(url, address):
