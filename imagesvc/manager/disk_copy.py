@@ -9,6 +9,7 @@ from typing import BinaryIO
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import service_context
+from imagesvc.crashpoint import crashpoint
 from imagesvc.db import doomed, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import location as location_rows
@@ -99,7 +100,9 @@ class CopyRepair:
 
             if difference(reader, disk, each):
                 raise IntegrityError("The other copy is not good either.")
+            crashpoint("copy.written")
             writer.commit()
+        crashpoint("copy.committed")
 
     def _renew(self, token: str) -> None:
         with self._operation.database.write() as conn:
@@ -114,6 +117,7 @@ class CopyRepair:
         key = f"{image_id}/{token}"
         with self._operation.database.write() as conn:
             pending.insert(conn, store_id, key, image_id, token)
+        crashpoint("copy.announced")
         try:
             yield key, token
         finally:
