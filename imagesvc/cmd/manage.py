@@ -14,6 +14,7 @@ from imagesvc.cmd import (
     manage_backend,
     manage_config,
     manage_identity,
+    manage_image,
     manage_metadef,
     manage_quota,
     manage_server,
@@ -66,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="give bytes that no row names to the reaper, if their image is or was ours",
     )
+    image = _add(nouns, "image", {"scrub": manage_image.scrub})
+    manage_image.add_arguments(image["scrub"])
     _add(nouns, "server", {"list": manage_server.list_running, "stop": manage_server.stop_running})
     manage_identity.add_parsers(nouns)
     manage_quota.add_parsers(nouns)

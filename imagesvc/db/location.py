@@ -66,6 +66,27 @@ def take(conn: sa.Connection, image_id: str, store_id: str) -> list[str]:
     return keys
 
 
+def replace(
+    conn: sa.Connection, image_id: str, disk_index: int, place: tuple[str, str], storage_key: str
+) -> bool:
+    """Other bytes in the same store instead of those at `place`; False if the disk has left it."""
+    store_id, before = place
+    changed = conn.execute(
+        sa.update(LOCATION)
+        .where(
+            LOCATION.c.image_id == image_id,
+            LOCATION.c.disk_index == disk_index,
+            LOCATION.c.store_id == store_id,
+            LOCATION.c.storage_key == before,
+        )
+        .values(storage_key=storage_key)
+    )
+    if changed.rowcount != 1:
+        return False
+    _changed(conn, image_id)
+    return True
+
+
 def _changed(conn: sa.Connection, image_id: str) -> None:
     """Raise the image's revision: whoever remembers where its bytes are must look again."""
     table = image_table.TABLE
@@ -93,6 +114,27 @@ def knows_image(conn: sa.Connection, image_id: str) -> bool:
     """Whether there is or was an image of that id in this database."""
     table = image_table.TABLE
     return conn.scalar(sa.select(table.c.id).where(table.c.id == image_id)) is not None
+
+
+def image_ids(
+    conn: sa.Connection,
+    after: str,
+    limit: int,
+    *,
+    store_id: str | None = None,
+    image_id: str | None = None,
+) -> list[str]:
+    """Images that have bytes, in a store or anywhere, by id; those after `after`, or that one."""
+    table = image_table.TABLE.c
+    located = sa.select(LOCATION.c.image_id).where(LOCATION.c.image_id == table.id)
+    if store_id is not None:
+        located = located.where(LOCATION.c.store_id == store_id)
+    statement = sa.select(table.id).where(
+        table.status.in_(_HAS_BYTES), sa.exists(located), table.id > after
+    )
+    if image_id is not None:
+        statement = statement.where(table.id == image_id)
+    return list(conn.scalars(statement.order_by(table.id).limit(limit)))
 
 
 def without(conn: sa.Connection, limit: int) -> list[str]:

@@ -4,7 +4,14 @@ import re
 from pathlib import Path
 
 from imagesvc.domain import state
-from tests.crash import test_capture, test_failure, test_import, test_operation, test_upload
+from tests.crash import (
+    test_capture,
+    test_failure,
+    test_import,
+    test_operation,
+    test_scrub,
+    test_upload,
+)
 from tests.driver import test_syslog_audit_sink, test_webhook_audit_sink
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
 
@@ -21,6 +28,7 @@ TESTED = {
     *test_import.FETCH_POINTS,
     "stage.rested",
     *test_operation.POINTS,
+    *test_scrub.COPY_POINTS,
     *test_upload.BEFORE,
     "upload.activated",
     *Qemu.CREATE_CRASH_POINTS,

@@ -1,0 +1,189 @@
+"""Whether the stored bytes of images are still those that were stored, and their repair.
+
+Every copy is read to its end and hashed, one after the other, while the service runs.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Callable, Iterator, Sequence
+
+from imagesvc import errors
+from imagesvc.backend.registry import Backends
+from imagesvc.db import image as image_rows
+from imagesvc.db import image_disk
+from imagesvc.db import location as location_rows
+from imagesvc.db.engine import Database
+from imagesvc.domain.image import ImageDisk
+from imagesvc.interface.errors import DriverError, NotFound
+from imagesvc.manager import disk_copy
+from imagesvc.manager.location import Location
+
+PAGE = 100
+
+
+class Fault(enum.StrEnum):
+    """What may be wrong with a copy."""
+
+    CORRUPT = "corrupt"  # other bytes than those of the row
+    MISSING = "missing"  # no bytes
+    UNREADABLE = "unreadable"  # the disk under a local store gives an error
+    UNKNOWN = "unknown"  # the store could not be asked: neither good nor bad
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """One copy that is not good; `remedy` says what was done, or why nothing was."""
+
+    fault: Fault
+    image_id: str
+    disk_index: int
+    store_id: str
+    key: str
+    text: str
+    repaired: bool = False
+    remedy: str = ""
+
+
+@dataclasses.dataclass(slots=True)
+class Verdict:
+    """What was read, and how many copies are repaired, remain bad, or could not be judged."""
+
+    images: int = 0
+    copies: int = 0
+    size_bytes: int = 0
+    repaired: int = 0
+    bad: int = 0
+    unknown: int = 0
+
+
+class ImageScrub:
+    """Reads copies and compares them with their rows; `repair` mends those that it can.
+
+    `found` gets each finding at once, `progress` the verdict so far with every block.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        backends: Backends,
+        found: Callable[[Finding], None],
+        progress: Callable[[Verdict], None] = lambda so_far: None,
+        repair: disk_copy.CopyRepair | None = None,
+    ) -> None:
+        self._database = database
+        self._backends = backends
+        self._found = found
+        self._progress = progress
+        self._repair = repair
+        self._store_id: str | None = None
+        self._verdict = Verdict()
+
+    def run(self, *, store_id: str | None = None, image_id: str | None = None) -> Verdict:
+        """Look at all images with bytes, or at one; at their copies in all stores, or in one.
+
+        Raises InvalidRequest (STORE_UNKNOWN), ImageNotFound.
+        """
+        if store_id is not None and self._backends.stores.find(store_id) is None:
+            raise errors.InvalidRequest(
+                "There is no store {store}.", store=store_id, reason=errors.Reason.STORE_UNKNOWN
+            )
+        self._store_id = store_id
+        self._verdict = Verdict()
+        for one in self._image_ids(image_id):
+            with self._database.read() as conn:
+                disks = image_disk.list_for(conn, one)
+            self._verdict.images += 1
+            for disk in disks:
+                self._scrub(one, disk)
+        return self._verdict
+
+    def _image_ids(self, image_id: str | None) -> Iterator[str]:
+        after = ""
+        if image_id is not None:
+            with self._database.read() as conn:
+                if image_rows.get(conn, image_id) is None:
+                    raise errors.ImageNotFound(image_id=image_id)
+        while True:
+            with self._database.read() as conn:
+                page = location_rows.image_ids(
+                    conn, after, PAGE, store_id=self._store_id, image_id=image_id
+                )
+            if not page:
+                return
+            yield from page
+            after = page[-1]
+
+    def _scrub(self, image_id: str, disk: ImageDisk) -> None:
+        """All copies first, so that a bad one finds its remedy among those that are good."""
+        findings: list[Finding] = []
+        good: list[Location] = []
+        unread: list[Location] = []
+        for place in disk.locations:
+            if self._store_id not in (None, place[0]):
+                unread.append(place)
+                continue
+            self._verdict.copies += 1
+            fault, text = self._examine(disk, place)
+            if fault is None:
+                good.append(place)
+            else:
+                findings.append(Finding(fault, image_id, disk.index, *place, text))
+        for one in findings:
+            self._conclude(disk, one, (*good, *unread))
+
+    def _examine(self, disk: ImageDisk, place: Location) -> tuple[Fault | None, str]:
+        store_id, key = place
+        try:
+            with self._backends.storage(store_id).open_read(key) as source:
+                text = disk_copy.difference(source, disk, self._count)
+        except NotFound:
+            return Fault.MISSING, "the bytes are not there"
+        except (DriverError, errors.BackendFailed, errors.BackendNotFound) as exc:
+            # A store that is away is no reason to leave the others unread; the exit code tells.
+            return Fault.UNKNOWN, f"not read: {_reason(exc)}"
+        except OSError as exc:  # a real file, read without the driver between
+            return Fault.UNREADABLE, f"not readable: {exc}"
+        return (Fault.CORRUPT, text) if text else (None, "")
+
+    def _count(self, block: bytes) -> None:
+        self._verdict.size_bytes += len(block)
+        self._progress(self._verdict)
+
+    def _conclude(self, disk: ImageDisk, one: Finding, sources: Sequence[Location]) -> None:
+        if self._repair is not None and one.fault != Fault.UNKNOWN:
+            one = self._mend(self._repair, disk, one, sources)
+        if not one.repaired:
+            with self._database.read() as conn:
+                if not location_rows.page(conn, one.store_id, "", 1, key=one.key):
+                    return  # deleted or moved while it was read
+        if one.fault == Fault.UNKNOWN:
+            self._verdict.unknown += 1
+        elif one.repaired:
+            self._verdict.repaired += 1
+        else:
+            self._verdict.bad += 1
+        self._found(one)
+
+    def _mend(
+        self,
+        repair: disk_copy.CopyRepair,
+        disk: ImageDisk,
+        one: Finding,
+        sources: Sequence[Location],
+    ) -> Finding:
+        if disk_copy.digest_of(disk) is None:
+            return dataclasses.replace(one, remedy="not repaired: its row has no digest")
+        why = "there is no good copy"
+        for source in sources:
+            try:
+                repair.replace(one.image_id, disk, (one.store_id, one.key), source)
+            except (DriverError, errors.ImagesvcError, OSError) as exc:
+                # One copy is not the scrub: the next source may do, or its line says why not.
+                why = _reason(exc)
+                continue
+            return dataclasses.replace(one, repaired=True, remedy=f"repaired from {source[0]}")
+        return dataclasses.replace(one, remedy=f"not repaired: {why}")
+
+
+def _reason(exc: Exception) -> str:
+    return str(getattr(exc, "operator_message", exc))
