@@ -30,6 +30,7 @@ _TABLE = (
     ("image_file:download_deactivated", _ADMIN, "Read the bytes of a deactivated image."),
     ("store:list", _READER, "List the stores."),
     ("store:list_details", _SERVICE, "List the stores with their weight and options."),
+    ("location:list", _SERVICE, "List the places of an image's bytes."),
     ("location:remove", _ADMIN, "Remove an image from one of several stores."),
     ("task:list_for_image", _READER, "List the imports of an image that the caller sees."),
     ("task:list", _ADMIN, "List the imports of all projects."),
