@@ -45,7 +45,7 @@ def table(service: Any) -> list[tuple[str, Any]]:
         ),
         (
             "/v2/images/{image_id}/locations",
-            location.ImageLocationsResource(service.locations, stores),
+            location.ImageLocationsResource(service.locations, service.imports, stores),
         ),
         ("/v2/images/{image_id}/tasks", task.ImageTasksResource(service.tasks)),
         ("/v2/tasks", task.TasksResource(service.tasks)),
