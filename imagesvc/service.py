@@ -25,6 +25,7 @@ from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.image_import import ImportManager
 from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
+from imagesvc.manager.location import LocationManager
 from imagesvc.manager.login import LoginManager
 from imagesvc.manager.member import MemberManager
 from imagesvc.manager.metadef_access import NamespaceAccess
@@ -69,6 +70,7 @@ class Service:
     metadef_tags: MetadefTagManager
     metadef_resource_types: MetadefResourceTypeManager
     stores: StoreManager
+    locations: LocationManager
     jobs: JobManager
     tasks: TaskManager
     captures: CaptureManager
@@ -98,8 +100,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     probe = DatabaseProbe(database)
     backends = Backends(conf)
     backends.open(monitor=monitor)
-    enforcer = Enforcer(conf)
-    audit_key = _derive(key, b"audit")
+    enforcer, audit_key = Enforcer(conf), _derive(key, b"audit")
     operation = Operation(database, audit_key)
     limits, rules, signer = _limits(conf), _rules(conf), _signer(conf, key)
     urls = urls or UrlSource(fetch_rule.from_conf(conf))
@@ -136,6 +137,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         metadef_tags=MetadefTagManager(namespaces),
         metadef_resource_types=MetadefResourceTypeManager(operation, enforcer, namespaces),
         stores=StoreManager(operation, enforcer, backends),
+        locations=LocationManager(operation, enforcer),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer),
         captures=CaptureManager(operation, enforcer, backends, images, jobs),

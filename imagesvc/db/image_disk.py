@@ -1,5 +1,7 @@
 """Disks of an image, and where their bytes are."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from imagesvc.db import metadata
@@ -81,6 +83,21 @@ def list_for(conn: sa.Connection, image_id: str) -> tuple[ImageDisk, ...]:
             index=index, locations=tuple(found), **{fact: row[fact] for fact in _FACTS}
         )
     return tuple(disks.values())
+
+
+def places_of(
+    conn: sa.Connection, image_ids: Sequence[str]
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Image id -> locations of its first disk in the order in which they came, if it has any."""
+    statement = (
+        sa.select(LOCATION.c.image_id, LOCATION.c.store_id, LOCATION.c.storage_key)
+        .where(LOCATION.c.image_id.in_(image_ids), LOCATION.c.disk_index == 0)
+        .order_by(LOCATION.c.image_id, LOCATION.c.position)
+    )
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for row in conn.execute(statement):
+        found[row.image_id] = (*found.get(row.image_id, ()), (row.store_id, row.storage_key))
+    return found
 
 
 def holds(conn: sa.Connection, store_id: str, storage_key: str) -> bool:

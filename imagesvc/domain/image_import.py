@@ -2,8 +2,10 @@
 
 import dataclasses
 import enum
+import re
 from collections.abc import Iterable, Mapping
 
+from imagesvc import errors
 from imagesvc.domain.job import JobType
 from imagesvc.domain.state import ImageStatus
 
@@ -37,15 +39,39 @@ RULES: Mapping[Method, Rule] = {
 }
 
 
+# A location that is added: web-download by another permission, with a digest to compare.
+LOCATION = Rule(ImageStatus.QUEUED, "location:add", JobType.IMPORT_LOCATION)
+# Algorithms that a caller may give a digest of, and the length of each in hex.
+DIGESTS: Mapping[str, int] = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+_HEX = re.compile(r"[0-9a-fA-F]+")
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """What a caller asks for. `stores` of () is the default store; `uri` is of web-download."""
+    """What a caller asks for. `stores` of () is the default store; `uri` is of web-download.
+
+    `digest` is the algorithm and the hex value that the bytes of the URL must have.
+    """
 
     method: str
     stores: tuple[str, ...] = ()
     all_stores: bool = False
     all_must_succeed: bool = True
     uri: str | None = None
+    digest: tuple[str, str] | None = None
+
+
+def check_digest(algorithm: str | None, value: str | None) -> tuple[str, str] | None:
+    """The digest in small letters; None without both. Raises InvalidRequest."""
+    if algorithm is None and value is None:
+        return None
+    if algorithm is None or value is None:
+        raise errors.InvalidRequest("A digest needs its algorithm and its value.")
+    if algorithm not in DIGESTS:
+        raise errors.InvalidRequest(f"The algorithm must be one of: {', '.join(DIGESTS)}.")
+    if len(value) != DIGESTS[algorithm] or not _HEX.fullmatch(value):
+        raise errors.InvalidRequest(f"A digest by {algorithm} has {DIGESTS[algorithm]} hex digits.")
+    return algorithm, value.lower()
 
 
 def marks(job_id: str, importing: Iterable[str], failed: Iterable[str] = ()) -> dict[str, str]:

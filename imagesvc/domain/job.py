@@ -16,6 +16,7 @@ class JobType(enum.StrEnum):
     CREATE_SERVERS = "create-servers"
     IMPORT_STAGED = "import-staged"
     IMPORT_URL = "import-url"
+    IMPORT_LOCATION = "import-location"
     COPY_IMAGE = "copy-image"
 
 
@@ -31,7 +32,9 @@ def args_version(job_type: str) -> int:
 # Jobs that made the image they name, which is lost with them.
 MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK})
 # Jobs that bring bytes to an image that was there before, and stays if they fail.
-IMPORTS = frozenset({JobType.IMPORT_STAGED, JobType.IMPORT_URL, JobType.COPY_IMAGE})
+IMPORTS = frozenset(
+    {JobType.IMPORT_STAGED, JobType.IMPORT_URL, JobType.IMPORT_LOCATION, JobType.COPY_IMAGE}
+)
 # Jobs that end with the image they name; any other only reads it.
 FILLS_IMAGE = MAKES_IMAGE | IMPORTS
 

@@ -68,7 +68,26 @@ class ImportManager:
                 self._check_url(request)
             if not stores:
                 return None
-            job = self._submit(op, ctx, image, method, stores, request)
+            job = self._submit(op, ctx, image, rule, stores, request)
+            op.detail.update(job_id=job.id, stores=list(stores))
+            return job
+
+    def add_location(self, ctx: RequestContext, image_id: str, request: ImportRequest) -> Job:
+        """Hand in the job that fetches a URL, and keeps its bytes if they have the digest.
+
+        Raises what `start` does; Forbidden for what is no URL of the web, and where
+        web-download is not enabled.
+        """
+        rule = image_import.LOCATION
+        with self._operation.write(ctx, rule.action, "image", image_id) as op:
+            self._require_room(op, ctx)
+            image = self._checked(op, ctx, image_id, rule)
+            web = (request.uri or "").lower().startswith(("http://", "https://"))
+            if Method.WEB_DOWNLOAD not in self.methods or not web:
+                raise errors.Forbidden("Only locations that the service may fetch can be added.")
+            self._check_url(request)
+            stores = self._targets(image, Method.WEB_DOWNLOAD, request)
+            job = self._submit(op, ctx, image, rule, stores, request)
             op.detail.update(job_id=job.id, stores=list(stores))
             return job
 
@@ -130,10 +149,11 @@ class ImportManager:
         op: Step,
         ctx: RequestContext,
         image: Image,
-        method: Method,
+        rule: Rule,
         stores: tuple[str, ...],
         request: ImportRequest,
     ) -> Job:
+        method = Method(request.method)
         args: dict[str, Any] = {
             "method": str(method),
             "stores": list(stores),
@@ -147,7 +167,8 @@ class ImportManager:
             args["size_bytes"] = image.size_bytes or 0
         elif method == Method.WEB_DOWNLOAD:
             args["uri"] = request.uri
-        rule = image_import.RULES[method]
+        if request.digest:
+            args["digest"] = list(request.digest)
         job_id = self._jobs.new_id()
         if token is not None:
             args["staged"] = self._staged(op, token, job_id)

@@ -67,5 +67,6 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.CAPTURE_SYSTEM_DISK: _kill,
     JobType.IMPORT_STAGED: _import,
     JobType.IMPORT_URL: _import,
+    JobType.IMPORT_LOCATION: _import,
     JobType.COPY_IMAGE: _import,
 }

@@ -1,15 +1,23 @@
 """Tasks, as Glance calls imports: read from the jobs that do them."""
 
+from collections.abc import Mapping
+
 from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.db import task as task_rows
-from imagesvc.domain.job import IMPORTS, Job
+from imagesvc.domain.job import IMPORTS, Job, JobType
 from imagesvc.domain.task import TaskQuery, TaskType
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
 
 _OF_IMAGE_MAX = 1000
+_LOCATIONS = frozenset({JobType.IMPORT_LOCATION})
+_TYPES: Mapping[TaskType | None, frozenset[JobType]] = {
+    None: IMPORTS,
+    TaskType.API_IMAGE_IMPORT: IMPORTS - _LOCATIONS,
+    TaskType.LOCATION_IMPORT: _LOCATIONS,
+}
 
 
 class TaskManager:
@@ -31,10 +39,11 @@ class TaskManager:
     def list(self, ctx: RequestContext, query: TaskQuery, limit: int) -> tuple[Job, ...]:
         """The imports of all projects. Raises Forbidden, InvalidRequest (MARKER)."""
         self.require(ctx)
-        if query.type not in (None, TaskType.API_IMAGE_IMPORT):
+        types = _TYPES.get(query.type, frozenset())
+        if not types:
             return ()
         with self._operation.database.read() as conn:
-            return task_rows.page(conn, IMPORTS, query, limit)
+            return task_rows.page(conn, types, query, limit)
 
     def require(self, ctx: RequestContext) -> None:
         """Raise Forbidden for whom tasks are not; before anything that was asked is judged."""

@@ -8,6 +8,7 @@ _OWN_READER = "role:admin or (role:reader and project_id:%(owner)s)"
 _READER = "role:reader or role:service"
 _MEMBER = "role:member or role:service"
 _SERVICE = "role:admin or role:service"
+_ADDER = "role:admin or role:service or (role:member and project_id:%(owner)s)"
 _RECEIVER = "role:admin or (role:member and project_id:%(member_id)s)"
 
 _TABLE = (
@@ -30,6 +31,8 @@ _TABLE = (
     ("image_file:download_deactivated", _ADMIN, "Read the bytes of a deactivated image."),
     ("store:list", _READER, "List the stores."),
     ("store:list_details", _SERVICE, "List the stores with their weight and options."),
+    ("location:list", _SERVICE, "List the places of an image's bytes."),
+    ("location:add", _ADDER, "Import the bytes of an image from the URL of a location."),
     ("location:remove", _ADMIN, "Remove an image from one of several stores."),
     ("task:list_for_image", _READER, "List the imports of an image that the caller sees."),
     ("task:list", _ADMIN, "List the imports of all projects."),

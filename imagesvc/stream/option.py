@@ -1,4 +1,4 @@
-"""The options of images that come in, section [image]."""
+"""The options of images, section [image]: what comes in, and what is shown of it."""
 
 from oslo_config import cfg, types
 
@@ -27,5 +27,17 @@ OPTS = (
         default=list(disk_format.DISK_FORMATS),
         help="Values of disk_format that new images may have. Bytes are taken only of those that "
         f"can be judged: {', '.join(sorted(disk_format.JUDGED_FORMATS))}.",
+    ),
+    cfg.BoolOpt(
+        "show_image_direct_url",
+        default=False,
+        help="Whether everyone who sees an image sees as direct_url in which store and by which "
+        "key its bytes are kept.",
+    ),
+    cfg.BoolOpt(
+        "show_multiple_locations",
+        default=False,
+        help="Whether everyone who sees an image sees as locations all places of its bytes. They "
+        "are never writable.",
     ),
 )

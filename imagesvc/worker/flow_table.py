@@ -18,5 +18,6 @@ FLOWS: dict[str, Flow] = {
     JobType.CREATE_SERVERS: (CreateServers(),),
     JobType.IMPORT_STAGED: (Inspect(), Spread(), Conclude()),
     JobType.IMPORT_URL: (Fetch(), Spread(), Conclude()),
+    JobType.IMPORT_LOCATION: (Fetch(), Spread(), Conclude()),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
 }

@@ -1,11 +1,13 @@
 """Images: list, create, show, patch, delete."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import falcon
 
 from imagesvc.api import media, page, patch, validate
 from imagesvc.api.glance import image_body, image_filter, image_view
+from imagesvc.api.glance.location_view import ShownLocations
 from imagesvc.backend.store import Stores
 from imagesvc.domain.image import Image
 
@@ -17,9 +19,16 @@ class ImagesResource:
 
     body_bytes_max = media.BODY_BYTES_MAX
 
-    def __init__(self, images: Any, stores: Stores, methods: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        images: Any,
+        stores: Stores,
+        locations: ShownLocations,
+        methods: tuple[str, ...] = (),
+    ) -> None:
         self._images = images
         self._stores = stores
+        self._locations = locations
         self._methods = methods
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -27,7 +36,7 @@ class ImagesResource:
         pairs = page.parameters(req)
         found = self._images.list(req.context.caller, image_filter.parse(pairs))
         body = {
-            "images": [image_view.render(image, self._stores) for image in found.images],
+            "images": _render(found.images, self._stores, self._locations),
             "first": page.first_link(_PATH, pairs),
             "schema": "/v2/schemas/images",
         }
@@ -45,7 +54,7 @@ class ImagesResource:
             resp.set_header("OpenStack-image-import-methods", ",".join(self._methods))
         if self._stores.several:
             resp.set_header("OpenStack-image-store-ids", ",".join(self._stores.ids))
-        resp.media = image_view.render(image, self._stores)
+        (resp.media,) = _render((image,), self._stores, self._locations)
 
 
 class ImageResource:
@@ -53,9 +62,10 @@ class ImageResource:
 
     body_bytes_max = media.BODY_BYTES_MAX
 
-    def __init__(self, images: Any, stores: Stores) -> None:
+    def __init__(self, images: Any, stores: Stores, locations: ShownLocations) -> None:
         self._images = images
         self._stores = stores
+        self._locations = locations
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """Show it."""
@@ -72,4 +82,12 @@ class ImageResource:
         resp.status = falcon.HTTP_204
 
     def _render(self, image: Image) -> dict[str, Any]:
-        return image_view.render(image, self._stores)
+        (found,) = _render((image,), self._stores, self._locations)
+        return found
+
+
+def _render(
+    images: Sequence[Image], stores: Stores, locations: ShownLocations
+) -> list[dict[str, Any]]:
+    places = locations.members(images)
+    return [image_view.render(image, stores) | places.get(image.id, {}) for image in images]

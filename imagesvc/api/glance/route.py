@@ -7,6 +7,7 @@ from imagesvc.api.glance import (
     image_action,
     image_file,
     image_import,
+    location,
     member,
     metadef_route,
     schema,
@@ -16,17 +17,24 @@ from imagesvc.api.glance import (
     usage,
     version,
 )
+from imagesvc.api.glance.location_view import ShownLocations
 
 
 def table(service: Any) -> list[tuple[str, Any]]:
     """Path template -> resource."""
     images, stores = service.images, service.backends.stores
     methods = service.imports.methods
+    shown = ShownLocations(
+        service.locations,
+        stores,
+        direct_url=service.conf.image.show_image_direct_url,
+        all_=service.conf.image.show_multiple_locations,
+    )
     return [
         ("/", version.VersionsResource(service, choices=True)),
         ("/versions", version.VersionsResource(service, choices=False)),
-        ("/v2/images", image.ImagesResource(images, stores, methods)),
-        ("/v2/images/{image_id}", image.ImageResource(images, stores)),
+        ("/v2/images", image.ImagesResource(images, stores, shown, methods)),
+        ("/v2/images/{image_id}", image.ImageResource(images, stores, shown)),
         (
             "/v2/images/{image_id}/file",
             image_file.ImageFileResource(service.image_files, stores),
@@ -34,6 +42,10 @@ def table(service: Any) -> list[tuple[str, Any]]:
         (
             "/v2/images/{image_id}/stage",
             image_import.ImageStageResource(service.stages, methods),
+        ),
+        (
+            "/v2/images/{image_id}/locations",
+            location.ImageLocationsResource(service.locations, service.imports, stores),
         ),
         ("/v2/images/{image_id}/tasks", task.ImageTasksResource(service.tasks)),
         ("/v2/tasks", task.TasksResource(service.tasks)),

@@ -61,10 +61,10 @@ IMAGE_PROPERTIES: dict[str, Any] = {
     "self": _read_only("string", "Path of the image"),
     "file": _read_only("string", "Path of the image data"),
     "schema": _read_only("string", "Path of this schema"),
-    "direct_url": _read_only("string", "Where the data is kept; not shown here"),
+    "direct_url": _read_only("string", "Where the data is kept, if the operator shows it"),
     "locations": _read_only(
         "array",
-        "Where the data is kept; not shown here",
+        "Where the data is kept, if the operator shows it",
         items={
             "type": "object",
             "required": ["url", "metadata"],

@@ -1,11 +1,13 @@
 """Job of an import -> Glance's task."""
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from imagesvc.api.glance import image_view
-from imagesvc.domain.job import Job
+from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.state import JobState
+from imagesvc.domain.task import TaskType
 
 KEPT = datetime.timedelta(hours=48)
 _STATUS = {
@@ -17,13 +19,15 @@ _STATUS = {
     JobState.DEAD: "failure",
 }
 
+_TYPES: Mapping[str, TaskType] = {JobType.IMPORT_LOCATION: TaskType.LOCATION_IMPORT}
+
 
 def render(job: Job) -> dict[str, Any]:
     """One task in its long form; `expires_at` is there once it has ended."""
     begun = job.started_at or job.created_at
     view: dict[str, Any] = {
         "id": job.id,
-        "type": "api_image_import",
+        "type": str(_TYPES.get(job.type, TaskType.API_IMAGE_IMPORT)),
         "status": _STATUS[job.state] if job.started_at or job.finished_at else "pending",
         "owner": job.project_id,
         "input": _input(job),

@@ -1,5 +1,9 @@
 """Bytes of a URL into the first of the stores, by the one pipe."""
 
+import hashlib
+from collections.abc import Sequence
+
+from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.stream import fetch, gate, pipe
 from imagesvc.worker import intake
@@ -36,7 +40,7 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
     urls = ctx.service.urls
     store = ctx.service.backends.storage(store_id)
     with urls.open(ctx.job.args["uri"]) as body, store.open_write(key, size=body.size) as writer:
-        within = _Within(ctx, body, image.owner)
+        within = _Within(ctx, body, image.owner, ctx.job.args.get("digest"))
         result = intake.pump(
             ctx,
             within,
@@ -46,6 +50,7 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
             total=body.size,
         )
         crashpoint("step.fetch.written")
+        within.compare()
         ctx.check()
         converter = ctx.service.backends.converter()
         gate.commit(converter, result.facts, writer, store, key, result.size_bytes)
@@ -53,22 +58,42 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
 
 
 class _Within:
-    """Gives the bytes of a body as long as the owner has room for them. Raises QuotaExceeded."""
+    """Gives the bytes of a body as long as the owner has room for them. Raises QuotaExceeded.
 
-    def __init__(self, ctx: StepContext, body: fetch.FetchedBody, owner: str | None) -> None:
+    `digest` is the algorithm and the hex value that the caller expects of them, if any.
+    """
+
+    def __init__(
+        self,
+        ctx: StepContext,
+        body: fetch.FetchedBody,
+        owner: str | None,
+        digest: Sequence[str] | None,
+    ) -> None:
         self._ctx = ctx
         self._body = body
         self._owner = owner
         self._count = 0
+        self._expected = digest[1] if digest else None
+        self._hash = hashlib.new(digest[0], usedforsecurity=False) if digest else None
         self._room = self._look(body.size or 0)
 
     def read(self, size: int, /) -> bytes:
         """Give at most `size` bytes; none at the end."""
         data = self._body.read(size)
         self._count += len(data)
+        if self._hash is not None:
+            self._hash.update(data)
         if self._room is not None and self._count > self._room:
             self._room = self._look(self._count)
         return data
+
+    def compare(self) -> None:
+        """Raise InvalidRequest if the bytes given so far are not the expected ones."""
+        if self._hash is not None and self._hash.hexdigest() != self._expected:
+            raise errors.InvalidRequest(
+                "The bytes at the URL do not have the digest that was given."
+            )
 
     def _look(self, wanted: int) -> int | None:
         with self._ctx.service.database.read() as conn:

@@ -1,0 +1,55 @@
+"""Location -> Glance JSON, alone and as members of an image."""
+
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from imagesvc.backend.store import Stores
+from imagesvc.domain.image import Image
+
+Location = tuple[str, str]  # store id, storage key
+
+
+def url(place: Location, stores: Stores) -> str:
+    """`imagesvc+TYPE://STORE/KEY`: names alone, for what opens a store stays in the configuration.
+
+    No client can open it; the type is that of the store's driver, `unknown` for a store that is
+    no longer configured.
+    """
+    store_id, key = place
+    store = stores.find(store_id)
+    kind = store.driver if store else "unknown"
+    return f"imagesvc+{kind}://{store_id}/{urllib.parse.quote(key)}"
+
+
+def render(place: Location, stores: Stores) -> dict[str, Any]:
+    """One place."""
+    return {"url": url(place, stores), "metadata": {"store": place[0]}}
+
+
+class ShownLocations:
+    """What images tell everyone of their places: nothing, unless the operator wants it."""
+
+    def __init__(self, locations: Any, stores: Stores, *, direct_url: bool, all_: bool) -> None:
+        self._locations = locations
+        self._stores = stores
+        self._direct_url = direct_url
+        self._all = all_
+
+    def members(self, images: Iterable[Image]) -> Mapping[str, dict[str, Any]]:
+        """Image id -> members beside those of `image_view`; asks nothing if none are shown."""
+        images = tuple(images)
+        if not (self._direct_url or self._all):
+            return {}
+        found = self._locations.of(images)
+        return {image.id: self._members(found.get(image.id, ())) for image in images}
+
+    def _members(self, places: tuple[Location, ...]) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        if self._all:
+            members["locations"] = [render(place, self._stores) for place in places]
+        if self._direct_url and places:
+            keys = dict(places)
+            best = self._stores.order(keys)[0]
+            members["direct_url"] = url((best, keys[best]), self._stores)
+        return members
