@@ -57,6 +57,7 @@ class Service:
     operation: Operation
     enforcer: Enforcer
     audit_key: bytes = dataclasses.field(repr=False)
+    rules: Rules
     quotas: QuotaManager
     images: ImageManager
     image_files: ImageFileManager
@@ -90,10 +91,7 @@ class Service:
 
 
 def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None = None) -> Service:
-    """Wire the service; `urls` reads URLs for imports, else the rules of [fetch] hold.
-
-    Raises ConfigurationError with what to do.
-    """
+    """Wire the service, by `urls` or else by [fetch]. Raises ConfigurationError with what to do."""
     key = installation_key(conf)
     database = Database(conf.database.url)
     check_schema(database)
@@ -124,6 +122,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         operation=operation,
         enforcer=enforcer,
         audit_key=audit_key,
+        rules=rules,
         quotas=quotas,
         images=images,
         image_files=image_files,

@@ -1,48 +1,31 @@
 """Tags of metadata definitions: words that a namespace offers."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
-from imagesvc import errors
-from imagesvc.db import metadata, unique
+from imagesvc.db import metadata, metadef_part
 from imagesvc.domain import metadef
 
-TABLE = sa.Table(
+TABLE = metadef_part.table(
     "metadef_tag",
-    metadata.METADATA,
-    sa.Column(
-        "namespace_id",
-        metadata.word(),
-        sa.ForeignKey("metadef_namespace.id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
-    sa.Column("name", metadata.word(), primary_key=True),
     sa.Column("created_at", metadata.UtcDateTime(), nullable=False),
     sa.Column("updated_at", metadata.UtcDateTime(), nullable=False),
 )
 _c = TABLE.c
-_FIELDS = (_c.name, _c.created_at, _c.updated_at)
+_part = metadef_part.Part(TABLE, "tag")
+
+delete = _part.delete
+clear = _part.clear
 
 
 def insert(conn: sa.Connection, namespace_id: str, tags: Sequence[metadef.Tag]) -> None:
     """Add tags. Raises Conflict if one is there already, or is given twice."""
-    if not tags:
-        return
-    with unique.guard("The namespace has a tag of this name already."):
-        conn.execute(
-            sa.insert(TABLE),
-            [
-                {
-                    "namespace_id": namespace_id,
-                    "name": one.name,
-                    "created_at": one.created_at,
-                    "updated_at": one.updated_at,
-                }
-                for one in tags
-            ],
-        )
+    rows = [
+        {"name": one.name, "created_at": one.created_at, "updated_at": one.updated_at}
+        for one in tags
+    ]
+    _part.insert(conn, namespace_id, rows)
 
 
 def list(
@@ -51,7 +34,7 @@ def list(
     """The tags that `query` asks for. Raises MetadefNotFound if the marker is unknown."""
     keys = [_c[query.sort_key]]
     keys += [_c.name] if query.sort_key != metadef.TagSortKey.NAME else []
-    statement = sa.select(*_FIELDS).where(_c.namespace_id == namespace_id)
+    statement = _part.all(namespace_id)
     if query.marker is not None:
         marker = get(conn, namespace_id, query.marker)
         row = sa.tuple_(*keys)
@@ -65,37 +48,10 @@ def list(
 
 def get(conn: sa.Connection, namespace_id: str, name: str) -> metadef.Tag:
     """One tag. Raises MetadefNotFound."""
-    row = conn.execute(sa.select(*_FIELDS).where(_key(namespace_id, name))).one_or_none()
-    if row is None:
-        raise errors.MetadefNotFound(noun="tag", name=name)
-    return metadef.Tag(*row)
+    return metadef.Tag(*_part.get(conn, namespace_id, name))
 
 
 def rename(conn: sa.Connection, namespace_id: str, name: str, new: str) -> metadef.Tag:
     """Give a tag another name. Raises MetadefNotFound, Conflict if that is taken."""
-    statement: Any = (
-        sa.update(TABLE)
-        .where(_key(namespace_id, name))
-        .values(name=new, updated_at=metadata.now())
-        .returning(*_FIELDS)
-    )
-    with unique.guard(f"The namespace has a tag {new} already."):
-        row = conn.execute(statement).one_or_none()
-    if row is None:
-        raise errors.MetadefNotFound(noun="tag", name=name)
-    return metadef.Tag(*row)
-
-
-def delete(conn: sa.Connection, namespace_id: str, name: str) -> None:
-    """Remove a tag. Raises MetadefNotFound."""
-    if conn.execute(sa.delete(TABLE).where(_key(namespace_id, name))).rowcount == 0:
-        raise errors.MetadefNotFound(noun="tag", name=name)
-
-
-def clear(conn: sa.Connection, namespace_id: str) -> None:
-    """Remove all tags of a namespace."""
-    conn.execute(sa.delete(TABLE).where(_c.namespace_id == namespace_id))
-
-
-def _key(namespace_id: str, name: str) -> sa.ColumnElement[bool]:
-    return sa.and_(_c.namespace_id == namespace_id, _c.name == name)
+    values = {"name": new, "updated_at": metadata.now()}
+    return metadef.Tag(*_part.update(conn, namespace_id, name, values))

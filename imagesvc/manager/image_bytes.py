@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from imagesvc import errors
@@ -13,6 +14,7 @@ from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.manager import location
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.stream import limit, pipe
 from imagesvc.stream.pipe import PipeResult
 
 HEARTBEAT_S = 5.0
@@ -20,13 +22,46 @@ HEARTBEAT_S = 5.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rules:
-    """What an upload must keep to; the caps in bytes."""
+    """What the bytes of an image must keep to; the caps in bytes."""
 
     size_cap_bytes: int
     virtual_cap_bytes: int
     unpacked_cap_bytes: int
     hash_algorithm: str
     md5: bool
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """The hashes that `pump` makes."""
+        return frozenset({self.hash_algorithm, *(("md5",) if self.md5 else ())})
+
+    def pump(
+        self,
+        reader: limit.Reader,
+        writer: pipe.Writer,
+        *,
+        disk_format: str,
+        container_format: str | None,
+        expected_bytes: int | None,
+        progress: Callable[[int], None],
+    ) -> pipe.PipeResult:
+        """Move all of `reader` into `writer`, judged and hashed; see `pipe.pump`.
+
+        Whatever becomes an image comes through here, so that no way in forgets a bound.
+        """
+        return pipe.pump(
+            reader,
+            writer,
+            disk_format=disk_format,
+            cap_bytes=self.size_cap_bytes,
+            expected_bytes=expected_bytes,
+            container_format=container_format,
+            virtual_cap_bytes=self.virtual_cap_bytes,
+            unpacked_cap_bytes=self.unpacked_cap_bytes,
+            hash_algorithm=self.hash_algorithm,
+            md5=self.md5,
+            progress=progress,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.upload_failure import give_up
 from imagesvc.policy.check import Enforcer
-from imagesvc.stream import container, gate, limit, pipe
+from imagesvc.stream import container, gate, limit
 
 READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
 
@@ -133,17 +133,12 @@ class ImageFileManager:
         driver = self._backends.storage(upload.store_id)
         beat = Heartbeat(self._operation, self._quotas, image.id, upload)
         with driver.open_write(upload.key, size=size) as writer:
-            result = pipe.pump(
+            result = self._rules.pump(
                 reader,
                 writer,
                 disk_format=image.disk_format or "",
-                cap_bytes=self._rules.size_cap_bytes,
-                expected_bytes=size,
                 container_format=image.container_format,
-                virtual_cap_bytes=self._rules.virtual_cap_bytes,
-                unpacked_cap_bytes=self._rules.unpacked_cap_bytes,
-                hash_algorithm=self._rules.hash_algorithm,
-                md5=self._rules.md5,
+                expected_bytes=size,
                 progress=beat,
             )
             crashpoint("upload.received")

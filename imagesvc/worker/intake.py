@@ -34,18 +34,12 @@ def pump(
     total: int | None,
 ) -> pipe.PipeResult:
     """All of `source` through gate one and the digests; as an upload is judged."""
-    conf = ctx.service.conf
-    return pipe.pump(
+    return ctx.service.rules.pump(
         source,
         writer,
         disk_format=disk_format,
-        cap_bytes=conf.limit.image_size_bytes,
-        expected_bytes=total,
         container_format=container_format,
-        virtual_cap_bytes=conf.image.max_virtual_bytes,
-        unpacked_cap_bytes=conf.image.max_unpacked_bytes,
-        hash_algorithm=conf.service.hashing_algorithm,
-        md5=conf.service.legacy_md5,
+        expected_bytes=total,
         progress=lambda done: ctx.progress(done, total),
     )
 

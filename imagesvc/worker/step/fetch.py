@@ -1,7 +1,6 @@
 """Bytes of a URL into the first of the stores, by the one pipe."""
 
 import hashlib
-from collections.abc import Sequence
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
@@ -39,8 +38,12 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
     image = intake.image_of(ctx)
     urls = ctx.service.urls
     store = ctx.service.backends.storage(store_id)
+    expected = ctx.job.args.get("digest")
     with urls.open(ctx.job.args["uri"]) as body, store.open_write(key, size=body.size) as writer:
-        within = _Within(ctx, body, image.owner, ctx.job.args.get("digest"))
+        # What the pipe hashes anyway is not hashed twice.
+        wanted = {expected[0]} if expected else set()
+        apart = next(iter(wanted - ctx.service.rules.algorithms), None)
+        within = _Within(ctx, body, image.owner, apart)
         result = intake.pump(
             ctx,
             within,
@@ -50,17 +53,25 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
             total=body.size,
         )
         crashpoint("step.fetch.written")
-        within.compare()
+        if expected is not None and _digest(expected[0], result, within) != expected[1]:
+            raise errors.InvalidRequest(
+                "The bytes at the URL do not have the digest that was given."
+            )
         ctx.check()
         converter = ctx.service.backends.converter()
         gate.commit(converter, result.facts, writer, store, key, result.size_bytes)
     return result
 
 
+def _digest(algorithm: str, result: pipe.PipeResult, within: "_Within") -> str | None:
+    own = {"md5": result.md5, result.hash_algorithm: result.hash_value}
+    return own.get(algorithm) or within.hexdigest()
+
+
 class _Within:
     """Gives the bytes of a body as long as the owner has room for them. Raises QuotaExceeded.
 
-    `digest` is the algorithm and the hex value that the caller expects of them, if any.
+    With `algorithm` they are hashed as they pass.
     """
 
     def __init__(
@@ -68,14 +79,13 @@ class _Within:
         ctx: StepContext,
         body: fetch.FetchedBody,
         owner: str | None,
-        digest: Sequence[str] | None,
+        algorithm: str | None,
     ) -> None:
         self._ctx = ctx
         self._body = body
         self._owner = owner
         self._count = 0
-        self._expected = digest[1] if digest else None
-        self._hash = hashlib.new(digest[0], usedforsecurity=False) if digest else None
+        self._hash = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
         self._room = self._look(body.size or 0)
 
     def read(self, size: int, /) -> bytes:
@@ -88,12 +98,9 @@ class _Within:
             self._room = self._look(self._count)
         return data
 
-    def compare(self) -> None:
-        """Raise InvalidRequest if the bytes given so far are not the expected ones."""
-        if self._hash is not None and self._hash.hexdigest() != self._expected:
-            raise errors.InvalidRequest(
-                "The bytes at the URL do not have the digest that was given."
-            )
+    def hexdigest(self) -> str | None:
+        """The hash of what was given so far; None without an algorithm."""
+        return None if self._hash is None else self._hash.hexdigest()
 
     def _look(self, wanted: int) -> int | None:
         with self._ctx.service.database.read() as conn:

@@ -56,7 +56,6 @@ class Store(Step):
 
 
 def _write(ctx: StepContext, store: StorageDriver, key: str) -> pipe.PipeResult:
-    conf = ctx.service.conf
     snapshot_id = ctx.results["snapshot"]["snapshot_id"]
     compute = ctx.service.backends.compute(ctx.job.args["compute_id"])
     total = compute.snapshot_size(snapshot_id)
@@ -64,15 +63,12 @@ def _write(ctx: StepContext, store: StorageDriver, key: str) -> pipe.PipeResult:
         compute.open_snapshot(snapshot_id) as source,
         store.open_write(key, size=total) as writer,
     ):
-        result = pipe.pump(
+        result = ctx.service.rules.pump(
             source,
             writer,
             disk_format="raw",
-            cap_bytes=conf.limit.image_size_bytes,
+            container_format="bare",
             expected_bytes=total,
-            virtual_cap_bytes=conf.image.max_virtual_bytes,
-            hash_algorithm=conf.service.hashing_algorithm,
-            md5=conf.service.legacy_md5,
             progress=lambda done: ctx.progress(done, total),
         )
         crashpoint("step.store.written")
