@@ -9,7 +9,7 @@ from tests.client import conftest
 from tests.client.conftest import find
 from tests.unit.cmd.test_manage_metadef import KNOWN_TYPES
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("metadef_command")]
 
 SCHEMA = json.dumps({"description": "A colour", "enum": ["red", "blue"], "default": "red"})
 

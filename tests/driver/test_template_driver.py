@@ -21,6 +21,9 @@ ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "docs" / "driver" / "imagesvc-sqlite"
 PAGE = ROOT / "docs" / "driver" / "index.rst"
 PACKAGES = ("imagesvc", "imagesvc_drivers")
+
+# They share a wheel and an environment that take long to make.
+pytestmark = pytest.mark.xdist_group("template")
 FOLDER_ON_THE_PAGE, PORT_ON_THE_PAGE = "/srv/first-hour", "9292"
 _BLOCK = re.compile(r"   :caption: (\S.*)\n\n((?:   .*\n|\n)+)")
 LIMIT_S = 280
