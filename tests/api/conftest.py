@@ -8,6 +8,7 @@ import pytest
 from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.api import app as door
+from imagesvc.manager import refusal
 from imagesvc.db import migrate
 from tests.api.identity_driver import TokenIdentity
 
@@ -25,6 +26,12 @@ directory = {folder}/servers
 [audit_sink_local]
 path = {folder}/audit.log
 """
+
+
+@pytest.fixture(autouse=True)
+def _every_refusal_recorded(monkeypatch):
+    """Tests share one service: what others had refused must not end this one's window."""
+    monkeypatch.setattr(refusal, "ALL_MAX", 1_000_000)
 
 
 @pytest.fixture(scope="session")
