@@ -8,8 +8,8 @@ import pytest
 from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.api import app as door
-from imagesvc.manager import refusal
 from imagesvc.db import migrate
+from imagesvc.manager import refusal
 from tests.api.identity_driver import TokenIdentity
 
 CONF = """
