@@ -64,18 +64,28 @@ def s3_place(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def keystone_service(tmp_path_factory, keystone_server):
-    """The tour environment: API and worker of their own, with `keystone_server` as identity.
+def keystone_service(
+    tmp_path_factory, keystone_server, postgresql_server, postgresql_template, s3_place
+):
+    """The tour environment: API and worker on `keystone_server`, PostgreSQL and S3.
 
     It stands in Keystone's catalog as `image`, and clients find the clouds of
     `tests.keystone_service.CLOUDS` in its `clouds.yaml`: admin, demo (member), reader, manager,
     other (another project), nova (role service). Use `openstack(...)`, `json(...)` and `run(...)`
-    for commands, `url`, `keystone.token(user, project)` and `projects` for everything else. A test
-    with another configuration calls `tests.keystone_service.started(folder, keystone_server, more)`
-    itself. Mark tests with `xdist_group("keystone")`.
+    for commands, `url`, `keystone.token(user, project)` and `projects` for everything else. Its
+    stores are `main` (S3) and `near` (files); what lies in `web_root` can be imported from
+    `web_url`. A test with another configuration calls
+    `tests.keystone_service.started(folder, keystone_server, more)` itself. Mark tests with
+    `xdist_group("keystone")`.
     """
     # Here, so that only these tests load the conftest of the clients.
     from tests import keystone_service
 
-    with keystone_service.started(tmp_path_factory.mktemp("keystone"), keystone_server) as service:
-        yield service
+    folder = tmp_path_factory.mktemp("keystone")
+    url = postgresql_server.create(postgresql_template)
+    with keystone_service.web(folder / "web") as (root, address):
+        more = keystone_service.scaled(folder, url, s3_place, address)
+        with keystone_service.started(folder, keystone_server, more) as service:
+            service.web_root, service.web_url = root, address
+            yield service
+    postgresql_server.drop(url)

@@ -2,12 +2,17 @@
 
 import contextlib
 import dataclasses
+import functools
+import http.server
 import signal
 import subprocess
+import threading
+import uuid
 from pathlib import Path
 
 import yaml
 
+from tests import s3_server
 from tests.client import conftest as client
 from tests.keystone_server import PASSWORD, KeystoneServer
 
@@ -20,6 +25,31 @@ username = {user}
 password = {password}
 timeout_s = 60
 system_scope = true
+"""
+SCALED = """
+[database]
+url = {database}
+[storage]
+enabled_backends = main:s3, near:file
+default_backend = main
+[storage_main]
+description = three copies
+endpoint_urls = {endpoints}
+bucket = {bucket}
+prefix = {prefix}/
+access_key = {key}
+secret_key = {secret}
+part_size_mib = 5
+[storage_near]
+description = one copy
+directory = {folder}/near
+[fetch]
+allowed_networks = 127.0.0.0/8
+allowed_ports = {web_port}
+[image]
+show_multiple_locations = true
+[quota]
+images = 1000
 """
 # Cloud name -> project, role. Tests may make more with `keystone.user` and `add_cloud`.
 CLOUDS = {
@@ -38,11 +68,26 @@ class KeystoneService(client.RunningService):
 
     keystone: KeystoneServer = dataclasses.field(repr=False)
     projects: dict
+    web_root: Path | None = None
+    web_url: str = ""
 
     @property
     def url(self):
         """The root of the API, as it stands in the catalog under `image`."""
         return f"http://127.0.0.1:{self.port}"
+
+    def glance(self, *args, cloud="demo", check=True):
+        """The unmodified `glance` command, which knows no clouds.yaml, as a cloud's user.
+
+        Its input is a terminal: from anything else it would read bytes for an image.
+        """
+        clouds = yaml.safe_load((self.folder / "clouds.yaml").read_text())["clouds"]
+        auth = clouds[cloud]["auth"]
+        words = [f"--os-{name.replace('_', '-')}={value}" for name, value in auth.items()]
+        with client.terminal() as stdin:
+            return self.run(
+                "glance", *words, "--os-region-name=RegionOne", *args, check=check, stdin=stdin
+            )  # fmt: skip
 
     def add_cloud(self, name, user, project_id):
         """Let clients find a user of Keystone as a cloud of this name."""
@@ -57,6 +102,40 @@ class KeystoneService(client.RunningService):
             "region_name": "RegionOne", "identity_api_version": 3, "image_api_version": 2,
         }  # fmt: skip
         path.write_text(yaml.safe_dump(clouds))
+
+
+def scaled(folder: Path, database: str, place, web_url: str) -> str:
+    """Sections for a database on PostgreSQL, a store on S3 and one of files beside it."""
+    return SCALED.format(
+        database=database.replace("$", "$$"),
+        endpoints=",".join(place.endpoints),
+        bucket=place.bucket,
+        prefix=uuid.uuid4().hex,
+        key=s3_server.KEY,
+        secret=s3_server.SECRET,
+        folder=folder,
+        web_port=web_url.rpartition(":")[2],
+    )
+
+
+@contextlib.contextmanager
+def web(folder: Path):
+    """A folder that is on the web, and the URL of it."""
+    folder.mkdir()
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield folder, f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, *args):
+        """Nothing."""
 
 
 @contextlib.contextmanager

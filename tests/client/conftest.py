@@ -1,5 +1,6 @@
 """A running service in a folder of its own, spoken to by real clients in processes of their own."""
 
+import atexit
 import contextlib
 import dataclasses
 import json
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -15,10 +17,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.command_server import CommandServer
+
 START_S = 60.0
 STOP_S = 90.0
 USERS = (("admin", "admin"), ("demo", "member"), ("other", "member"))
 BIN = Path(sys.executable).parent
+SERVER = CommandServer()
+atexit.register(SERVER.stop)
 
 CONF = """
 [service]
@@ -65,6 +71,7 @@ class RunningService:
     folder: Path
     port: int
     supervisor: subprocess.Popen
+    calls: set = dataclasses.field(default_factory=set, kw_only=True)
 
     @property
     def environment(self):
@@ -74,14 +81,9 @@ class RunningService:
         return os.environ | more
 
     def run(self, *args, check=True, stdin=None):
-        """Run a command; it fails the test with its own words."""
-        done = subprocess.run(
-            [find(args[0]), *map(str, args[1:])],
-            capture_output=True,
-            env=self.environment,
-            stdin=stdin or subprocess.DEVNULL,
-            timeout=120,
-        )
+        """Run a command, which `calls` remembers; it fails the test with its own words."""
+        self.calls.add(tuple(map(str, args)))
+        done = run([find(args[0]), *map(str, args[1:])], self.environment, stdin)
         if check:
             assert done.returncode == 0, (args, done.stdout, done.stderr)
         return done
@@ -97,6 +99,28 @@ class RunningService:
     def json(self, *args, cloud="demo", command="openstack"):
         """A command's answer as JSON."""
         return json.loads(self.run(command, "--os-cloud", cloud, *args, "-f", "json").stdout)
+
+
+def run(command, environment=os.environ, stdin=None, *, timeout=120):
+    """Run an installed command, in a fork of what has imported it where that is free."""
+    with contextlib.ExitStack() as stack:
+        stdin = stdin or stack.enter_context(open(os.devnull, "rb"))
+        if SERVER.takes(Path(command[0]).name):
+            return SERVER.run(command, env=environment, stdin=stdin, timeout=timeout)
+        return subprocess.run(
+            command, capture_output=True, env=environment, stdin=stdin, timeout=timeout, check=False
+        )
+
+
+@contextlib.contextmanager
+def terminal():
+    """A terminal to read from, at which nobody types."""
+    ours, theirs = os.openpty()
+    try:
+        with open(theirs, "rb") as opened:
+            yield opened
+    finally:
+        os.close(ours)
 
 
 def find(command):
@@ -115,7 +139,10 @@ def free_port():
 def manage(folder, *args, text=""):
     """Run imagesvc-manage."""
     command = [str(BIN / "imagesvc-manage"), "--config-file", str(folder / "imagesvc.conf"), *args]
-    done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=60)
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(text.encode())
+        stdin.seek(0)
+        done = run(command, stdin=stdin, timeout=60)
     assert done.returncode == 0, (args, done.stdout, done.stderr)
     return done.stdout.decode()
 
@@ -131,7 +158,7 @@ def wait_ready(service):
             with urllib.request.urlopen(url, timeout=5) as answer:
                 assert answer.status == 200
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)
     pytest.fail(f"the service did not get ready: {words}")
 

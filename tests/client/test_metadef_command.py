@@ -1,60 +1,42 @@
 """Metadata definitions through the unmodified `openstack` and `glance` commands."""
 
 import json
-import subprocess
 
 import pytest
 
 from tests.client import conftest
-from tests.client.conftest import find
 from tests.unit.cmd.test_manage_metadef import KNOWN_TYPES
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("metadef_command")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keystone")]
 
 SCHEMA = json.dumps({"description": "A colour", "enum": ["red", "blue"], "default": "red"})
 
 
 @pytest.fixture(scope="module")
-def loaded(running_service):
+def loaded(keystone_service):
     """A service with the definitions that ship: their names."""
-    said = conftest.manage(running_service.folder, "metadef", "load")
+    said = conftest.manage(keystone_service.folder, "metadef", "load")
     return {line.rpartition(": ")[0] for line in said.splitlines()}
 
 
 @pytest.fixture
-def openstack(running_service):
+def openstack(keystone_service):
     """`openstack image metadef` as the administrator; JSON where there is any."""
 
     def run(*args, cloud="admin", **more):
-        return running_service.openstack("image", "metadef", *args, cloud=cloud, **more)
+        return keystone_service.openstack("image", "metadef", *args, cloud=cloud, **more)
 
     return run
 
 
 @pytest.fixture
-def glance(running_service):
-    """`glance` as a user: what it prints, cells of a table as lists."""
+def glance(keystone_service):
+    """`glance` as a cloud's user: what it prints, cells of a table as lists."""
 
     def run(*args, user="admin", code=0):
-        done = subprocess.run(
-            [find("glance"), *args],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=120,
-            env=running_service.environment
-            | {
-                "OS_AUTH_URL": f"http://127.0.0.1:{running_service.port}/v3",
-                "OS_USERNAME": user,
-                "OS_PASSWORD": f"pw-{user}",
-                "OS_PROJECT_NAME": user,
-                "OS_USER_DOMAIN_ID": "default",
-                "OS_PROJECT_DOMAIN_ID": "default",
-                "OS_REGION_NAME": "RegionOne",
-            },
-        )
+        done = keystone_service.glance(*args, cloud=user, check=False)
         assert done.returncode == code, (args, done.stdout, done.stderr)
-        rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
+        rows = [line for line in done.stdout.decode().splitlines() if line.startswith("|")]
         return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[1:]]
 
     return run
@@ -64,25 +46,25 @@ def column(rows, position=0):
     return {row[position] for row in rows}
 
 
-def test_what_ships_is_listed_by_both_commands(running_service, loaded, glance):
+def test_what_ships_is_listed_by_both_commands(keystone_service, loaded, glance):
     for cloud in ("demo", "admin"):
-        found = running_service.json("image", "metadef", "namespace", "list", cloud=cloud)
+        found = keystone_service.json("image", "metadef", "namespace", "list", cloud=cloud)
         assert loaded <= {one["namespace"] for one in found}
     assert loaded <= column(glance("md-namespace-list", user="demo"))
     assert loaded <= column(glance("md-namespace-list", "--page-size", "7"))
     kind = ("--resource-types", "OS::Trove::Instance")
     assert column(glance("md-namespace-list", *kind)) == {"OS::Software::DBMS"}
-    found = running_service.json("image", "metadef", "namespace", "list", *kind)
+    found = keystone_service.json("image", "metadef", "namespace", "list", *kind)
     assert [one["namespace"] for one in found] == ["OS::Software::DBMS"]
     assert column(glance("md-resource-type-list")) >= KNOWN_TYPES
-    found = running_service.json("image", "metadef", "resource", "type", "list")
+    found = keystone_service.json("image", "metadef", "resource", "type", "list")
     assert {one["Name"] for one in found} >= KNOWN_TYPES
 
 
 @pytest.mark.usefixtures("loaded")
-def test_what_ships_is_shown_by_both_commands(running_service, glance):
+def test_what_ships_is_shown_by_both_commands(keystone_service, glance):
     name = "OS::Compute::CPUPinning"
-    found = running_service.json("image", "metadef", "namespace", "show", name)
+    found = keystone_service.json("image", "metadef", "namespace", "show", name)
     assert (found["namespace"], found["visibility"]) == (name, "public")
     shown = dict(glance("md-namespace-show", name, "--resource-type", "OS::Nova::Flavor"))
     assert "hw:cpu_policy" in shown["properties"]
@@ -93,11 +75,11 @@ def test_what_ships_is_shown_by_both_commands(running_service, glance):
     assert column(glance("md-object-list", name)) >= {"CPU Limits", "Disk QoS"}
     shown = dict(glance("md-object-property-show", name, "CPU Limits", "quota:cpu_period"))
     assert shown["maximum"] == "1000000"
-    found = running_service.json("image", "metadef", "object", "list", name)
+    found = keystone_service.json("image", "metadef", "object", "list", name)
     assert "CPU Limits" in {one["name"] for one in found}
 
 
-def test_a_namespace_lives_through_the_openstack_command(openstack, running_service):
+def test_a_namespace_lives_through_the_openstack_command(openstack, keystone_service):
     shown = ("-f", "json")
     name, kind = "Own::OpenStack", "OS::Nova::Server"
     openstack("namespace", "create", name, "--description", "Mine", "--public")
@@ -120,7 +102,7 @@ def test_a_namespace_lives_through_the_openstack_command(openstack, running_serv
     openstack("resource", "type", "association", "create", name, kind)
     found = json.loads(openstack("resource", "type", "association", "list", name, *shown))
     assert [one["Name"] for one in found] == [kind]
-    refused = running_service.run(
+    refused = keystone_service.run(
         "openstack", "--os-cloud", "demo", "image", "metadef", "namespace", "delete", name,
         check=False,
     )  # fmt: skip
