@@ -83,9 +83,15 @@ def _kind(option: cfg.Opt) -> str:
         return "one of " + ", ".join(reference_rst.code(choice) for choice in choices)
     low, high = getattr(option.type, "min", None), getattr(option.type, "max", None)
     bounds = [
-        f"{word} {value:g}" for word, value in (("from", low), ("to", high)) if value is not None
+        f"{word} {_number(value)}"
+        for word, value in (("from", low), ("to", high))
+        if value is not None
     ]
     return " ".join([shown, *bounds, *(["secret"] if option.secret else [])])
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:g}"
 
 
 def _default(option: cfg.Opt) -> str:
@@ -111,6 +117,10 @@ def policy_page() -> str:
             "it into\n``policy.yaml`` in oslo.policy's language; "
             "``etc/imagesvc/policy.yaml.sample`` has them all. What a\ncaller does not see is not "
             "found, whatever the rule says.\n",
+            "The file lies beside ``imagesvc.conf``, or in ``/etc/imagesvc``; a change holds within a "
+            "second, without a\nrestart. ``admin`` has the rights of ``manager``, that one those of "
+            "``member``, and that those of\n``reader``. To let managers publish, for instance::\n\n"
+            '    "image:publicize": "role:admin or (role:manager and project_id:%(owner)s)"\n',
             reference_rst.table(("action", "who", "what it allows"), rows, "25 40 35"),
         )
     )

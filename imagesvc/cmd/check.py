@@ -26,7 +26,7 @@ def options(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
     if not unknown:
         yield verdict.ok("configuration", "every option in the file is known")
     try:
-        policy.Enforcer(conf)
+        policy.Enforcer(conf).load()
     except Exception as exc:  # whatever the file provokes, it is a finding
         yield verdict.failed("policy", f"{type(exc).__name__}: {exc}: correct the policy file")
     else:

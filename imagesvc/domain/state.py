@@ -61,7 +61,7 @@ MEANING: dict[type[enum.StrEnum], dict[str, str]] = {
         ImageStatus.IMPORTING: "A job makes the image; if a worker dies, the job goes on elsewhere.",
         ImageStatus.ACTIVE: "Whole, verified and usable.",
         ImageStatus.DEACTIVATED: "Whole, but only administrators may read the bytes.",
-        ImageStatus.PENDING_DELETE: "Deleted for users; the bytes wait for the reaper.",
+        ImageStatus.PENDING_DELETE: "Kept for later versions; no image gets here now.",
         ImageStatus.DELETED: "Gone; the row stays so that the id never comes back.",
         ImageStatus.KILLED: "The job that was making the image failed; the cause stands beside it.",
     },

@@ -37,6 +37,10 @@ class Enforcer:
         self._answers: dict[Hashable, bool] = {}
         self._answers_until = 0.0
 
+    def load(self) -> None:
+        """Read the policy file now, not at the first question. Raises what it provokes."""
+        self._enforcer.load_rules(force_reload=True)
+
     def allows(
         self, ctx: RequestContext, action: str, target: Image | Mapping[str, Any] | None = None
     ) -> bool:

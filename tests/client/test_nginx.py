@@ -170,6 +170,12 @@ def test_who_says_that_he_is_nginx_reads_nothing_else(service, caller, file_url)
     assert requests.get(direct, headers=claim, timeout=60).status_code == 401
 
 
+def test_who_comes_through_nginx_reads_no_metrics(front, service):
+    direct = f"http://127.0.0.1:{service.port}/metrics"
+    assert requests.get(direct, timeout=60).status_code == 200
+    assert requests.get(f"{front.url}/metrics", timeout=60).status_code == 403
+
+
 def test_stalled_readers_hold_no_thread(front, caller, file_url, data):
     with contextlib.ExitStack() as stack:
         for _ in range(STALLED):

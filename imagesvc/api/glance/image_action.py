@@ -8,7 +8,7 @@ from imagesvc.context import RequestContext
 
 
 class ImageActionResource:
-    """One action; `act` is the manager's method."""
+    """One action on an image."""
 
     def __init__(self, act: Callable[[RequestContext, str], object]) -> None:
         self._act = act

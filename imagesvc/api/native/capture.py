@@ -33,7 +33,7 @@ class CapturesResource:
         self._captures = manager
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Start the job; the image is `queued` until it ends."""
+        """Start the job; the image is `importing` until it ends."""
         body = validate.body(req, NewCapture)
         described = {"description": body.description} if body.description is not None else {}
         _image, job = self._captures.start(

@@ -48,7 +48,7 @@ def test_a_row_stands_once():
         (errors.InvalidRequest(reason=Reason.RANGES), 400),
         (errors.InvalidRequest(reason=Reason.MEDIA_TYPE), 415),
         (errors.StateConflict("x"), 409),
-        (errors.StateConflict("x", reason=Reason.FORMAT_MISSING), 400),
+        (errors.InvalidRequest("x", reason=Reason.FORMAT_MISSING), 400),
         (errors.StateConflict("x", event="deactivate"), 403),
         (errors.Conflict(reason=Reason.PROPERTY_MISSING), 409),
         (errors.ImageNotFound(image_id="x"), 404),

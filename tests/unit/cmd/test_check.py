@@ -117,3 +117,9 @@ def test_images_in_one_place_are_a_warning(installation):
     assert done.returncode == 0
     text = verdicts(done)["warning", "copies"]
     assert "1 in 1, 1 in 2" in text
+
+
+def test_a_policy_that_nobody_can_read_is_a_finding(installation):
+    (installation.folder / "policy.yaml").write_text("image:list: [")
+    found = verdicts(installation.run("manage", "config", "check"))
+    assert ("failed", "policy") in found
