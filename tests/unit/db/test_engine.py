@@ -8,7 +8,6 @@ import threading
 
 import alembic.command
 import pytest
-import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
@@ -31,12 +30,13 @@ def test_a_clean_exit_commits_and_another_rolls_back(database):
     with database.write() as conn:
         image.insert(conn, kept)
 
-    def fail(conn):
-        image.insert(conn, lost)
-        image.insert(conn, lost)
+    def fail():
+        with database.write() as conn:
+            image.insert(conn, lost)
+            image.insert(conn, lost)
 
     with pytest.raises(errors.Conflict):
-        database.run(fail)
+        fail()
     with database.read() as conn:
         assert image.get(conn, kept.id) == kept
         assert image.get(conn, lost.id) is None
@@ -57,44 +57,19 @@ def test_writers_queue_instead_of_failing(database):
     with database.write() as conn:
         image.insert(conn, owner := make.image())
 
-    def raise_revision(conn):
-        found = image.get(conn, owner.id)
-        image.update(conn, owner.id, {"name": f"{found.revision}"})
+    def raise_revision():
+        for _ in range(10):
+            with database.write() as conn:
+                found = image.get(conn, owner.id)
+                image.update(conn, owner.id, {"name": f"{found.revision}"})
 
-    threads = [
-        threading.Thread(target=lambda: [database.run(raise_revision) for _ in range(10)])
-        for _ in range(4)
-    ]
+    threads = [threading.Thread(target=raise_revision) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     with database.read() as conn:
         assert image.get(conn, owner.id).revision == 40
-
-
-def test_work_is_done_again_when_postgresql_asks_for_it(postgresql):
-    calls = []
-
-    def work(conn):
-        calls.append(1)
-        if len(calls) < 3:
-            conn.exec_driver_sql("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")
-        return len(calls)
-
-    assert postgresql.run(work) == 3
-
-
-def test_work_that_never_succeeds_ends(postgresql):
-    calls = []
-
-    def work(conn):
-        calls.append(1)
-        conn.exec_driver_sql("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$")
-
-    with pytest.raises(sa.exc.DBAPIError):
-        postgresql.run(work)
-    assert len(calls) == 5
 
 
 def test_a_cut_connection_is_replaced(postgresql):
