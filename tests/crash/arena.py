@@ -56,7 +56,8 @@ class Arena:
         self.fetches = []
         self._web = web_server.WebServer(self._serve)
         environment.setenv("OS_SERVICE__WORKERS", "4")
-        environment.setenv("OS_SERVICE__THREADS", "16")
+        # All twenty rivals may come to one process, which keeps threads free for short calls.
+        environment.setenv("OS_SERVICE__THREADS", "32")
         environment.setenv("OS_WORKER__UPLOAD_STALE_S", "60")
         environment.setenv("OS_WORKER__LEASE_S", "30")
         environment.setenv("OS_WORKER__THREADS", "2")
@@ -123,7 +124,7 @@ class Arena:
             thread.start()
         for thread in threads:
             thread.join()
-        assert self.faults == []
+        assert self.faults == [], self.faults
         return found
 
     # ------------------------------------------------------------- what rivals do
@@ -240,7 +241,7 @@ class Arena:
         assert verdict.objects == verdict.rows
         verifier = audit_verify.Verifier(self.database, self.station.service.audit_key, pytest.fail)
         assert verifier.verify().faults == 0
-        assert self.faults == []
+        assert self.faults == [], self.faults
         for name in ("api", "worker"):
             said = (self.station.folder / f"{name}.log").read_text()
             assert "deadlock" not in said, said[said.index("deadlock") - 2000 :][:4000]

@@ -32,6 +32,7 @@ def started(tmp_path_factory, postgresql_server, postgresql_template):
 @pytest.fixture
 def arena(started):
     """The processes, which are clean again afterwards."""
+    started.faults.clear()
     yield started
     started.limit(images=-1, bytes=-1)
     started.check_clean()
