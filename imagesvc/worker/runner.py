@@ -144,7 +144,8 @@ class Runner:
         """Try the step again later, leave it behind, or turn the job round."""
         attempt = run.attempt + 1
         if cause.retryable and attempt < run.job.attempts_max:
-            self._park(run, 2.0**attempt * random.uniform(0.5, 1.0), attempt)  # noqa: S311
+            pause_s = 2.0**attempt * random.uniform(0.5, 1.0)  # noqa: S311
+            self._park(run, pause_s, attempt, cause)
         elif run.past_return:
             run.leave_behind(cause)
             self._park(run, UNDO_PAUSE_S)
@@ -162,7 +163,13 @@ class Runner:
         crashpoint("job.ended")
         LOG.info("job ended job_id=%s code=%s", run.job.id, run.error_code)
 
-    def _park(self, run: Run, pause_s: float, attempt: int | None = None) -> None:
+    def _park(
+        self,
+        run: Run,
+        pause_s: float,
+        attempt: int | None = None,
+        cause: failure.Failure | None = None,
+    ) -> None:
         until = metadata.now() + timedelta(seconds=min(pause_s, self._pause_max_s))
-        run.park(until, attempt=attempt)
+        run.park(until, attempt=attempt, cause=cause)
         crashpoint("job.parked")
