@@ -18,6 +18,12 @@ _BUSY_TIMEOUT_S = int(attempt.PATIENCE_S)
 _POOL_SIZE = 10
 _POOL_OVERFLOW = 40
 _POOL_RECYCLE_S = 1800
+# How long PostgreSQL may keep a thread waiting. A transaction whose process was stopped in the
+# middle of it would else hold its locks for ever, and so all who want the same rows.
+_CONNECT_S = 5
+_LOCK_WAIT_S = 30.0
+_IDLE_S = 60.0
+_UNACKNOWLEDGED_S = 30
 _RESTED_S = 1.0
 _RESTS_SINCE = "imagesvc_rests_since"
 
@@ -129,7 +135,15 @@ def _create(url: sa.URL) -> sa.Engine:
         max_overflow=_POOL_OVERFLOW,
         pool_recycle=_POOL_RECYCLE_S,
         skip_autocommit_rollback=True,
-        connect_args={"options": "-c timezone=UTC", "application_name": "imagesvc"},
+        connect_args={
+            "options": (
+                f"-c timezone=UTC -c lock_timeout={int(_LOCK_WAIT_S * 1000)} "
+                f"-c idle_in_transaction_session_timeout={int(_IDLE_S * 1000)}"
+            ),
+            "application_name": "imagesvc",
+            "connect_timeout": _CONNECT_S,
+            "tcp_user_timeout": _UNACKNOWLEDGED_S * 1000,
+        },
     )
     _ping_doubtful(engine)
     return engine

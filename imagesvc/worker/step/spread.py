@@ -63,7 +63,7 @@ class Spread(Step):
         places = location.ordered(backends, origin.locations)
         size = origin.size_bytes
         with (
-            location.open_first(backends, places) as source,
+            location.open_first(backends, places, size_bytes=size) as source,
             store.open_write(key, size=size) as writer,
         ):
             result = intake.pump(

@@ -2,12 +2,14 @@
 
 import dataclasses
 import os
+import socket
 import subprocess
 import sys
 import threading
 
 import alembic.command
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
@@ -248,3 +250,52 @@ def test_two_upgrades_at_once_make_one_schema(postgresql_server):
         thread.join()
     assert migrate.current(fresh) == metadata.SCHEMA_VERSION
     postgresql_server.drop(fresh)
+
+
+def test_a_lock_that_is_never_given_up_ends_the_wait_for_it(postgresql_url, monkeypatch):
+    monkeypatch.setattr(engine, "_LOCK_WAIT_S", 0.2)
+    database = engine.Database(postgresql_url)
+    with database.write() as conn:
+        image.insert(conn, made := make.image())
+
+    def change():
+        with database.write() as conn:
+            image.update(conn, made.id, {"name": "late"})
+
+    with database.write() as holder:
+        image.get(holder, made.id, lock=True)
+        with pytest.raises(sa.exc.OperationalError) as caught:
+            change()
+    assert engine.is_transient(caught.value)
+    database.dispose()
+
+
+def test_a_process_that_sleeps_in_a_transaction_loses_it(postgresql_url, monkeypatch):
+    monkeypatch.setattr(engine, "_IDLE_S", 0.2)
+    database = engine.Database(postgresql_url)
+    with database.write() as conn:
+        image.insert(conn, made := make.image())
+
+    def sleep():
+        with database.write() as sleeper:
+            image.update(sleeper, made.id, {"name": "asleep"})
+            with database.write() as conn:  # waits until the server ends the other
+                image.update(conn, made.id, {"name": "awake"})
+            image.update(sleeper, made.id, {"name": "asleep"})
+
+    with pytest.raises(sa.exc.DBAPIError) as caught:
+        sleep()
+    assert engine.is_transient(caught.value)
+    with database.read() as conn:
+        assert image.get(conn, made.id).name == "awake"
+    database.dispose()
+
+
+def test_a_server_that_never_answers_ends_the_wait_for_a_connection(monkeypatch):
+    monkeypatch.setattr(engine, "_CONNECT_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        database = engine.Database(f"postgresql://imagesvc@127.0.0.1:{port}/imagesvc")
+        with pytest.raises(sa.exc.OperationalError), database.read():
+            pass
+        database.dispose()
