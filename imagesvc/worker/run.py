@@ -44,6 +44,13 @@ class Run:
         """The step to run; None after the last."""
         return self._flow[self._n] if self._n < len(self._flow) else None
 
+    @property
+    def step_age_s(self) -> float:
+        """Seconds since the present step was first begun."""
+        row = self._rows.get(self._n)
+        begun = row.started_at if row is not None else None
+        return (metadata.now() - begun).total_seconds() if begun else 0.0
+
     def prepare(self) -> None:
         """Write the rows of the steps at the first claim, each with the token that drivers get."""
         with self._service.database.write() as conn:

@@ -13,7 +13,7 @@ from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
 from imagesvc.interface.errors import DriverError
 from imagesvc.worker import failure, stranger
-from imagesvc.worker.flow import Flow, Released, Wait
+from imagesvc.worker.flow import SPARE_ATTEMPTS, Flow, Released, Wait
 from imagesvc.worker.flow_table import FLOWS
 from imagesvc.worker.lease import Lease
 from imagesvc.worker.run import Run
@@ -143,7 +143,10 @@ class Runner:
     def _judge(self, run: Run, cause: failure.Failure) -> None:
         """Try the step again later, leave it behind, or turn the job round."""
         attempt = run.attempt + 1
-        if cause.retryable and attempt < run.job.attempts_max:
+        patient = run.step_age_s < self._conf.retry_s
+        if cause.retryable and (patient or attempt < run.job.attempts_max):
+            if patient:  # some are left for workers that die: to wait is no fault of the job
+                attempt = min(attempt, run.job.attempts_max - SPARE_ATTEMPTS)
             pause_s = 2.0**attempt * random.uniform(0.5, 1.0)  # noqa: S311
             self._park(run, pause_s, attempt, cause)
         elif run.past_return:

@@ -223,6 +223,7 @@ def weed():
 
 def test_a_store_that_is_away_is_503_and_its_jobs_wait_with_a_cause(tmp_path, weed, monkeypatch):
     monkeypatch.setenv("OS_SERVICE__THREADS", "16")
+    monkeypatch.setenv("OS_WORKER__RETRY_S", "600")
     server, place = weed
     with web_server.serving(
         lambda head, connection: connection.sendall(web_server.answer(FETCHED))
@@ -247,6 +248,11 @@ def go_without_store(station, server, web):
     client, data = Client(station), secrets.token_bytes(100_000)
     kept, refused, fetched = client.new(), client.new(), client.new()
     assert client.send(kept, data)[0] == 204
+    with server.frozen("server"):
+        unavailable(client.send(refused, data))
+        unavailable(client.download(kept))
+        assert client.show(refused)["status"] == "queued"
+    until(lambda: client.download(kept)[2] == data)
     server.kill("server")
     unavailable(client.send(refused, data))
     unavailable(client.download(kept))

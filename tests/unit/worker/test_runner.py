@@ -179,6 +179,21 @@ def test_a_job_that_waits_for_a_backend_says_so_until_it_goes_on(service, submit
     assert service.jobs.get(CALLER, job.id).state == "done"
 
 
+def test_a_backend_is_waited_for_as_long_as_the_operator_says(service, submit, work):
+    service.conf.set_override("retry_s", 3600.0, "worker")
+    away = driver_errors.Unavailable("The store is away.")
+    step = Told("step", raises(away))
+    job, flows = submit(), {JobType.CREATE_SERVERS: (step,)}
+    work(20, flows=flows)
+    waiting = service.jobs.get(CALLER, job.id)
+    assert (waiting.state, waiting.error_text) == ("ready", "The store is away.")
+    assert len(step.calls) == 20
+    lapse(service)  # a worker that dies now is not one too many
+    service.conf.set_override("retry_s", 0.0, "worker")
+    work(20, flows=flows)
+    assert service.jobs.get(CALLER, job.id).state == "failed"
+
+
 def test_the_cause_of_a_failure_outlives_an_undo_that_has_to_wait(service, submit, work):
     away = driver_errors.Unavailable("The store is away.")
     first, bad = Told("first"), Told("bad", raises(errors.Conflict("Bad.")))
