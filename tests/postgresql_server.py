@@ -17,9 +17,14 @@ OPTIONS = (
 
 
 class PostgresqlServer:
-    """`start`, any number of `create`, `stop`. As root it runs as user postgres."""
+    """`start`, any number of `create`, `stop`. As root it runs as user postgres.
 
-    def __init__(self) -> None:
+    `more` are options of the server. It may `crash` and `resume` in between; what is committed
+    outlives that only with `synchronous_commit=on`.
+    """
+
+    def __init__(self, more: str = "") -> None:
+        self._options = f"{OPTIONS} {more}"
         # A short path: unix socket paths stop at 107 bytes.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
 
@@ -29,15 +34,23 @@ class PostgresqlServer:
             shutil.chown(self.folder, "postgres", "postgres")
         data = self.folder / "data"
         self._run("initdb", "-D", str(data), "-A", "trust", "-U", "postgres", "--no-sync")
-        options = f"{OPTIONS} -c unix_socket_directories={self.folder}"
-        log = str(self.folder / "log")
-        self._run("pg_ctl", "-D", str(data), "-w", "-t", "60", "-l", log, "-o", options, "start")
+        self.resume()
+
+    def crash(self) -> None:
+        """End it as a crash does: nobody is waited for, nothing is written."""
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", "immediate", "stop")
+
+    def resume(self) -> None:
+        """Start it again, and wait until it answers."""
+        data, log = str(self.folder / "data"), str(self.folder / "log")
+        options = f"{self._options} -c unix_socket_directories={self.folder}"
+        self._run("pg_ctl", "-D", data, "-w", "-t", "60", "-l", log, "-o", options, "start")
 
     def stop(self) -> None:
         """End the cluster and remove its folder."""
         data = self.folder / "data"
         if (data / "postmaster.pid").exists():
-            self._run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
+            self.crash()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def create(self, template: str = "template1") -> str:

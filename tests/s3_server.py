@@ -113,6 +113,15 @@ class Weed:
         process.kill()
         process.wait()
 
+    @contextlib.contextmanager
+    def frozen(self, name):
+        """As a machine that takes connections and says nothing, for the time of a block."""
+        self._running[name].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._running[name].send_signal(signal.SIGCONT)
+
     def restart(self):
         """Start again what was killed."""
         for name in self._commands.keys() - self._running.keys():

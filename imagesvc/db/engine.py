@@ -2,30 +2,30 @@
 
 import contextlib
 import os
-import random
 import select
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from imagesvc import errors
-from imagesvc.db import metadata
+from imagesvc.db import attempt, metadata
 
 _WRITE = "imagesvc_write"
-_BUSY_TIMEOUT_S = 30
+_BUSY_TIMEOUT_S = int(attempt.PATIENCE_S)
 _POOL_SIZE = 10
 _POOL_OVERFLOW = 40
 _POOL_RECYCLE_S = 1800
+# How long PostgreSQL may keep a thread waiting. A transaction whose process was stopped in the
+# middle of it would else hold its locks for ever, and so all who want the same rows.
+_CONNECT_S = 5
+_LOCK_WAIT_S = 30.0
+_IDLE_S = 60.0
+_UNACKNOWLEDGED_S = 30
 _RESTED_S = 1.0
 _RESTS_SINCE = "imagesvc_rests_since"
-_ATTEMPTS_MAX = 5
-# Serialization failure and deadlock: PostgreSQL asks for the whole transaction again.
-_AGAIN = frozenset({"40001", "40P01"})
-
-Result = TypeVar("Result")
 
 
 class Database:
@@ -78,24 +78,10 @@ class Database:
 
         On SQLite it holds the write lock from the start, after at most 30 s of waiting.
         """
-        with self.engine.connect().execution_options(**{_WRITE: True}) as conn, conn.begin():
-            yield conn
-
-    def run(self, work: Callable[[sa.Connection], Result]) -> Result:
-        """`work(conn)` in a write transaction, again when the engine asks for it, 5 times at most.
-
-        `work` must have no effect but on the connection.
-        """
-        for attempt in range(1, _ATTEMPTS_MAX):
-            try:
-                with self.write() as conn:
-                    return work(conn)
-            except sa.exc.DBAPIError as exc:
-                if getattr(exc.orig, "sqlstate", None) not in _AGAIN:
-                    raise
-            time.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311
-        with self.write() as conn:
-            return work(conn)
+        with self.engine.connect().execution_options(**{_WRITE: True}) as conn:
+            with conn.begin():
+                yield conn
+            attempt.note_commit()
 
     def dispose(self) -> None:
         """Close this process's connections; the next use opens new ones."""
@@ -108,9 +94,8 @@ def is_transient(exc: Exception) -> bool:
     """Whether an error is of the engine's making and may not come again: away, busy, deadlock."""
     if isinstance(exc, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):
         return True
-    return isinstance(exc, sa.exc.DBAPIError) and (
-        exc.connection_invalidated or getattr(exc.orig, "sqlstate", None) in _AGAIN
-    )
+    lost = isinstance(exc, sa.exc.DBAPIError) and exc.connection_invalidated
+    return lost or attempt.asks(exc)
 
 
 def check_schema(database: Database) -> None:
@@ -150,7 +135,15 @@ def _create(url: sa.URL) -> sa.Engine:
         max_overflow=_POOL_OVERFLOW,
         pool_recycle=_POOL_RECYCLE_S,
         skip_autocommit_rollback=True,
-        connect_args={"options": "-c timezone=UTC", "application_name": "imagesvc"},
+        connect_args={
+            "options": (
+                f"-c timezone=UTC -c lock_timeout={int(_LOCK_WAIT_S * 1000)} "
+                f"-c idle_in_transaction_session_timeout={int(_IDLE_S * 1000)}"
+            ),
+            "application_name": "imagesvc",
+            "connect_timeout": _CONNECT_S,
+            "tcp_user_timeout": _UNACKNOWLEDGED_S * 1000,
+        },
     )
     _ping_doubtful(engine)
     return engine

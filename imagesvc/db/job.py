@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from imagesvc import errors
-from imagesvc.db import job_lease, job_table, metadata
+from imagesvc.db import attempt, job_lease, job_table, metadata
 from imagesvc.db import marker as markers
 from imagesvc.domain import job as domain
 from imagesvc.domain import state
@@ -92,23 +92,25 @@ def request_cancel(conn: sa.Connection, job_id: str, project_id: str | None = No
     return _changed(conn, _cancel(row).where(TABLE.c.id == job_id), job_id, project_id, row)
 
 
-def hold_for_image(conn: sa.Connection, image_id: str) -> None:
-    """Hold the rows of the jobs that fill an image until the transaction ends.
+def hold_for_image(conn: sa.Connection, image_id: str) -> frozenset[str]:
+    """Hold the rows of the jobs that fill an image until the transaction ends; their ids.
 
     Whoever changes job and image together locks the job first, so that nobody waits in a circle.
     """
-    makers = TABLE.c.type.in_(sorted(domain.FILLS_IMAGE))
-    statement = sa.select(TABLE.c.id).where(TABLE.c.image_id == image_id, makers)
-    conn.execute(statement.order_by(TABLE.c.id).with_for_update())
+    return frozenset(conn.scalars(_filling(image_id).order_by(TABLE.c.id).with_for_update()))
 
 
-def cancel_for_image(conn: sa.Connection, image_id: str) -> tuple[str, ...]:
+def cancel_for_image(conn: sa.Connection, image_id: str, held: frozenset[str]) -> tuple[str, ...]:
     """Ask the jobs that fill an image and have not ended to stop; its readers go on.
 
+    The image is locked, so that no further job comes. Raises Again for one that is not among
+    `held`: it came while we waited for the image, and whoever has its row may wait for us.
     Returns the ids of those that ended by it at once, since no worker had begun them.
     """
     row = state.JOB.of("cancel")
     makers = TABLE.c.type.in_(sorted(domain.FILLS_IMAGE))
+    if not held.issuperset(conn.scalars(_filling(image_id))):
+        raise attempt.Again(f"Image {image_id} got another job.")
     asked = conn.execute(
         _cancel(row)
         .where(TABLE.c.image_id == image_id, makers)
@@ -143,6 +145,11 @@ def retry(conn: sa.Connection, job_id: str, project_id: str | None = None) -> do
     job = _changed(conn, statement, job_id, project_id, row)
     conn.execute(sa.delete(job_table.STEP).where(job_table.STEP.c.job_id == job_id))
     return dataclasses.replace(job, steps=())
+
+
+def _filling(image_id: str) -> sa.Select[str]:
+    makers = TABLE.c.type.in_(sorted(domain.FILLS_IMAGE))
+    return sa.select(TABLE.c.id).where(TABLE.c.image_id == image_id, makers)
 
 
 def _cancel(row: state.Transition) -> sa.Update:

@@ -101,7 +101,7 @@ def save_step(conn: sa.Connection, job: domain.Job, step: domain.JobStep) -> Non
 
 def advance(conn: sa.Connection, job: domain.Job, step: int) -> bool:
     """Go to step number `step`, attempts counted anew; returns whether the job was asked to stop."""
-    return _asked(conn, job, {"step": step, "attempt": 0})
+    return _asked(conn, job, {"step": step, "attempt": 0, **_told(None)})
 
 
 def unwind(
@@ -133,16 +133,18 @@ def park(
     attempt: int,
     *,
     heed_cancel: bool = False,
+    cause: tuple[str, str] | None = None,
 ) -> None:
     """Let go of the job until `run_after`, with `attempt` attempts counted.
 
+    `cause` says why it waits, to the caller and to the operator; it stands until the job goes on.
     With `heed_cancel`, a job that was asked to stop meanwhile is due at once.
     """
     moment: Any = sa.literal(run_after, metadata.UtcDateTime())
     if heed_cancel:
         present = sa.literal(metadata.now(), metadata.UtcDateTime())
         moment = sa.case((TABLE.c.cancel_requested, present), else_=moment)
-    _leave(conn, job, "park", {"run_after": moment, "attempt": attempt})
+    _leave(conn, job, "park", {"run_after": moment, "attempt": attempt, **_told(cause)})
 
 
 def finish(conn: sa.Connection, job: domain.Job, result: Mapping[str, Any] | None = None) -> None:
@@ -205,6 +207,15 @@ def _leave(conn: sa.Connection, job: domain.Job, event: str, values: Mapping[str
     target = state.JOB.of(event).target
     ended = {"finished_at": metadata.now()} if target in state.JOB_ENDED else {}
     _write(conn, job, {"state": target, "worker": None, "lease_until": None, **ended, **values})
+
+
+def _told(cause: tuple[str, str] | None) -> dict[str, Any]:
+    """Why a job waits, or that it does not any more; what turned a job round stays its cause."""
+    text, operator_text = cause or (None, None)
+    return {
+        name: sa.case((TABLE.c.unwinding, TABLE.c[name]), else_=value)
+        for name, value in (("error_text", text), ("operator_text", operator_text))
+    }
 
 
 def _cause(

@@ -32,6 +32,9 @@ def arrive(
     new = tuple((store, key) for store, key in places.items() if store not in image.stores)
     if not new:
         return
+    # Before the quota, which is always locked last.
+    for place in new:
+        pending.remove(conn, *place)
     if image.status == ImageStatus.IMPORTING:
         first = dataclasses.replace(disk, locations=new)
         owner = image_bytes.publish(conn, image.id, first, "import_done")
@@ -41,8 +44,6 @@ def arrive(
             location_rows.add(conn, image.id, disk.index, *place)
     else:
         raise errors.ImageGone(image_id=job.image_id)
-    for place in new:
-        pending.remove(conn, *place)
 
 
 def mark(conn: Any, job: Job, importing: Iterable[str], failed: Iterable[str]) -> None:

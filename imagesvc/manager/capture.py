@@ -6,6 +6,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
+from imagesvc.db import attempt
 from imagesvc.db import image as image_rows
 from imagesvc.domain.image import Image, ImageKind, NewImage, Visibility
 from imagesvc.domain.job import Job, JobType
@@ -86,6 +87,7 @@ class CaptureManager:
         with self._operation.database.read() as conn:
             return image_rows.get(conn, job.image_id or ""), job
 
+    @attempt.again
     def _submit(
         self, ctx: RequestContext, new: NewImage, args: Mapping[str, Any], key: str | None
     ) -> Job:

@@ -6,7 +6,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
-from imagesvc.db import doomed, image_disk, metadata, pending, tag
+from imagesvc.db import attempt, doomed, image_disk, metadata, pending, tag
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import image_property
@@ -39,6 +39,7 @@ class ImageManager:
         self._limits = limits
         self._quotas = quotas
 
+    @attempt.again
     def create(self, ctx: RequestContext, new: NewImage) -> Image:
         """Make a record without bytes, `queued`.
 
@@ -116,6 +117,7 @@ class ImageManager:
             visible_image(conn, ctx, image_id)
             return image_disk.list_for(conn, image_id)
 
+    @attempt.again
     def patch(self, ctx: RequestContext, image_id: str, changes: tuple[Change, ...]) -> Image:
         """Change attributes, properties and tags, all or nothing.
 
@@ -171,16 +173,21 @@ class ImageManager:
 
         The id never comes back. Raises ImageNotFound, Forbidden (also IMAGE_PROTECTED).
         """
+        sweep(self._operation.database, self._backends, self._delete(ctx, image_id))
+
+    @attempt.again
+    def _delete(self, ctx: RequestContext, image_id: str) -> tuple[tuple[str, str], ...]:
+        """Delete the record; the objects that are nobody's by that."""
         with self._operation.write(ctx, "image:delete", "image", image_id) as op:
             # Before the image, as whoever ends a job does.
-            job_rows.hold_for_image(op.conn, image_id)
+            held = job_rows.hold_for_image(op.conn, image_id)
             image = visible_image(op.conn, ctx, image_id, lock=True)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "image:delete", image)
             over = self._staged(op, image)
             image_rows.transition(op.conn, image_id, "delete", action="image:delete")
             objects, size_bytes = image_disk.delete_for(op.conn, image_id)
-            over += job_rows.cancel_for_image(op.conn, image_id)
+            over += job_rows.cancel_for_image(op.conn, image_id, held)
             if over:  # nobody works on them, so nobody cleans up after them
                 objects += pending.take(op.conn, over)
             for store_id, key in objects:
@@ -189,7 +196,7 @@ class ImageManager:
             self._quotas.settle(
                 op.conn, over, image.owner, images=-images, stored_bytes=-size_bytes
             )
-        sweep(self._operation.database, self._backends, objects)
+        return tuple(objects)
 
     def _staged(self, op: Step, image: Image) -> tuple[str, ...]:
         """The token of bytes that wait for an import, if there are any."""
@@ -206,6 +213,7 @@ class ImageManager:
         """Allow the use of the bytes; of an active image: nothing. Raises StateConflict."""
         self._toggle(ctx, image_id, "reactivate", ImageStatus.ACTIVE)
 
+    @attempt.again
     def _toggle(self, ctx: RequestContext, image_id: str, event: str, target: ImageStatus) -> None:
         with self._operation.write(ctx, f"image:{event}", "image", image_id) as op:
             image = visible_image(op.conn, ctx, image_id)

@@ -1,14 +1,15 @@
 """Bytes on their way into an image, the moment when they become part of it, and out of it."""
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
+from imagesvc.db import engine, image_disk
 from imagesvc.db import image as image_rows
-from imagesvc.db import image_disk
 from imagesvc.domain import disk_format
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.manager import location
@@ -17,6 +18,7 @@ from imagesvc.manager.quota import QuotaManager
 from imagesvc.stream import limit, pipe
 from imagesvc.stream.pipe import PipeResult
 
+LOG = logging.getLogger(__name__)
 HEARTBEAT_S = 5.0
 
 
@@ -99,7 +101,9 @@ class Download:
         A store of local files gives the file itself, which does not end after `length`.
         Raises NotFound, InvalidArgument.
         """
-        return location.open_first(self.backends, self.locations, offset, length)
+        return location.open_first(
+            self.backends, self.locations, offset, length, size_bytes=self.size_bytes
+        )
 
 
 class Heartbeat:
@@ -107,6 +111,7 @@ class Heartbeat:
 
     Bytes that nobody announced are held against the room that the project has, with each sign
     of life and as soon as they are more than there was; they count when the image is whole.
+    A database that is away for a moment ends no upload, as long as there was room for the bytes.
     Raises ImageGone once the image is deleted or another's, QuotaExceeded.
     """
 
@@ -125,12 +130,21 @@ class Heartbeat:
         if time.monotonic() < self._next and not passed:
             return
         self._next = time.monotonic() + HEARTBEAT_S
-        with self._operation.database.write() as conn:
-            alive = image_rows.heartbeat(conn, self._image_id, self._upload.token)
-            if self._upload.size_bytes is None:
-                self._room = self._quotas.room(conn, self._upload.owner, done_bytes)
+        try:
+            alive = self._beat(done_bytes)
+        except Exception as exc:  # the database may be back for the next beat, or for the end
+            if passed or not engine.is_transient(exc):
+                raise
+            LOG.warning("no sign of life of an upload image_id=%s: %s", self._image_id, exc)
+            return
         if not alive:
             raise errors.ImageGone(image_id=self._image_id)
+
+    def _beat(self, done_bytes: int) -> bool:
+        with self._operation.database.write() as conn:
+            if self._upload.size_bytes is None:
+                self._room = self._quotas.room(conn, self._upload.owner, done_bytes)
+            return image_rows.heartbeat(conn, self._image_id, self._upload.token)
 
 
 def require_bare(image: Image) -> None:

@@ -6,8 +6,8 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.crashpoint import crashpoint
+from imagesvc.db import attempt, image_disk, pending
 from imagesvc.db import image as image_rows
-from imagesvc.db import image_disk, pending
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
@@ -76,6 +76,7 @@ class ImageFileManager:
             image, upload = self._begin(ctx, image_id, size, store_id, step)
             return self._receive(ctx, image, upload, reader, size, step)
 
+    @attempt.again
     def _begin(
         self,
         ctx: RequestContext,
@@ -146,6 +147,7 @@ class ImageFileManager:
             gate.commit(converter, result.facts, writer, driver, upload.key, size_bytes)
         return disk_of(image, result, ((upload.store_id, upload.key),))
 
+    @attempt.again
     def _activate(
         self,
         ctx: RequestContext,

@@ -6,8 +6,8 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
+from imagesvc.db import attempt, pending
 from imagesvc.db import image as image_rows
-from imagesvc.db import pending
 from imagesvc.domain import image_import
 from imagesvc.domain.image import Image
 from imagesvc.domain.image_import import ImportRequest, Method, Rule
@@ -44,6 +44,7 @@ class ImportManager:
         self._urls = urls
         self.methods = methods
 
+    @attempt.again
     def start(self, ctx: RequestContext, image_id: str, request: ImportRequest) -> Job | None:
         """Hand in the job; None if every store has the image already.
 
@@ -72,6 +73,7 @@ class ImportManager:
             op.detail.update(job_id=job.id, stores=list(stores))
             return job
 
+    @attempt.again
     def add_location(self, ctx: RequestContext, image_id: str, request: ImportRequest) -> Job:
         """Hand in the job that fetches a URL, and keeps its bytes if they have the digest.
 

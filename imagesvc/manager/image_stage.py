@@ -6,8 +6,8 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.crashpoint import crashpoint
+from imagesvc.db import attempt, pending
 from imagesvc.db import image as image_rows
-from imagesvc.db import pending
 from imagesvc.interface.errors import DriverError
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_bytes import Heartbeat, Upload
@@ -61,6 +61,7 @@ class StageManager:
                 raise
         crashpoint("stage.rested")
 
+    @attempt.again
     def _begin(self, ctx: RequestContext, image_id: str, size: int | None, step: Step) -> Upload:
         token = uuid.uuid4().hex
         key = f"{image_id}/{token}"
@@ -87,6 +88,7 @@ class StageManager:
             writer.commit()
         return count
 
+    @attempt.again
     def _rest(
         self, ctx: RequestContext, image_id: str, upload: Upload, count: int, step: Step
     ) -> None:

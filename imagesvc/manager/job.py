@@ -6,9 +6,9 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.context import RequestContext
+from imagesvc.db import attempt, metadata
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
-from imagesvc.db import metadata
 from imagesvc.domain.job import IMPORTS, MAKES_IMAGE, Job, JobType, args_version
 from imagesvc.domain.state import JobState
 from imagesvc.manager import job_failure
@@ -123,6 +123,7 @@ class JobManager:
         with self._operation.database.read() as conn:
             return job_rows.list_page(conn, _project(ctx), state, type, marker, limit)
 
+    @attempt.again
     def cancel(self, ctx: RequestContext, job_id: str) -> Job:
         """Ask a job to stop and undo. Raises JobNotFound, Forbidden, StateConflict."""
         with self._operation.write(ctx, "job:cancel", "job", job_id) as op:
@@ -133,6 +134,7 @@ class JobManager:
                 job_failure.end(op.conn, self._quotas, job, "Cancelled.")
             return job
 
+    @attempt.again
     def retry(self, ctx: RequestContext, job_id: str) -> Job:
         """Run an ended job again from its start; an image that it was making is revived.
 

@@ -1,6 +1,7 @@
 """Where the bytes of an image are: who is told, which place is read first, and which next."""
 
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from typing import BinaryIO
 
@@ -11,7 +12,7 @@ from imagesvc.context import RequestContext
 from imagesvc.db import image_disk
 from imagesvc.domain.image import Image
 from imagesvc.interface import storage
-from imagesvc.interface.errors import DriverError, InvalidArgument
+from imagesvc.interface.errors import DriverError, IntegrityError, InvalidArgument
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
@@ -58,17 +59,23 @@ def ordered(
 
 
 def open_first(
-    backends: Backends, locations: tuple[Location, ...], offset: int = 0, length: int | None = None
+    backends: Backends,
+    locations: tuple[Location, ...],
+    offset: int = 0,
+    length: int | None = None,
+    *,
+    size_bytes: int,
 ) -> BinaryIO:
     """Open `length` bytes from `offset` at the first place that can; whoever calls closes.
 
-    A store of local files gives the file itself, which does not end after `length`. Raises what
-    the last place raised, InvalidArgument.
+    A store of local files gives the file itself, which does not end after `length`; one that has
+    not `size_bytes` bytes is passed over, as its end would be waited for. Raises what the last
+    place raised, InvalidArgument.
     """
     failure: Exception = errors.NotFound("The image has no place that could be read.")
     for store_id, key in locations:
         try:
-            return _open(backends.storage(store_id), key, offset, length)
+            return _open(backends.storage(store_id), key, offset, length, size_bytes)
         except InvalidArgument:  # the caller's fault, the same at every place
             raise
         except (DriverError, errors.BackendFailed, errors.BackendNotFound) as exc:
@@ -90,7 +97,18 @@ def require_store(backends: Backends, store_id: str) -> Store:
     return found
 
 
-def _open(driver: storage.StorageDriver, key: str, offset: int, length: int | None) -> BinaryIO:
+def _open(
+    driver: storage.StorageDriver, key: str, offset: int, length: int | None, size_bytes: int
+) -> BinaryIO:
     # A real file is sent by the kernel; the server stops at Content-Length.
-    local = storage.StorageCapability.LOCAL_FILE in driver.info().capabilities
-    return driver.open_read(key, offset=offset, length=None if local else length)
+    if storage.StorageCapability.LOCAL_FILE not in driver.info().capabilities:
+        return driver.open_read(key, offset=offset, length=length)
+    file = driver.open_read(key)
+    there = os.fstat(file.fileno()).st_size
+    if there == size_bytes:
+        file.seek(offset)
+        return file
+    file.close()
+    raise IntegrityError(
+        "The store has not all bytes of the image.", f"{key}: {there} bytes instead of {size_bytes}"
+    )

@@ -4,8 +4,8 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.context import RequestContext
+from imagesvc.db import attempt, metadata
 from imagesvc.db import member as member_rows
-from imagesvc.db import metadata
 from imagesvc.domain import image_property, state
 from imagesvc.domain.image import NAME_LENGTH_MAX, Image, Visibility
 from imagesvc.domain.member import Member
@@ -51,6 +51,7 @@ class MemberManager:
             raise errors.MemberNotFound(image_id=image_id, member_id=member_id)
         return member
 
+    @attempt.again
     def add(self, ctx: RequestContext, image_id: str, member_id: Any) -> Member:
         """Offer a shared image to a project, which stays pending until it answers.
 
@@ -73,6 +74,7 @@ class MemberManager:
             image_property.check_limit("members", count, self._limits.members)
             return member
 
+    @attempt.again
     def set_status(self, ctx: RequestContext, image_id: str, member_id: str, status: Any) -> Member:
         """Accept or reject an offered image.
 
@@ -91,6 +93,7 @@ class MemberManager:
             )
             return member_rows.transition(op.conn, image_id, member_id, state.MEMBER_EVENTS[status])
 
+    @attempt.again
     def remove(self, ctx: RequestContext, image_id: str, member_id: str) -> None:
         """Withdraw an offer. Raises ImageNotFound, Forbidden, MemberNotFound."""
         with self._operation.write(

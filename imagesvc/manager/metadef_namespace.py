@@ -8,6 +8,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.db import (
+    attempt,
     metadata,
     metadef_object,
     metadef_property,
@@ -69,6 +70,7 @@ class MetadefNamespaceManager:
             )
         return namespace, prefixed(content, resource_type) if resource_type else content
 
+    @attempt.again
     def create(
         self, ctx: RequestContext, fields: NamespaceFields, content: Content
     ) -> tuple[Namespace, Content]:
@@ -84,6 +86,7 @@ class MetadefNamespaceManager:
             op.owner = fields.owner
             return _insert(op.conn, fields, content)
 
+    @attempt.again
     def replace(self, ctx: RequestContext, name: str, fields: NamespaceFields) -> Namespace:
         """Give all plain fields new values; what is in the namespace stays.
 
@@ -93,6 +96,7 @@ class MetadefNamespaceManager:
         with self._access.write(ctx, action, name, detail) as (conn, namespace):
             return namespace_rows.update(conn, namespace.id, self._owned(ctx, fields))
 
+    @attempt.again
     def delete(self, ctx: RequestContext, name: str) -> None:
         """Delete a namespace and all in it; types of resources stay known.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.context import RequestContext
+from imagesvc.db import attempt
 from imagesvc.db import quota as quota_rows
 from imagesvc.domain.quota import Change, Quota, Resource
 from imagesvc.manager.operation import Operation
@@ -102,6 +103,7 @@ class QuotaManager:
         with self._operation.database.read() as conn:
             return quota_rows.usage(conn, project_id, self._defaults)
 
+    @attempt.again
     def set_limits(
         self, ctx: RequestContext, project_id: str, limits: Mapping[Resource, int | None]
     ) -> tuple[Quota, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
+from imagesvc.db import attempt
 from imagesvc.domain.image import Image
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.state import ImageStatus
@@ -68,6 +69,7 @@ class ServerManager:
             lambda: self._submit(ctx, image_id, args, idempotency_key),
         )
 
+    @attempt.again
     def _submit(
         self, ctx: RequestContext, image_id: str, args: Mapping[str, Any], key: str | None
     ) -> Job:

@@ -7,7 +7,7 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.backend.store import Stores
 from imagesvc.context import RequestContext
-from imagesvc.db import doomed, image_disk
+from imagesvc.db import attempt, doomed, image_disk
 from imagesvc.db import location as location_rows
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
@@ -55,6 +55,14 @@ class StoreManager:
         Forbidden (also for the only copy, wherever it is), Conflict (STORE_UNKNOWN),
         StateConflict.
         """
+        objects = self._forget(ctx, store_id, image_id)
+        sweep(self._operation.database, self._backends, objects)
+
+    @attempt.again
+    def _forget(
+        self, ctx: RequestContext, store_id: str, image_id: str
+    ) -> tuple[tuple[str, str], ...]:
+        """Take the store from the image's places; the objects that are nobody's by that."""
         detail = {"store": store_id}
         with self._operation.write(ctx, "location:remove", "image", image_id, detail) as op:
             if not self._backends.stores.several:
@@ -82,4 +90,4 @@ class StoreManager:
             objects = [(store_id, key) for key in keys]
             for place in objects:
                 doomed.add(op.conn, *place)
-        sweep(self._operation.database, self._backends, objects)
+        return tuple(objects)

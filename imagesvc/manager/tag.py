@@ -2,6 +2,7 @@
 
 from imagesvc import errors
 from imagesvc.context import RequestContext
+from imagesvc.db import attempt
 from imagesvc.db import image as image_rows
 from imagesvc.db import tag as tag_rows
 from imagesvc.domain import image_property
@@ -20,6 +21,7 @@ class TagManager:
         self._enforcer = enforcer
         self._limits = limits
 
+    @attempt.again
     def add(self, ctx: RequestContext, image_id: str, tag: str) -> None:
         """Add a tag; one that is there is success.
 
@@ -35,6 +37,7 @@ class TagManager:
                 tag_rows.add(op.conn, image_id, tag)
                 image_rows.update(op.conn, image_id, {})
 
+    @attempt.again
     def remove(self, ctx: RequestContext, image_id: str, tag: str) -> None:
         """Remove a tag. Raises ImageNotFound, Forbidden, TagNotFound."""
         with self._operation.write(ctx, "tag:remove", "image", image_id, {"tag": tag}) as op:

@@ -1,8 +1,10 @@
 """Which addresses a user-given URL may lead to, and what a name resolves to."""
 
+import concurrent.futures
 import ipaddress
 import socket
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 from imagesvc.stream.fetch_url import Address
 
@@ -17,6 +19,9 @@ _FOUR_DENIED = tuple(
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # Of IPv6 only global unicast is taken, and NAT64 for what is inside.
 _SIX_ALLOWED = (ipaddress.ip_network("2000::/3"), _NAT64)
+# Threads that wait for the system's resolver, which knows no limit of time: each ends when that
+# gives up, half a minute at the usual settings.
+_LOOKUPS = threading.BoundedSemaphore(32)
 _SIX_DENIED = tuple(ipaddress.ip_network(text) for text in ("2001:db8::/32", "3fff::/20"))
 
 
@@ -38,6 +43,34 @@ def resolve(host: str, port: int) -> list[str]:
     """The addresses of a name, as the resolver gives them. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(item[4][0]) for item in found))
+
+
+def look_up(
+    resolve: Callable[[str, int], Sequence[str]], host: str, port: int, seconds: float
+) -> Sequence[str]:
+    """What `resolve` says within so many seconds. Raises TimeoutError, and what it raises.
+
+    A resolver that hangs keeps its thread, of which there are 32 at most; then names fail at once.
+    """
+    lookups = _LOOKUPS
+    if not lookups.acquire(blocking=False):
+        raise OSError(f"{host} is not looked up: too many names wait for an answer")
+    answer: concurrent.futures.Future[Sequence[str]] = concurrent.futures.Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(resolve(host, port))
+        except BaseException as exc:  # told to whoever asked
+            answer.set_exception(exc)
+        finally:
+            lookups.release()
+
+    # Not of a pool: the process would wait for it at its end.
+    threading.Thread(target=ask, name="look-up", daemon=True).start()
+    try:
+        return answer.result(seconds)
+    except TimeoutError as exc:
+        raise TimeoutError(f"{host} was not resolved in time") from exc
 
 
 def _judged(address: Address) -> Iterator[Address]:

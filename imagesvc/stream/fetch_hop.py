@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Mapping
 from types import TracebackType
 
-from imagesvc.stream import fetch_pace, fetch_rule, fetch_url
+from imagesvc.stream import fetch_address, fetch_pace, fetch_rule, fetch_url
 
 # What may go wrong on the way: sockets, TLS and time (OSError), HTTP, and texts that are not
 # what they should be (ValueError, with UnicodeError).
@@ -92,7 +92,8 @@ def _connect(
     if url.address is not None:
         addresses = [url.address]
     else:
-        addresses = [ipaddress.ip_address(text) for text in rules.resolve(url.host, url.port)]
+        found = fetch_address.look_up(rules.resolve, url.host, url.port, pace.left_s())
+        addresses = [ipaddress.ip_address(text) for text in found]
     if not addresses:
         raise OSError(f"{url.host} has no address")
     for address in addresses:

@@ -9,6 +9,9 @@ from imagesvc import service as services
 from imagesvc.context import RequestContext
 from imagesvc.domain.job import Job
 
+# Attempts that are kept for workers that die, while a job waits for something that is away.
+SPARE_ATTEMPTS = 2
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wait:

@@ -11,6 +11,13 @@ WORKER_OPTS = (
         min=1.0,
         help="Seconds after which the job of a silent worker is taken over.",
     ),
+    cfg.FloatOpt(
+        "retry_s",
+        default=3600.0,
+        min=0.0,
+        help="Seconds from the beginning of a step in which it is tried again for as long as a "
+        "store or another backend is away; five times in any case. Then its job fails.",
+    ),
     cfg.FloatOpt("drain_s", default=60.0, min=0.0, help="Seconds that a stop waits for steps."),
     cfg.IntOpt("project_cap", default=10, min=1, help="Jobs of one project at a time."),
     cfg.FloatOpt(

@@ -44,6 +44,13 @@ class Run:
         """The step to run; None after the last."""
         return self._flow[self._n] if self._n < len(self._flow) else None
 
+    @property
+    def step_age_s(self) -> float:
+        """Seconds since the present step was first begun."""
+        row = self._rows.get(self._n)
+        begun = row.started_at if row is not None else None
+        return (metadata.now() - begun).total_seconds() if begun else 0.0
+
     def prepare(self) -> None:
         """Write the rows of the steps at the first claim, each with the token that drivers get."""
         with self._service.database.write() as conn:
@@ -145,13 +152,20 @@ class Run:
         with self._service.database.write() as conn:
             job_rows.save_step(conn, self.job, self._rows[n])
 
-    def park(self, until: datetime.datetime, *, attempt: int | None = None) -> None:
-        """Let go of the job until a moment."""
+    def park(
+        self,
+        until: datetime.datetime,
+        *,
+        attempt: int | None = None,
+        cause: failure.Failure | None = None,
+    ) -> None:
+        """Let go of the job until a moment; `cause` is what it waits for the end of."""
+        why = None if cause is None else (cause.text, cause.operator_text)
         with self._service.database.write() as conn:
             kept = self.attempt if attempt is None else attempt
             # A pause may be minutes long: who was asked to stop meanwhile does so now.
             heed = not (self.unwinding or self.past_return)
-            job_rows.park(conn, self.job, until, kept, heed_cancel=heed)
+            job_rows.park(conn, self.job, until, kept, heed_cancel=heed, cause=why)
 
     def finish(self) -> None:
         """The job is done; its result is that of the last step that has one."""

@@ -13,7 +13,7 @@ from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
 from imagesvc.interface.errors import DriverError
 from imagesvc.worker import failure, stranger
-from imagesvc.worker.flow import Flow, Released, Wait
+from imagesvc.worker.flow import SPARE_ATTEMPTS, Flow, Released, Wait
 from imagesvc.worker.flow_table import FLOWS
 from imagesvc.worker.lease import Lease
 from imagesvc.worker.run import Run
@@ -143,8 +143,12 @@ class Runner:
     def _judge(self, run: Run, cause: failure.Failure) -> None:
         """Try the step again later, leave it behind, or turn the job round."""
         attempt = run.attempt + 1
-        if cause.retryable and attempt < run.job.attempts_max:
-            self._park(run, 2.0**attempt * random.uniform(0.5, 1.0), attempt)  # noqa: S311
+        patient = run.step_age_s < self._conf.retry_s
+        if cause.retryable and (patient or attempt < run.job.attempts_max):
+            if patient:  # some are left for workers that die: to wait is no fault of the job
+                attempt = min(attempt, run.job.attempts_max - SPARE_ATTEMPTS)
+            pause_s = 2.0**attempt * random.uniform(0.5, 1.0)  # noqa: S311
+            self._park(run, pause_s, attempt, cause)
         elif run.past_return:
             run.leave_behind(cause)
             self._park(run, UNDO_PAUSE_S)
@@ -162,7 +166,13 @@ class Runner:
         crashpoint("job.ended")
         LOG.info("job ended job_id=%s code=%s", run.job.id, run.error_code)
 
-    def _park(self, run: Run, pause_s: float, attempt: int | None = None) -> None:
+    def _park(
+        self,
+        run: Run,
+        pause_s: float,
+        attempt: int | None = None,
+        cause: failure.Failure | None = None,
+    ) -> None:
         until = metadata.now() + timedelta(seconds=min(pause_s, self._pause_max_s))
-        run.park(until, attempt=attempt)
+        run.park(until, attempt=attempt, cause=cause)
         crashpoint("job.parked")

@@ -128,8 +128,7 @@ class KeystoneIdentity(identity.IdentityDriver):
 
     def _projects(self, query: str = "", *, whole: bool = False) -> list[identity.Project]:
         path = query if whole else f"/projects{query}"
-        found = self._client.get_json(path) or {}
-        return [_project(each) for each in found.get("projects", ())]
+        return [_project(each) for each in self._client.list(path, "projects")]
 
     def _fetch(self, token: str, allow_expired: bool) -> dict[str, Any] | None:
         """For the gate: what Keystone says of a token; None if it is not valid."""

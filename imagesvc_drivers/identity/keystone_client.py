@@ -9,6 +9,7 @@ import contextlib
 import json
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,6 +81,22 @@ class KeystoneClient:
         """The body as JSON; None for 404."""
         body = self.get(path)
         return None if body is None else parse(body)
+
+    def list(self, path: str, noun: str) -> list[dict[str, Any]]:
+        """All of a collection, page after page; nothing for 404.
+
+        Of the link to the next page only the query counts: no other address is asked.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        base, query = path.partition("?")[0], path.partition("?")[2]
+        while True:
+            body = self.get_json(f"{base}?{query}" if query else base) or {}
+            fresh = {each["id"]: each for each in body.get(noun, ()) if each["id"] not in found}
+            following = (body.get("links") or {}).get("next")
+            if not fresh or not following:  # a page that tells nothing new leads nowhere
+                return [*found.values(), *fresh.values()]
+            found |= fresh
+            query = urllib.parse.urlsplit(following).query
 
     def own_token(self) -> str:
         """The service's own token, made if there is none that lives."""

@@ -161,6 +161,7 @@ class FileStorage(storage.StorageDriver):
         try:
             yield
         except errors.Unavailable as exc:
-            if isinstance(exc.__cause__, FileNotFoundError):
+            # A folder that is not there, as that of a disk which is not mounted, lost no object.
+            if isinstance(exc.__cause__, FileNotFoundError) and self._objects.is_dir():
                 raise errors.NotFound(f"There is no object {key}.") from exc
             raise

@@ -31,6 +31,7 @@ poll_interval_s = 0.05
 lease_s = {lease_s}
 upload_stale_s = 1.0
 reap_interval_s = 0.2
+retry_s = 0
 drain_s = {drain_s}
 project_cap = 100
 [database]

@@ -32,6 +32,7 @@ poll_interval_s = 0.05
 lease_s = 1.0
 upload_stale_s = 1.0
 reap_interval_s = 0.2
+retry_s = 0
 drain_s = 5
 [database]
 url = {database}

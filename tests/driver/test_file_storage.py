@@ -91,6 +91,17 @@ class TestFileStorage(StorageConformance):
         (tmp_path / "store").rename(tmp_path / "gone")
         assert driver.health().state is base.HealthState.DOWN
 
+    def test_a_lost_directory_has_not_lost_its_objects(self, driver, key, tmp_path):
+        with driver.open_write(key) as writer:
+            writer.write(b"x")
+            writer.commit()
+        (tmp_path / "store").rename(tmp_path / "gone")
+        for ask in (driver.open_read, driver.stat, driver.delete, driver.path, driver.open_write):
+            with pytest.raises(errors.Unavailable):
+                ask(key)
+        (tmp_path / "gone").rename(tmp_path / "store")
+        assert driver.stat(key).size_bytes == 1
+
     def test_the_kernel_writes_out_while_more_bytes_still_come(self, driver, key, monkeypatch):
         asked = []
 

@@ -276,6 +276,29 @@ class TestKeystoneIdentity(IdentityConformance):
 
         until(answers)
 
+    def test_all_pages_of_a_list_are_read(self, own_server):
+        own_server.stop()
+        with (own_server.folder / "keystone.conf").open("a") as file:
+            file.write("[resource]\nlist_limit = 2\n")
+        own_server.start()
+        made = {own_server.project() for _ in range(5)}
+        page = own_server.call("GET", "/projects").json()
+        assert (len(page["projects"]), page["truncated"]) == (2, True)
+        driver = self.of(own_server, system_scope=True)
+        found = [project.project_id for project in driver.list_projects()]
+        assert len(found) == len(set(found))
+        assert made < set(found)
+
+    @pytest.mark.parametrize(
+        "following",
+        ["{url}/projects?limit=1", "http://127.0.0.2:1/v3/projects?marker=b", "{url}/projects"],
+    )
+    def test_pages_that_lead_in_a_circle_or_away_end(self, paging_server, following):
+        url, asked = paging_server(following)
+        driver = self.make(KeystoneIdentity, auth_url=url, username="u", password="p")
+        assert [project.project_id for project in driver.list_projects()] == ["a"]
+        assert len(asked) <= 2
+
     def test_keystone_that_never_answers_holds_nobody_for_long(self, silent_server):
         """The first waits for its time; the others fail at once while it is known to be away."""
         driver = self.make(
@@ -323,6 +346,49 @@ def silent_server():
         door.bind(("127.0.0.1", 0))
         door.listen(64)
         yield f"http://127.0.0.1:{door.getsockname()[1]}/v3"
+
+
+@pytest.fixture
+def paging_server():
+    """Something that gives the same page for ever, with a link to one that follows."""
+    servers = []
+
+    def start(following):
+        asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                token = {"expires_at": "2100-01-01T00:00:00Z", "user": {"id": "u"}}
+                self.answer(201, {"token": token})
+
+            def do_GET(self):
+                asked.append(self.path)
+                page = [{"id": "a", "name": "a", "domain_id": "d"}]
+                link = following.format(url=url)
+                self.answer(200, {"projects": page, "links": {"next": link}})
+
+            def answer(self, status, body):
+                data = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("X-Subject-Token", "own")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *args):
+                """Say nothing."""
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        url = f"http://127.0.0.1:{server.server_port}/v3"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return url, asked
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture

@@ -25,13 +25,15 @@ class Transfer:
     ) -> None:
         """Give the thread of an upload back; hang up if it was refused, and bytes may follow.
 
-        A download has its thread until the last byte is out.
+        A download has its thread until the last byte is out, unless it was refused.
         """
         watch = pace.current.get()
-        if watch is None or req.method in _BODILESS or not _moves_bytes(resource):
+        if watch is None or not _moves_bytes(resource):
             return
-        watch.end_transfer()
-        if not succeeded:
+        sends = req.method not in _BODILESS
+        if sends or not succeeded:
+            watch.end_transfer()
+        if sends and not succeeded:
             watch.hang_up()
 
 

@@ -11,7 +11,7 @@ from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.errors import DriverError, IntegrityError
 from imagesvc.manager import arrival, location
 from imagesvc.worker import failure, intake
-from imagesvc.worker.flow import Step, StepContext, Wait
+from imagesvc.worker.flow import SPARE_ATTEMPTS, Step, StepContext, Wait
 
 
 class Spread(Step):
@@ -63,7 +63,7 @@ class Spread(Step):
         places = location.ordered(backends, origin.locations)
         size = origin.size_bytes
         with (
-            location.open_first(backends, places) as source,
+            location.open_first(backends, places, size_bytes=size) as source,
             store.open_write(key, size=size) as writer,
         ):
             result = intake.pump(
@@ -129,5 +129,6 @@ def _same(copy: ImageDisk, origin: ImageDisk) -> bool:
 
 
 def _may_come(ctx: StepContext, exc: Exception) -> bool:
-    """Whether the runner tries this store again."""
-    return failure.of(exc).retryable and ctx.job.attempt + 1 < ctx.job.attempts_max
+    """Whether this store is tried again before the image goes on without it."""
+    tries = ctx.job.attempts_max - SPARE_ATTEMPTS
+    return failure.of(exc).retryable and ctx.job.attempt < tries

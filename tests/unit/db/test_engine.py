@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -31,12 +32,13 @@ def test_a_clean_exit_commits_and_another_rolls_back(database):
     with database.write() as conn:
         image.insert(conn, kept)
 
-    def fail(conn):
-        image.insert(conn, lost)
-        image.insert(conn, lost)
+    def fail():
+        with database.write() as conn:
+            image.insert(conn, lost)
+            image.insert(conn, lost)
 
     with pytest.raises(errors.Conflict):
-        database.run(fail)
+        fail()
     with database.read() as conn:
         assert image.get(conn, kept.id) == kept
         assert image.get(conn, lost.id) is None
@@ -57,44 +59,19 @@ def test_writers_queue_instead_of_failing(database):
     with database.write() as conn:
         image.insert(conn, owner := make.image())
 
-    def raise_revision(conn):
-        found = image.get(conn, owner.id)
-        image.update(conn, owner.id, {"name": f"{found.revision}"})
+    def raise_revision():
+        for _ in range(10):
+            with database.write() as conn:
+                found = image.get(conn, owner.id)
+                image.update(conn, owner.id, {"name": f"{found.revision}"})
 
-    threads = [
-        threading.Thread(target=lambda: [database.run(raise_revision) for _ in range(10)])
-        for _ in range(4)
-    ]
+    threads = [threading.Thread(target=raise_revision) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     with database.read() as conn:
         assert image.get(conn, owner.id).revision == 40
-
-
-def test_work_is_done_again_when_postgresql_asks_for_it(postgresql):
-    calls = []
-
-    def work(conn):
-        calls.append(1)
-        if len(calls) < 3:
-            conn.exec_driver_sql("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")
-        return len(calls)
-
-    assert postgresql.run(work) == 3
-
-
-def test_work_that_never_succeeds_ends(postgresql):
-    calls = []
-
-    def work(conn):
-        calls.append(1)
-        conn.exec_driver_sql("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$")
-
-    with pytest.raises(sa.exc.DBAPIError):
-        postgresql.run(work)
-    assert len(calls) == 5
 
 
 def test_a_cut_connection_is_replaced(postgresql):
@@ -273,3 +250,52 @@ def test_two_upgrades_at_once_make_one_schema(postgresql_server):
         thread.join()
     assert migrate.current(fresh) == metadata.SCHEMA_VERSION
     postgresql_server.drop(fresh)
+
+
+def test_a_lock_that_is_never_given_up_ends_the_wait_for_it(postgresql_url, monkeypatch):
+    monkeypatch.setattr(engine, "_LOCK_WAIT_S", 0.2)
+    database = engine.Database(postgresql_url)
+    with database.write() as conn:
+        image.insert(conn, made := make.image())
+
+    def change():
+        with database.write() as conn:
+            image.update(conn, made.id, {"name": "late"})
+
+    with database.write() as holder:
+        image.get(holder, made.id, lock=True)
+        with pytest.raises(sa.exc.OperationalError) as caught:
+            change()
+    assert engine.is_transient(caught.value)
+    database.dispose()
+
+
+def test_a_process_that_sleeps_in_a_transaction_loses_it(postgresql_url, monkeypatch):
+    monkeypatch.setattr(engine, "_IDLE_S", 0.2)
+    database = engine.Database(postgresql_url)
+    with database.write() as conn:
+        image.insert(conn, made := make.image())
+
+    def sleep():
+        with database.write() as sleeper:
+            image.update(sleeper, made.id, {"name": "asleep"})
+            with database.write() as conn:  # waits until the server ends the other
+                image.update(conn, made.id, {"name": "awake"})
+            image.update(sleeper, made.id, {"name": "asleep"})
+
+    with pytest.raises(sa.exc.DBAPIError) as caught:
+        sleep()
+    assert engine.is_transient(caught.value)
+    with database.read() as conn:
+        assert image.get(conn, made.id).name == "awake"
+    database.dispose()
+
+
+def test_a_server_that_never_answers_ends_the_wait_for_a_connection(monkeypatch):
+    monkeypatch.setattr(engine, "_CONNECT_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        database = engine.Database(f"postgresql://imagesvc@127.0.0.1:{port}/imagesvc")
+        with pytest.raises(sa.exc.OperationalError), database.read():
+            pass
+        database.dispose()

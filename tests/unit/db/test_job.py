@@ -276,7 +276,7 @@ def test_the_jobs_that_make_a_deleted_image_are_cancelled(database):
     reader = _insert(database, image_id="i")
     other = _insert(database, image_id="j", type=JobType.CAPTURE_SYSTEM_DISK)
     with database.write() as conn:
-        rows.cancel_for_image(conn, "i")
+        rows.cancel_for_image(conn, "i", rows.hold_for_image(conn, "i"))
     assert _get(database, job).state is JobState.CANCELLED
     assert _get(database, reader).state is JobState.READY
     assert _get(database, other).state is JobState.READY

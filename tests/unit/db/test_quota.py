@@ -141,7 +141,8 @@ def test_racing_changes_stop_at_the_limit(database):
 
     def take(n):
         try:
-            database.run(lambda conn: quota.change(conn, [used(1, resource=IMAGES)], {}))
+            with database.write() as conn:
+                quota.change(conn, [used(1, resource=IMAGES)], {})
             outcomes.append(True)
         except errors.QuotaExceeded:
             outcomes.append(False)

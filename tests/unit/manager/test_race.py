@@ -10,8 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from imagesvc import errors
-from imagesvc.db import image_table, member
+from imagesvc.db import image as image_rows
+from imagesvc.db import image_table, member, metadata
+from imagesvc.db import job as job_rows
 from imagesvc.domain.image import NewImage
+from imagesvc.domain.image_import import ImportRequest
 from imagesvc.domain.image_property import Change, Limits
 from tests import poll
 from tests.unit.worker.conftest import CALLER
@@ -147,3 +150,70 @@ def test_rivals_do_not_pass_a_limit_together(service, image, what):
     )
     assert found.count(None) == 1
     assert sum(isinstance(one, errors.TooLarge) for one in found) == 3
+
+
+def test_a_deletion_waits_for_no_job_that_came_while_it_waited_for_the_image(service):
+    """A worker that has the new job wants the image, which the deletion has."""
+    new = NewImage(name="x", disk_format="raw", container_format="bare", visibility="shared")
+    made = service.images.create(CALLER, new)
+    service.members.add(CALLER, made.id, "member")
+    wanted = ImportRequest("web-download", uri="http://example.com/x")
+    found = []
+
+    def import_and_delete(held):
+        for n, act in enumerate(
+            (
+                lambda: service.imports.start(CALLER, made.id, wanted),
+                lambda: service.images.delete(CALLER, made.id),
+            ),
+            1,
+        ):
+            threads.append(_begun(act, found))
+            poll.until(lambda n=n: _waiting(watch) >= n)
+        held.rollback()
+
+    def work():
+        with service.database.write() as conn:
+            job = job_rows.claim(conn, "worker", 30, metadata.now())
+        with service.database.write() as conn:
+            job_rows.fence(conn, job)
+            image_rows.get(conn, made.id, lock=True)
+
+    threads = []
+    image, offer = image_table.TABLE, member.TABLE
+    with (
+        service.database.scan() as watch,
+        service.database.scan() as held,
+        service.database.scan() as gate,
+    ):
+        # The deletion has the image by then, and looks at jobs afterwards.
+        gate.execute(
+            sa.select(offer.c.image_id).where(offer.c.image_id == made.id).with_for_update()
+        )
+        held.execute(sa.select(image.c.id).where(image.c.id == made.id).with_for_update())
+        import_and_delete(held)
+        threads[0].join()
+        poll.until(lambda: _waiting(watch) == 1)
+        threads.append(_begun(work, found))
+        poll.until(lambda: _waiting(watch) == 2)
+        gate.rollback()
+        for thread in threads:
+            thread.join()
+    (job,) = service.jobs.list(CALLER)
+    service.database.dispose()
+    assert found == []
+    assert (job.state, job.cancel_requested) == ("running", True)
+
+
+def _begun(act, found):
+    """A thread that does it; what it raises is added to `found`."""
+
+    def go():
+        try:
+            act()
+        except Exception as exc:  # the test judges it
+            found.append(exc)
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    return thread

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from imagesvc import errors, opts
-from imagesvc.stream import fetch, fetch_rule
+from imagesvc.stream import fetch, fetch_address, fetch_rule
 from imagesvc.worker import failure
 from tests import web_server
 from tests.web_server import answer, serving
@@ -409,3 +409,38 @@ def test_a_rule_that_is_none_is_a_fault_of_the_configuration(tmp_path: Path, lin
     path.write_text(f"[fetch]\n{line}\n")
     with pytest.raises(errors.ConfigurationError, match=r"\[fetch\]"):
         fetch_rule.from_conf(opts.load(path))
+
+
+@pytest.fixture
+def hanging() -> Iterator[Callable[[str, int], list[str]]]:
+    """A resolver that does not answer before the test is over."""
+    over = threading.Event()
+
+    def resolve(host: str, port: int) -> list[str]:
+        over.wait(60)
+        return ["127.0.0.1"]
+
+    yield resolve
+    over.set()
+
+
+def test_a_name_that_nobody_answers_for_ends_with_the_time_for_an_answer(
+    hanging: Callable[[str, int], list[str]],
+) -> None:
+    with serving(says(answer(b"good"))) as server:
+        allowed = rules(server.port, resolve=hanging)
+        failed = refusal(server.url(host="silent.example"), allowed)
+        assert "silent.example" in failed.operator_message
+        assert server.requests == []
+
+
+def test_names_that_nobody_answers_for_hold_a_bounded_number_of_threads(
+    hanging: Callable[[str, int], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_address, "_LOOKUPS", threading.BoundedSemaphore(2))
+    allowed = rules(80, resolve=hanging)
+    before = threading.active_count()
+    for n in range(4):
+        failed = refusal(f"http://silent{n}.example/", allowed)
+    assert threading.active_count() == before + 2
+    assert "too many names" in failed.operator_message

@@ -20,6 +20,7 @@ state_dir = {folder}
 url = {url}
 [worker]
 upload_stale_s = 1
+retry_s = 0
 [storage_local]
 directory = {folder}/images
 [identity_local]

@@ -155,6 +155,57 @@ def test_a_backend_that_is_away_is_waited_for(run):
     assert (job.state, job.attempt) == ("done", 0)
 
 
+def test_a_job_that_waits_for_a_backend_says_so_until_it_goes_on(service, submit, work):
+    away = driver_errors.Unavailable("The store is away.", "connection refused")
+    step, last = Told("step"), Told("last", lambda ctx: Wait(0) if len(last.calls) < 2 else None)
+
+    def told(ctx):
+        if len(step.calls) < 2:
+            raise away
+
+    step.told = told
+    job, flows = submit(), {JobType.CREATE_SERVERS: (step, last)}
+    work(1, flows=flows)
+    waiting = service.jobs.get(CALLER, job.id)
+    assert (waiting.state, waiting.attempt) == ("ready", 1)
+    assert (waiting.error_text, waiting.operator_text) == (
+        "The store is away.",
+        "connection refused",
+    )
+    work(1, flows=flows)
+    on = service.jobs.get(CALLER, job.id)
+    assert (on.state, on.step, on.error_text, on.operator_text) == ("ready", 1, None, None)
+    work(1, flows=flows)
+    assert service.jobs.get(CALLER, job.id).state == "done"
+
+
+def test_a_backend_is_waited_for_as_long_as_the_operator_says(service, submit, work):
+    service.conf.set_override("retry_s", 3600.0, "worker")
+    away = driver_errors.Unavailable("The store is away.")
+    step = Told("step", raises(away))
+    job, flows = submit(), {JobType.CREATE_SERVERS: (step,)}
+    work(20, flows=flows)
+    waiting = service.jobs.get(CALLER, job.id)
+    assert (waiting.state, waiting.error_text) == ("ready", "The store is away.")
+    assert len(step.calls) == 20
+    lapse(service)  # a worker that dies now is not one too many
+    service.conf.set_override("retry_s", 0.0, "worker")
+    work(20, flows=flows)
+    assert service.jobs.get(CALLER, job.id).state == "failed"
+
+
+def test_the_cause_of_a_failure_outlives_an_undo_that_has_to_wait(service, submit, work):
+    away = driver_errors.Unavailable("The store is away.")
+    first, bad = Told("first"), Told("bad", raises(errors.Conflict("Bad.")))
+    first.untold = lambda ctx: raises(away)(ctx) if first.calls.count("undo") < 2 else None
+    job, flows = submit(), {JobType.CREATE_SERVERS: (first, bad)}
+    work(1, flows=flows)
+    assert service.jobs.get(CALLER, job.id).error_text == "Bad."
+    work(1, flows=flows)
+    failed = service.jobs.get(CALLER, job.id)
+    assert (failed.state, failed.error_text) == ("failed", "Bad.")
+
+
 def test_a_database_that_is_away_for_a_moment_is_waited_for(run):
     step = Told("step")
 
