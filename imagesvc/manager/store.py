@@ -90,4 +90,5 @@ def _is_last(disk: ImageDisk, store_id: str) -> bool:
     """Whether no copy would be left, or none at a place of which nothing bad is known."""
     bad = {(one.store_id, one.storage_key) for one in disk.damages}
     good = [place for place in disk.locations if place not in bad]
-    return not any(store != store_id for store, _ in good or disk.locations)
+    left = [store for store, _ in good or disk.locations if store != store_id]
+    return len(disk.locations) < 2 or not left
