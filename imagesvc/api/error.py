@@ -215,11 +215,13 @@ class Door:
 
 def _log(error: Exception, status: int, request_id: str) -> None:
     operator_text = getattr(error, "operator_message", str(error))
+    # Of what the service says itself the text is the whole story.
+    told = isinstance(error, errors.ImagesvcError) and type(error) is not errors.ImagesvcError
     LOG.error(
         "request failed status=%s request_id=%s error=%s: %s",
         status,
         request_id,
         type(error).__name__,
         operator_text,
-        exc_info=error,
+        exc_info=None if told else error,
     )

@@ -128,6 +128,15 @@ def test_a_lone_bad_copy_fails_clearly_at_every_door(several, owner, image_id, m
     assert (found.status_code, found.json["error"]["reason"]) == (500, "image-damaged")
 
 
+def test_the_log_names_the_damaged_image_without_a_traceback(several, owner, image_id, caplog):
+    flip(several, image_id, "archive")
+    scrub(several, image_id)
+    owner.get(f"/v2/images/{image_id}/file")
+    (line,) = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert image_id in line.getMessage()
+    assert not line.exc_info
+
+
 def test_all_copies_bad_is_a_damaged_image(several, owner, copied):
     flip(several, copied, "archive", "fast")
     assert scrub(several, copied, repair=True).bad == 2

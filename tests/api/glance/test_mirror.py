@@ -1,5 +1,6 @@
 """An image in a store with a mirror: two copies, and each is repaired from the other."""
 
+import os
 import shutil
 
 import pytest
@@ -167,6 +168,17 @@ def test_a_lost_directory_is_survived(mirrored, owner, image_id):
         )
     )
     assert source.local_path.read_bytes() == DATA
+
+
+def test_the_kernel_can_send_either_copy(mirrored, owner, image_id):
+    ctx = RequestContext("u", owner.project, frozenset({"member"}))
+    for number in (0, 1):
+        with mirrored.service.image_files.download(ctx, image_id).open(10, 5) as file:
+            assert os.path.samestat(
+                os.fstat(file.fileno()), file_of(mirrored, image_id, number).stat()
+            )
+            assert os.lseek(file.fileno(), 0, os.SEEK_CUR) == 10
+        file_of(mirrored, image_id, 0).unlink(missing_ok=True)
 
 
 def test_what_is_deleted_goes_from_both(mirrored, owner, image_id):
