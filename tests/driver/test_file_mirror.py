@@ -11,6 +11,7 @@ from imagesvc.interface import base, errors
 from imagesvc.testing.conformance import storage_object as laws
 from imagesvc.testing.conformance.storage import StorageConformance
 from imagesvc_drivers.storage.file import FileStorage
+from imagesvc_drivers.storage.file_folder import FileFolder
 
 DATA = os.urandom(300_000) + bytes(300_000)
 
@@ -148,6 +149,23 @@ class TestMirroredFileStorage(StorageConformance):
 
         monkeypatch.setattr(os, "link", late)
         driver.discard_stale(older_than_s=0)
+        assert files(one) == files(two) == []
+
+    def test_an_object_copied_back_in_the_middle_of_its_deletion_does_not_stay(
+        self, driver, key, one, two, monkeypatch
+    ):
+        laws.write(driver, key, DATA)
+        (one / "object" / files(one)[0]).unlink()
+        remove, copied = FileFolder.remove, []
+
+        def late(folder, used):
+            if folder.root == two:
+                copied.append(self.again(driver).discard_stale(older_than_s=0))
+            remove(folder, used)
+
+        monkeypatch.setattr(FileFolder, "remove", late)
+        driver.delete(key)
+        assert copied == [1]
         assert files(one) == files(two) == []
 
     def test_copies_that_differ_are_no_commit(self, driver, key, one, two):

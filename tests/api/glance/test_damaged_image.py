@@ -102,6 +102,7 @@ def test_before_a_scrub_a_client_can_see_the_flipped_bit_by_the_digests(several,
 
 def test_after_a_scrub_the_good_copy_is_given_and_the_trail_has_the_mark(several, owner, copied):
     flip(several, copied, "fast")
+    assert owner.get(f"/v2/images/{copied}/file").content != DATA  # and what was read is kept
     assert scrub(several, copied).bad == 1
     assert marked(several, copied) == [("fast", 0, "corrupt")]
     for path in file_paths(copied):
