@@ -1,10 +1,9 @@
 """The bytes of a disk, from the first of its copies that gives them."""
 
-import io
 import logging
 import os
 from collections.abc import Iterable
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -17,8 +16,8 @@ LOG = logging.getLogger(__name__)
 _FAILURES = (DriverError, errors.BackendFailed, errors.BackendNotFound, OSError)
 
 
-class DiskReader(io.RawIOBase):
-    """`length` bytes from `offset`, or all that follow; for one thread.
+class DiskReader:
+    """`length` bytes from `offset`, or all that follow; for one thread. No file: has no fileno.
 
     A copy that cannot be opened, that is a file of another size, or that fails or ends in the
     middle, is left, the log says so, and the next copy goes on at the same byte. When none is
@@ -33,7 +32,6 @@ class DiskReader(io.RawIOBase):
         offset: int = 0,
         length: int | None = None,
     ) -> None:
-        super().__init__()
         self._source: BinaryIO | None = None
         self._is_file = False
         if not 0 <= offset <= size_bytes or (length is not None and length < 0):
@@ -55,33 +53,27 @@ class DiskReader(io.RawIOBase):
         file, self._source = self._source, None
         return file
 
-    def readable(self) -> bool:
-        return True
+    def __enter__(self) -> Self:
+        return self
 
-    def read(self, size: int | None = -1) -> bytes:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, size: int = -1) -> bytes:
         """At most `size` bytes, perhaps fewer; all that follow if it is negative."""
-        if size is None or size < 0:
-            return self.readall()
+        if size < 0:
+            return b"".join(iter(lambda: self.read(BLOCK_BYTES), b""))
         wanted = min(size, self._left)
         data = self._piece(wanted) if wanted else b""
         self._at += len(data)
         self._left -= len(data)
         return data
 
-    def readinto(self, buffer: Any) -> int:
-        with memoryview(buffer).cast("B") as view:
-            data = self.read(len(view))
-            view[: len(data)] = data
-        return len(data)
-
-    def readall(self) -> bytes:
-        return b"".join(iter(lambda: self.read(BLOCK_BYTES), b""))
-
     def close(self) -> None:
+        """Let go of what is open; safe to repeat."""
         source, self._source = self._source, None
         if source is not None:
             source.close()
-        super().close()
 
     def _piece(self, wanted: int) -> bytes:
         while True:

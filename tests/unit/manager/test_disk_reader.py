@@ -157,6 +157,8 @@ def test_a_file_is_given_as_it_is_and_anything_else_through_the_reader(made):
         assert file.read() == DATA[10:]
     with disk_reader.open_disk(made.backends, copies("bf"), SIZE, 10, 5) as reader:
         assert reader.read() == DATA[10:15]
+        # What sends files on its own must not take it for one.
+        assert not hasattr(reader, "fileno")
 
 
 def test_a_closed_reader_gives_nothing(made):
