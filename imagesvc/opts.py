@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from imagesvc import errors
 from imagesvc.api import pace
+from imagesvc.api.middleware import accel
 from imagesvc.api.native import metric
 from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
@@ -35,7 +36,7 @@ CONF_DEFAULT = Path("/etc/imagesvc/imagesvc.conf")
 OWN = (
     ("service", SERVICE_OPTS),
     ("database", DATABASE_OPTS),
-    ("api", pace.API_OPTS),
+    ("api", (*pace.API_OPTS, *accel.OPTS)),
     ("image", image_option.OPTS),
     ("limit", LIMIT_OPTS),
     ("quota", QUOTA_OPTS),

@@ -7,6 +7,7 @@ from falcon import media as falcon_media
 
 from imagesvc.api import error, media, meter, route
 from imagesvc.api.middleware import (
+    accel,
     access_log,
     authenticate,
     body_limit,
@@ -22,6 +23,7 @@ def create_app(service: Any) -> falcon.App[Any, Any]:
     guard = authenticate.Authenticate(service.identity)
     counters = meter.Meter()
     middleware: list[Any] = [
+        accel.Accel(service.conf.api.accel_locations),
         measure.Measure(counters),
         access_log.AccessLog(),
         request_id.RequestId(),
