@@ -113,6 +113,15 @@ class NoContent(ImagesvcError):
     message = "Image {image_id} has no data."
 
 
+class ImageDamaged(ImagesvcError):
+    """Every copy of the image's bytes was found to be other than what was stored."""
+
+    message = (
+        "All copies of image {image_id} are damaged, so its bytes are not given out. The operator "
+        "can restore them from a backup; else delete the image and upload it again."
+    )
+
+
 class Unauthorized(ImagesvcError):
     """No or no valid credentials."""
 

@@ -14,13 +14,14 @@ from imagesvc.db.health import DatabaseProbe
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
-from imagesvc.manager import import_option, signed_url
+from imagesvc.manager import heartbeat, import_option, signed_url
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
 from imagesvc.manager.capture import CaptureManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
+from imagesvc.manager.image_detail import ImageDetailManager
 from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.image_import import ImportManager
 from imagesvc.manager.image_stage import StageManager
@@ -60,6 +61,7 @@ class Service:
     rules: Rules
     quotas: QuotaManager
     images: ImageManager
+    image_details: ImageDetailManager
     image_files: ImageFileManager
     stages: StageManager
     imports: ImportManager
@@ -100,17 +102,13 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     backends.open(monitor=monitor)
     enforcer, audit_key = Enforcer(conf), _derive(key, b"audit")
     operation = Operation(database, audit_key)
-    limits, rules, signer = _limits(conf), _rules(conf), _signer(conf, key)
+    limits, signer = _limits(conf), _signer(conf, key)
     urls = urls or UrlSource(fetch_rule.from_conf(conf))
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
-    image_files = ImageFileManager(operation, enforcer, backends, rules, signer, quotas)
+    image_files = _image_files(conf, operation, enforcer, backends, signer, quotas)
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
     namespaces = NamespaceAccess(operation, enforcer)
-    staging = import_option.staging_store(conf, backends)
-    stages = StageManager(
-        operation, enforcer, backends, quotas, store_id=staging, cap_bytes=rules.size_cap_bytes
-    )
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, methods=import_option.methods(conf)
     )
@@ -122,11 +120,12 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         operation=operation,
         enforcer=enforcer,
         audit_key=audit_key,
-        rules=rules,
+        rules=_rules(conf),
         quotas=quotas,
         images=images,
+        image_details=ImageDetailManager(operation, enforcer, backends),
         image_files=image_files,
-        stages=stages,
+        stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
@@ -147,6 +146,43 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         health=HealthManager(operation, enforcer, backends, probe, Path(conf.service.drain_file)),
         metrics=MetricManager(database, probe, backends),
         urls=urls,
+    )
+
+
+def _image_files(
+    conf: cfg.ConfigOpts,
+    operation: Operation,
+    enforcer: Enforcer,
+    backends: Backends,
+    signer: signed_url.Signer,
+    quotas: QuotaManager,
+) -> ImageFileManager:
+    return ImageFileManager(
+        operation,
+        enforcer,
+        backends,
+        _rules(conf),
+        signer,
+        quotas,
+        heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
+    )
+
+
+def _stages(
+    conf: cfg.ConfigOpts,
+    operation: Operation,
+    enforcer: Enforcer,
+    backends: Backends,
+    quotas: QuotaManager,
+) -> StageManager:
+    return StageManager(
+        operation,
+        enforcer,
+        backends,
+        quotas,
+        store_id=import_option.staging_store(conf, backends),
+        cap_bytes=conf.limit.image_size_bytes,
+        heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
     )
 
 

@@ -21,6 +21,7 @@ CAPABILITY = {
         "server-side-copy": "``copy``: an object is copied inside the store",
         "presigned-url": "``presign``: clients read or write the store by a short-lived URL",
         "local-file": "``path``: objects are files here; sent by sendfile, hard-linked by compute",
+        "copies": "``open_copy``: keeps several copies of each object, which scrub tells apart",
     },
     "compute": {
         "consistent-group": "``start_group_snapshot``: all disks of a server at one instant",

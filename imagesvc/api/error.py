@@ -50,6 +50,7 @@ ERRORS = (
     Row(errors.ImageGone,              410, 410, "image-gone"),
     Row(errors.StoreReadOnly,          410, 409, "store-read-only"),
     Row(errors.NoContent,              204, 409, "no-content"),
+    Row(errors.ImageDamaged,           500, 500, "image-damaged"),
     Row(errors.Unauthorized,           401, 401, "unauthorized"),
     Row(errors.Forbidden,              403, 403, "forbidden"),
     Row(errors.Forbidden,              403, 403, "image-protected", Reason.IMAGE_PROTECTED),
@@ -89,6 +90,7 @@ ERRORS = (
     Row(driver.Busy,                   409, 409, "busy", retry_after_s=RETRY_AFTER_S),
     Row(driver.Unavailable,            503, 503, "unavailable", retry_after_s=RETRY_AFTER_S),
     Row(driver.Timeout,                503, 504, "timeout", retry_after_s=RETRY_AFTER_S),
+    Row(driver.Discarded,              409, 409, "upload-discarded"),
     Row(driver.IntegrityError,         500, 500, "integrity"),
     Row(driver.NotSupported,           400, 501, "not-supported"),
     Row(driver.InvalidConfiguration,   500, 500, "configuration"),
@@ -214,11 +216,13 @@ class Door:
 
 def _log(error: Exception, status: int, request_id: str) -> None:
     operator_text = getattr(error, "operator_message", str(error))
+    # Of what the service says itself the text is the whole story.
+    told = isinstance(error, errors.ImagesvcError) and type(error) is not errors.ImagesvcError
     LOG.error(
         "request failed status=%s request_id=%s error=%s: %s",
         status,
         request_id,
         type(error).__name__,
         operator_text,
-        exc_info=error,
+        exc_info=None if told else error,
     )

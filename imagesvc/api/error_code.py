@@ -14,6 +14,7 @@ ADVICE = {
     "image-gone": "Somebody deleted the image while this ran; begin with a new one.",
     "store-read-only": "Name another store; the message names the one that takes nothing new.",
     "no-content": "Send the image's bytes first, or wait for the job that makes them.",
+    "image-damaged": "Use another image. Operator: restore its bytes, then imagesvc-manage image scrub.",
     "unauthorized": "Get a new token and ask again.",
     "forbidden": "Ask somebody with the role; the policy page says which one is needed.",
     "invalid-request": "Mend the value that the message names; the same request fails again.",
@@ -45,6 +46,7 @@ ADVICE = {
     "busy": "Try again after Retry-After.",
     "unavailable": "Try again after Retry-After; operator: imagesvc health show.",
     "timeout": "Try again after Retry-After; look first whether it took effect all the same.",
+    "upload-discarded": "Send the bytes again; operator: see who removes them, or upload_stale_s.",
     "integrity": "Stored bytes differ from their digest; operator: look at the store at once.",
     "not-supported": "The configured driver cannot do this; see the page of capabilities.",
 }

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -63,26 +63,30 @@ def _missing_file(conf: cfg.ConfigOpts) -> str:
     return "" if there else f"file {url.database}"
 
 
-def copies(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
-    """In how many places the bytes of images are; one is one fault away from none."""
+def copies(conf: cfg.ConfigOpts, kept: Mapping[str, int]) -> Iterator[verdict.Verdict]:
+    """How many good copies of their bytes images have; one is one fault away from none.
+
+    `kept` says how many copies a store keeps of each object; one that it leaves out keeps one.
+    """
     if _missing_file(conf):
         return
     database = engine.Database(conf.database.url)
     try:
         with database.read() as conn:
-            found = image_disk.count_by_copies(conn)
+            found = image_disk.count_by_copies(conn, kept)
     except sa.exc.SQLAlchemyError:  # the check of the schema tells of it
         yield verdict.failed("copies", "cannot be counted: see database and schema")
         return
     finally:
         database.dispose()
-    text = ", ".join(f"{number} in {places}" for places, number in sorted(found.items()))
-    shown = f"disks of images by number of places: {text or 'no image yet'}"
+    text = ", ".join(f"{number} with {good}" for good, number in sorted(found.items()))
+    shown = f"disks of images by number of good copies: {text or 'no image yet'}"
     if found.get(0):
-        yield verdict.failed("copies", f"{shown}: those in 0 places are lost, restore them")
+        yield verdict.failed("copies", f"{shown}: those with 0 are lost or damaged, restore them")
     elif found.get(1):
         yield verdict.warning(
-            "copies", f"{shown}: those in one place are lost with it; back the store up"
+            "copies",
+            f"{shown}: those with one are lost with it; add a store or a mirror, or back it up",
         )
     else:
         yield verdict.ok("copies", shown)

@@ -13,6 +13,7 @@ from imagesvc.backend.backend import BackendState, BackendStatus
 from imagesvc.backend.registry import Backends
 from imagesvc.cmd import verdict
 from imagesvc.interface import errors as driver_errors
+from imagesvc.manager import image_copy
 
 _SANDBOX = re.compile(r"sandbox: (\w+)")
 _FREE_WARNING = 0.10
@@ -69,6 +70,18 @@ def sandbox(backends: Backends) -> Iterator[verdict.Verdict]:
             yield verdict.warning(
                 name, f"{found[1]}: weaker than bubblewrap; install it and allow user namespaces"
             )
+
+
+def doubts(backends: Backends) -> Iterator[verdict.Verdict]:
+    """What the drivers of stores say of a configuration that works, and yet wants a look."""
+    for backend_id in backends.ids("storage"):
+        for text in backends.storage(backend_id).warnings():
+            yield verdict.warning(f"store {backend_id}", text)
+
+
+def kept(backends: Backends) -> dict[str, int]:
+    """Store id -> how many copies it keeps of each object."""
+    return {one: image_copy.kept(backends, one) for one in backends.ids("storage")}
 
 
 def space(conf: cfg.ConfigOpts, backends: Backends) -> Iterator[verdict.Verdict]:

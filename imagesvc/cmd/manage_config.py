@@ -15,7 +15,7 @@ def check(parsed: argparse.Namespace) -> int:
     """Look at everything that the service needs, a verdict a line: ok, warning or failed.
 
     Database and schema, key files, each backend, tools with versions, the sandbox, free space,
-    and in how many places images lie. Exit code: 0 nothing failed (also with warnings), 1
+    and how many copies images have. Exit code: 0 nothing failed (also with warnings), 1
     something failed, 2 the configuration cannot be read.
     """
     return verdict.show(_verdicts(command_line.load(parsed)))
@@ -25,7 +25,6 @@ def _verdicts(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
     yield from checks.schema(conf)
     yield from checks.key_files(conf)
     yield from _of_backends(conf)
-    yield from checks.copies(conf)
 
 
 def _of_backends(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
@@ -33,6 +32,7 @@ def _of_backends(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
         backends = Backends(conf)
     except errors.ConfigurationError as exc:  # a finding like the others
         yield verdict.failed("backends", str(exc))
+        yield from checks.copies(conf, {})
         return
     yield from checks.options(conf)
     yield from check_tool.tools(conf)
@@ -44,4 +44,6 @@ def _of_backends(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
         yield from check_backend.health(backends)
         yield from check_backend.sandbox(backends)
         yield from check_backend.space(conf, backends)
+        yield from check_backend.doubts(backends)
+    yield from checks.copies(conf, check_backend.kept(backends))
     backends.close()

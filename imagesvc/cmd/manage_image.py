@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from imagesvc import service
 from imagesvc.cmd import command_line
-from imagesvc.manager import disk_copy, image_scrub
+from imagesvc.manager import copy_mark, disk_copy, image_copy, image_scrub
 
 PROGRESS_S = 5.0
 EXIT_BAD = 1
@@ -15,12 +15,17 @@ EXIT_UNKNOWN = 2
 
 
 def scrub(parsed: argparse.Namespace) -> int:
-    """Hash stored images anew; 1 if a copy is bad and stays so, 2 if one could not be read."""
+    """Hash stored images anew, and mark what is bad; 1 if a bad copy stays, 2 if one was not read."""
     conf = command_line.load(parsed)
     built = service.build(conf, monitor=False)
     repair = disk_copy.CopyRepair(built.operation, built.backends, conf.worker.upload_stale_s)
     scrubber = image_scrub.ImageScrub(
-        built.database, built.backends, _print, _progress(), repair if parsed.repair else None
+        built.database,
+        built.backends,
+        copy_mark.CopyMarks(built.operation),
+        _print,
+        _progress(),
+        repair if parsed.repair else None,
     )
     try:
         verdict = scrubber.run(store_id=parsed.store, image_id=parsed.image)
@@ -39,15 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `scrub`."""
     parser.add_argument("--store", metavar="ID", help="only the copies in this store")
     parser.add_argument("--image", metavar="ID", help="only this image")
-    parser.add_argument(
-        "--repair", action="store_true", help="replace a bad copy by a good one of another store"
-    )
+    parser.add_argument("--repair", action="store_true", help="replace a bad copy by a good one")
 
 
 def _print(one: image_scrub.Finding) -> None:
     remedy = f"; {one.remedy}" if one.remedy else ""
-    place = f"{one.store_id} {one.key}: disk {one.disk_index} of image {one.image_id}"
+    place = f"{_named(one.copy)}: disk {one.disk_index} of image {one.image_id}"
     print(f"{one.fault:<10} {place}: {one.text}{remedy}", flush=True)
+
+
+def _named(copy: image_copy.Copy) -> str:
+    number = f" copy {copy.number}" if copy.number else ""
+    return f"{copy.store_id} {copy.key}{number}"
 
 
 def _progress() -> Callable[[image_scrub.Verdict], None]:

@@ -1,11 +1,11 @@
 """Disks of an image, and where their bytes are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
-from imagesvc.db import metadata
-from imagesvc.domain.image import ImageDisk
+from imagesvc.db import damage, metadata
+from imagesvc.domain.image import Damage, ImageDisk
 
 TABLE = sa.Table(
     "image_disk",
@@ -41,11 +41,22 @@ _FACTS = (
     "hash_value",
 )  # fmt: skip
 
+_MARK = damage.TABLE.c
+_MARKED = sa.and_(
+    _MARK.store_id == LOCATION.c.store_id, _MARK.storage_key == LOCATION.c.storage_key
+)
 _WITH_PLACES = (
-    sa.select(TABLE, LOCATION.c.store_id, LOCATION.c.storage_key)
-    .join_from(TABLE, LOCATION, isouter=True)
+    sa.select(
+        TABLE,
+        LOCATION.c.store_id,
+        LOCATION.c.storage_key,
+        _MARK.copy_number,
+        _MARK.fault,
+        _MARK.found_at,
+    )
+    .select_from(TABLE.outerjoin(LOCATION).outerjoin(damage.TABLE, _MARKED))
     .where(TABLE.c.image_id == sa.bindparam("wanted_id"))
-    .order_by(TABLE.c.disk_index, LOCATION.c.position)
+    .order_by(TABLE.c.disk_index, LOCATION.c.position, _MARK.copy_number)
 )
 
 
@@ -71,16 +82,22 @@ def insert_disk(conn: sa.Connection, image_id: str, disk: ImageDisk) -> None:
 
 
 def list_for(conn: sa.Connection, image_id: str) -> tuple[ImageDisk, ...]:
-    """Disks of an image by index, each with its locations, best first."""
+    """Disks of an image by index, each with its locations, best first, and their damages."""
     disks: dict[int, ImageDisk] = {}
-    places: dict[int, list[tuple[str, str]]] = {}
+    places: dict[int, dict[tuple[str, str], None]] = {}
+    damages: dict[int, list[Damage]] = {}
     for row in conn.execute(_WITH_PLACES, {"wanted_id": image_id}).mappings():
-        index = row["disk_index"]
-        found = places.setdefault(index, [])
+        index, place = row["disk_index"], (row["store_id"], row["storage_key"])
+        found, wrong = places.setdefault(index, {}), damages.setdefault(index, [])
         if row["store_id"] is not None:
-            found.append((row["store_id"], row["storage_key"]))
+            found[place] = None
+        if row["fault"] is not None:
+            wrong.append(Damage(*place, row["copy_number"], row["fault"], row["found_at"]))
         disks[index] = ImageDisk(
-            index=index, locations=tuple(found), **{fact: row[fact] for fact in _FACTS}
+            index=index,
+            locations=tuple(found),
+            damages=tuple(wrong),
+            **{fact: row[fact] for fact in _FACTS},
         )
     return tuple(disks.values())
 
@@ -108,15 +125,27 @@ def holds(conn: sa.Connection, store_id: str, storage_key: str) -> bool:
     return conn.scalar(places) is not None
 
 
-def count_by_copies(conn: sa.Connection) -> dict[int, int]:
-    """How many disks lie in how many places; reads the whole table."""
-    places = (
-        sa.select(sa.func.count(LOCATION.c.position).label("places"))
+def count_by_copies(conn: sa.Connection, kept: Mapping[str, int]) -> dict[int, int]:
+    """How many disks have how many good copies; reads the whole table.
+
+    `kept` says how many copies a store keeps of each object; one that it leaves out keeps one.
+    """
+    number = sa.case(dict(kept), value=LOCATION.c.store_id, else_=1) if kept else sa.literal(1)
+    marked = (
+        sa.select(sa.func.count())
+        .select_from(damage.TABLE)
+        .where(_MARKED, _MARK.copy_number < number)
+        .correlate(LOCATION)
+        .scalar_subquery()
+    )
+    good = sa.case((LOCATION.c.store_id.is_(None), 0), else_=number - marked)
+    copies = (
+        sa.select(sa.cast(sa.func.sum(good), sa.Integer).label("copies"))
         .select_from(TABLE.outerjoin(LOCATION))
         .group_by(TABLE.c.image_id, TABLE.c.disk_index)
         .subquery()
     )
-    statement = sa.select(places.c.places, sa.func.count()).group_by(places.c.places)
+    statement = sa.select(copies.c.copies, sa.func.count()).group_by(copies.c.copies)
     return {number: disks for number, disks in conn.execute(statement)}
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import sqlalchemy as sa
 
-from imagesvc.db import doomed, image_disk, image_table, pending
+from imagesvc.db import damage, doomed, image_disk, image_table, pending
 from imagesvc.domain.state import ImageStatus
 
 LOCATION = image_disk.LOCATION
@@ -54,7 +54,7 @@ def add(
             storage_key=storage_key,
         )
     )
-    _changed(conn, image_id)
+    changed(conn, image_id)
 
 
 def take(conn: sa.Connection, image_id: str, store_id: str) -> list[str]:
@@ -62,16 +62,20 @@ def take(conn: sa.Connection, image_id: str, store_id: str) -> list[str]:
     wanted = (LOCATION.c.image_id == image_id, LOCATION.c.store_id == store_id)
     gone = sa.delete(LOCATION).where(*wanted).returning(LOCATION.c.storage_key)
     keys = list(conn.scalars(gone))
-    _changed(conn, image_id)
+    changed(conn, image_id)
     return keys
 
 
 def replace(
     conn: sa.Connection, image_id: str, disk_index: int, place: tuple[str, str], storage_key: str
 ) -> bool:
-    """Other bytes in the same store instead of those at `place`; False if the disk has left it."""
+    """Other bytes in the same store instead of those at `place`; False if the disk has left it.
+
+    What was known to be wrong with the old ones is forgotten.
+    """
     store_id, before = place
-    changed = conn.execute(
+    damage.forget(conn, store_id, before)
+    moved = conn.execute(
         sa.update(LOCATION)
         .where(
             LOCATION.c.image_id == image_id,
@@ -81,13 +85,13 @@ def replace(
         )
         .values(storage_key=storage_key)
     )
-    if changed.rowcount != 1:
+    if moved.rowcount != 1:
         return False
-    _changed(conn, image_id)
+    changed(conn, image_id)
     return True
 
 
-def _changed(conn: sa.Connection, image_id: str) -> None:
+def changed(conn: sa.Connection, image_id: str) -> None:
     """Raise the image's revision: whoever remembers where its bytes are must look again."""
     table = image_table.TABLE
     conn.execute(

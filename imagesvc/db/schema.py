@@ -3,6 +3,7 @@
 from imagesvc.db import (
     audit,
     audit_seal,
+    damage,
     doomed,
     image_disk,
     image_property,
@@ -24,7 +25,7 @@ from imagesvc.db import (
 
 METADATA = metadata.METADATA
 MODULES = (
-    image_table, image_property, tag, member, image_disk, job_table, audit, audit_seal, quota,
-    doomed, pending, lease, upload, metadef_namespace, metadef_object, metadef_property,
+    image_table, image_property, tag, member, image_disk, damage, job_table, audit, audit_seal,
+    quota, doomed, pending, lease, upload, metadef_namespace, metadef_object, metadef_property,
     metadef_resource_type, metadef_tag,
 )  # fmt: skip

@@ -33,6 +33,20 @@ class ImageKind(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Damage:
+    """A copy that is not to be read; `number` counts the copies that a store keeps, from 0.
+
+    `fault` is what was found: corrupt, missing, unreadable.
+    """
+
+    store_id: str
+    storage_key: str
+    number: int
+    fault: str
+    found_at: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ImageDisk:
     """One disk of an image; sizes in bytes, digests in hex, `storage_key` within `store_id`.
 
@@ -48,6 +62,7 @@ class ImageDisk:
     hash_algorithm: str | None
     hash_value: str | None
     locations: tuple[tuple[str, str], ...] = ()  # (store id, storage key), best first
+    damages: tuple[Damage, ...] = ()  # what is known to be wrong with copies at these places
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

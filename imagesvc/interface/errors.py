@@ -56,6 +56,12 @@ class Timeout(DriverError):
     retryable = True
 
 
+class Discarded(DriverError):
+    """What was written so far was removed before its commit; write it anew, under another key."""
+
+    retryable = True
+
+
 class IntegrityError(DriverError):
     """Bytes or a sealed value are not what they were."""
 

@@ -13,11 +13,11 @@ import datetime
 import re
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from imagesvc.interface import base, errors
 
-VERSION = base.Version(1, 0)
+VERSION = base.Version(1, 1)
 KEY_LENGTH_MAX = 255
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -39,16 +39,21 @@ class StorageCapability(base.Capability):
     SERVER_SIDE_COPY = "server-side-copy"
     PRESIGNED_URL = "presigned-url"
     LOCAL_FILE = "local-file"
+    COPIES = "copies"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """A committed object; `etag` names its content version and is no digest."""
+    """A committed object; `etag` names its content version and is no digest.
+
+    `copies` are those of `size_bytes` that are there (COPIES).
+    """
 
     key: str
     size_bytes: int
     modified_at: datetime.datetime
     etag: str = ""
+    copies: int = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class ObjectWriter(abc.ABC):
 
     @abc.abstractmethod
     def write(self, data: bytes) -> None:
-        """Append `data`. Raises NoSpace, Unavailable."""
+        """Append `data`. Raises NoSpace, Unavailable, Discarded."""
 
     @abc.abstractmethod
     def open_uncommitted(self) -> BinaryIO:
@@ -89,13 +94,13 @@ class ObjectWriter(abc.ABC):
 
     @abc.abstractmethod
     def commit(self) -> ObjectInfo:
-        """Make the object durable, then readable. Raises NoSpace, Unavailable."""
+        """Make the object durable, then readable. Raises NoSpace, Unavailable, Discarded."""
 
     @abc.abstractmethod
     def abort(self) -> None:
         """Leave nothing behind; safe to repeat and after commit (then without effect)."""
 
-    def __enter__(self) -> "ObjectWriter":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -163,3 +168,23 @@ class StorageDriver(base.Driver):
     def path(self, key: str) -> Path:
         """Give the local file that holds the object (LOCAL_FILE); never change it."""
         raise errors.NotSupported("This storage has no local files.")
+
+    def copies(self) -> int:
+        """Say how many copies of each object `open_copy` can tell apart; no I/O (COPIES)."""
+        return 1
+
+    def open_copy(
+        self, key: str, number: int, *, offset: int = 0, length: int | None = None
+    ) -> BinaryIO:
+        """Read one copy and no other, counted from 0; else as `open_read` (COPIES).
+
+        Raises NotFound if that copy is not there, InvalidArgument for a number above the last.
+        `open_read` and `path` take the first copy that is there, `commit` returns when all are
+        durable, and `delete` removes all. A copy that a kill or a lost disk left alone gets its
+        twin again from `discard_stale`.
+        """
+        raise errors.NotSupported("This storage keeps one copy.")
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say what works as it is configured and yet wants a look, a sentence each; after `open`."""
+        return ()

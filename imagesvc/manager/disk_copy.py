@@ -15,7 +15,8 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import location as location_rows
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.errors import IntegrityError
-from imagesvc.manager import location
+from imagesvc.manager import image_copy, location
+from imagesvc.manager.image_copy import Copy
 from imagesvc.manager.location import Location
 from imagesvc.manager.operation import Operation
 from imagesvc.stream.digest import Digest
@@ -60,16 +61,16 @@ class CopyRepair:
         self._backends = backends
         self._beat_s = upload_stale_s / _BEATS
 
-    def replace(self, image_id: str, disk: ImageDisk, bad: Location, source: Location) -> None:
-        """Copy `source` beside `bad` in its store, and let the disk name the copy instead.
+    def replace(self, image_id: str, disk: ImageDisk, bad: Location, source: Copy) -> None:
+        """Copy `source` beside `bad` in its store, and let the disk name the new bytes instead.
 
-        The old bytes are left to the reaper. Raises StoreReadOnly, InvalidRequest,
+        The old bytes, all copies of them, are left to the reaper, and their marks are gone. Raises StoreReadOnly, InvalidRequest,
         IntegrityError if the source is not good either, ImageNotFound, Conflict if the disk
         left the place meanwhile, DriverError, BackendFailed, OSError. Then nothing is changed.
         """
         store_id = bad[0]
         location.require_store(self._backends, store_id)
-        detail = {"store": store_id, "disk": disk.index, "from_store": source[0]}
+        detail = {"store": store_id, "disk": disk.index, "from_store": source.store_id}
         with self._announced(image_id, store_id) as (key, token):
             self._copy(disk, source, (store_id, key), token)
             with self._operation.write(
@@ -84,10 +85,10 @@ class CopyRepair:
                     raise _overtaken(image_id)
                 doomed.add(op.conn, *bad)
 
-    def _copy(self, disk: ImageDisk, source: Location, place: Location, token: str) -> None:
+    def _copy(self, disk: ImageDisk, source: Copy, place: Location, token: str) -> None:
         beat = time.monotonic()
         with (
-            self._backends.storage(source[0]).open_read(source[1]) as reader,
+            image_copy.open_copy(self._backends, source) as reader,
             self._backends.storage(place[0]).open_write(place[1], size=disk.size_bytes) as writer,
         ):
 

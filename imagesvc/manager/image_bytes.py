@@ -1,25 +1,18 @@
 """Bytes on their way into an image, the moment when they become part of it, and out of it."""
 
 import dataclasses
-import logging
-import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
-from imagesvc.db import engine, image_disk
 from imagesvc.db import image as image_rows
+from imagesvc.db import image_disk
 from imagesvc.domain import disk_format
 from imagesvc.domain.image import Image, ImageDisk
-from imagesvc.manager import location
-from imagesvc.manager.operation import Operation
-from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager import disk_reader, image_copy
 from imagesvc.stream import limit, pipe
 from imagesvc.stream.pipe import PipeResult
-
-LOG = logging.getLogger(__name__)
-HEARTBEAT_S = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,7 +77,7 @@ class Upload:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Download:
-    """The bytes of one disk, ready to be opened at the first of its places that can.
+    """The bytes of one disk, ready to be opened at the first of its copies that can.
 
     `etag` is strong: other bytes, another one.
     """
@@ -93,58 +86,15 @@ class Download:
     md5: str | None
     etag: str
     backends: Backends
-    locations: tuple[location.Location, ...]
+    copies: tuple[image_copy.Copy, ...]
 
     def open(self, offset: int = 0, length: int | None = None) -> BinaryIO:
         """Open `length` bytes from `offset`, or all that follow; whoever calls closes.
 
         A store of local files gives the file itself, which does not end after `length`.
-        Raises NotFound, InvalidArgument.
+        Raises InvalidArgument, and what `DiskReader` raises.
         """
-        return location.open_first(
-            self.backends, self.locations, offset, length, size_bytes=self.size_bytes
-        )
-
-
-class Heartbeat:
-    """Told of each block: says now and then that the upload is alive.
-
-    Bytes that nobody announced are held against the room that the project has, with each sign
-    of life and as soon as they are more than there was; they count when the image is whole.
-    A database that is away for a moment ends no upload, as long as there was room for the bytes.
-    Raises ImageGone once the image is deleted or another's, QuotaExceeded.
-    """
-
-    def __init__(
-        self, operation: Operation, quotas: QuotaManager, image_id: str, upload: Upload
-    ) -> None:
-        self._operation = operation
-        self._quotas = quotas
-        self._image_id = image_id
-        self._upload = upload
-        self._next = time.monotonic() + HEARTBEAT_S
-        self._room = upload.room
-
-    def __call__(self, done_bytes: int) -> None:
-        passed = self._room is not None and done_bytes > self._room
-        if time.monotonic() < self._next and not passed:
-            return
-        self._next = time.monotonic() + HEARTBEAT_S
-        try:
-            alive = self._beat(done_bytes)
-        except Exception as exc:  # the database may be back for the next beat, or for the end
-            if passed or not engine.is_transient(exc):
-                raise
-            LOG.warning("no sign of life of an upload image_id=%s: %s", self._image_id, exc)
-            return
-        if not alive:
-            raise errors.ImageGone(image_id=self._image_id)
-
-    def _beat(self, done_bytes: int) -> bool:
-        with self._operation.database.write() as conn:
-            if self._upload.size_bytes is None:
-                self._room = self._quotas.room(conn, self._upload.owner, done_bytes)
-            return image_rows.heartbeat(conn, self._image_id, self._upload.token)
+        return disk_reader.open_disk(self.backends, self.copies, self.size_bytes, offset, length)
 
 
 def require_bare(image: Image) -> None:

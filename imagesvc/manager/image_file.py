@@ -11,14 +11,12 @@ from imagesvc.db import image as image_rows
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
-from imagesvc.interface import storage
 from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
-from imagesvc.manager import location, signed_url
+from imagesvc.manager import heartbeat, image_copy, location, signed_url
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_bytes import (
     Download,
-    Heartbeat,
     Rules,
     Upload,
     disk_of,
@@ -46,6 +44,8 @@ class ImageFileManager:
         rules: Rules,
         signer: signed_url.Signer,
         quotas: QuotaManager,
+        *,
+        heartbeat_s: float,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
@@ -53,6 +53,7 @@ class ImageFileManager:
         self._rules = rules
         self._signer = signer
         self._quotas = quotas
+        self._heartbeat_s = heartbeat_s
         self._snapshots = ImageSnapshots()
 
     # ------------------------------------------------------------------ up
@@ -69,7 +70,7 @@ class ImageFileManager:
 
         `size` in bytes, None if unknown. Whatever fails leaves the image queued and no bytes.
         Raises ImageNotFound, Forbidden, StateConflict, InvalidRequest (FORMAT_MISSING,
-        SIZE_MISMATCH), UnsupportedImage, TooLarge, QuotaExceeded, ImageGone, NoSpace.
+        SIZE_MISMATCH), UnsupportedImage, TooLarge, QuotaExceeded, ImageGone, NoSpace, Discarded.
         """
         of = (errors.ImagesvcError, DriverError, OSError)
         with self._operation.attempt(ctx, "image_file:upload", "image", image_id, of=of) as step:
@@ -132,8 +133,10 @@ class ImageFileManager:
         self, image: Image, upload: Upload, reader: limit.Reader, size: int | None
     ) -> ImageDisk:
         driver = self._backends.storage(upload.store_id)
-        beat = Heartbeat(self._operation, self._quotas, image.id, upload)
-        with driver.open_write(upload.key, size=size) as writer:
+        beat = heartbeat.Heartbeat(
+            self._operation, self._quotas, image.id, upload, self._heartbeat_s
+        )
+        with beat, driver.open_write(upload.key, size=size) as writer:
             result = self._rules.pump(
                 reader,
                 writer,
@@ -186,7 +189,7 @@ class ImageFileManager:
         """The bytes of one disk, for who may read them; `preferred` stores are tried first.
 
         Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), NoContent before the image
-        has bytes, DiskNotFound.
+        has bytes, DiskNotFound, ImageDamaged.
         """
         look = self._operation.look(ctx, "image_file:download", "image", image_id)
         with look as step, self._operation.database.read() as conn:
@@ -212,15 +215,16 @@ class ImageFileManager:
         if found is None:
             raise errors.DiskNotFound(image_id=image.id, disk=index)
         etag = found.hash_value or f"{image.id}-{index}"
-        places = location.ordered(self._backends, found.locations, preferred)
-        return Download(found.size_bytes, found.md5, etag, self._backends, places)
+        copies = image_copy.sound(self._backends, image.id, found, preferred)
+        return Download(found.size_bytes, found.md5, etag, self._backends, copies)
 
     # -------------------------------------------------------- for drivers
 
     def image_source(self, image: Image, disk: int = 0) -> ImageSource:
         """One disk as compute and volume drivers take it.
 
-        Raises NoContent, DiskNotFound, InvalidRequest (FORMAT_MISMATCH) for a container.
+        Raises NoContent, DiskNotFound, InvalidRequest (FORMAT_MISMATCH) for a container,
+        ImageDamaged, DriverError if no copy is there.
         """
         require_bare(image)
         with self._operation.database.read() as conn:
@@ -230,9 +234,7 @@ class ImageFileManager:
         found = next((item for item in disks if item.index == disk), None)
         if found is None:
             raise errors.DiskNotFound(image_id=image.id, disk=disk)
-        store_id, key = location.ordered(self._backends, found.locations)[0]
-        driver = self._backends.storage(store_id)
-        local = storage.StorageCapability.LOCAL_FILE in driver.info().capabilities
+        copies = image_copy.sound(self._backends, image.id, found)
         return ImageSource(
             image_id=image.id,
             disk=disk,
@@ -241,7 +243,7 @@ class ImageFileManager:
             virtual_size_bytes=found.virtual_size_bytes or found.size_bytes,
             digest=found.hash_value or "",
             url=self._signer.sign(image.id, disk),
-            local_path=driver.path(key) if local else None,
+            local_path=image_copy.local_path(self._backends, copies, found),
         )
 
     def open_signed(
@@ -254,7 +256,7 @@ class ImageFileManager:
     ) -> Download:
         """The bytes that a signed URL names.
 
-        Raises Forbidden (also IMAGE_DEACTIVATED), ImageNotFound.
+        Raises Forbidden (also IMAGE_DEACTIVATED), ImageNotFound, ImageDamaged.
         """
         self._signer.verify(image_id, disk, expires, signature)
         with self._operation.database.read() as conn:

@@ -1,11 +1,12 @@
 """Whether the stored bytes of images are still those that were stored, and their repair.
 
-Every copy is read to its end and hashed, one after the other, while the service runs.
+Every copy is read to its end and hashed, one after the other, while the service runs. One that is
+bad is marked, so that nobody is given its bytes, until it is repaired or found whole again.
 """
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -15,7 +16,9 @@ from imagesvc.db import location as location_rows
 from imagesvc.db.engine import Database
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.errors import DriverError, NotFound
-from imagesvc.manager import disk_copy
+from imagesvc.manager import disk_copy, image_copy
+from imagesvc.manager.copy_mark import CopyMarks
+from imagesvc.manager.image_copy import Copy
 from imagesvc.manager.location import Location
 
 PAGE = 100
@@ -37,8 +40,7 @@ class Finding:
     fault: Fault
     image_id: str
     disk_index: int
-    store_id: str
-    key: str
+    copy: Copy
     text: str
     repaired: bool = False
     remedy: str = ""
@@ -66,12 +68,14 @@ class ImageScrub:
         self,
         database: Database,
         backends: Backends,
+        marks: CopyMarks,
         found: Callable[[Finding], None],
         progress: Callable[[Verdict], None] = lambda so_far: None,
         repair: disk_copy.CopyRepair | None = None,
     ) -> None:
         self._database = database
         self._backends = backends
+        self._marks = marks
         self._found = found
         self._progress = progress
         self._repair = repair
@@ -116,25 +120,31 @@ class ImageScrub:
     def _scrub(self, image_id: str, disk: ImageDisk) -> None:
         """All copies first, so that a bad one finds its remedy among those that are good."""
         findings: list[Finding] = []
-        good: list[Location] = []
-        unread: list[Location] = []
-        for place in disk.locations:
-            if self._store_id not in (None, place[0]):
-                unread.append(place)
+        good: list[Copy] = []
+        unread: list[Copy] = []
+        for copy in image_copy.of(self._backends, disk):
+            if self._store_id not in (None, copy.store_id):
+                unread.append(copy)
                 continue
             self._verdict.copies += 1
-            fault, text = self._examine(disk, place)
+            fault, text = self._examine(disk, copy)
             if fault is None:
-                good.append(place)
+                good.append(copy)
             else:
-                findings.append(Finding(fault, image_id, disk.index, *place, text))
+                findings.append(Finding(fault, image_id, disk.index, copy, text))
+        for copy in good:
+            if any(Copy(one.store_id, one.storage_key, one.number) == copy for one in disk.damages):
+                self._marks.unmark(image_id, disk.index, copy)
+        # Before any repair, which takes its time.
         for one in findings:
-            self._conclude(disk, one, (*good, *unread))
+            if one.fault != Fault.UNKNOWN:
+                self._marks.mark(image_id, disk.index, one.copy, one.fault)
+        for one in self._mended(disk, findings, (*good, *unread)):
+            self._conclude(one)
 
-    def _examine(self, disk: ImageDisk, place: Location) -> tuple[Fault | None, str]:
-        store_id, key = place
+    def _examine(self, disk: ImageDisk, copy: Copy) -> tuple[Fault | None, str]:
         try:
-            with self._backends.storage(store_id).open_read(key) as source:
+            with image_copy.open_copy(self._backends, copy) as source:
                 text = disk_copy.difference(source, disk, self._count)
         except NotFound:
             return Fault.MISSING, "the bytes are not there"
@@ -149,12 +159,10 @@ class ImageScrub:
         self._verdict.size_bytes += len(block)
         self._progress(self._verdict)
 
-    def _conclude(self, disk: ImageDisk, one: Finding, sources: Sequence[Location]) -> None:
-        if self._repair is not None and one.fault != Fault.UNKNOWN:
-            one = self._mend(self._repair, disk, one, sources)
+    def _conclude(self, one: Finding) -> None:
         if not one.repaired:
             with self._database.read() as conn:
-                if not location_rows.page(conn, one.store_id, "", 1, key=one.key):
+                if not location_rows.page(conn, one.copy.store_id, "", 1, key=one.copy.key):
                     return  # deleted or moved while it was read
         if one.fault == Fault.UNKNOWN:
             self._verdict.unknown += 1
@@ -164,24 +172,41 @@ class ImageScrub:
             self._verdict.bad += 1
         self._found(one)
 
+    def _mended(
+        self, disk: ImageDisk, findings: Iterable[Finding], sources: Iterable[Copy]
+    ) -> Iterator[Finding]:
+        """The findings with what was done; two bad copies of one object are repaired at once."""
+        done: dict[Location, Finding] = {}
+        for one in findings:
+            if self._repair is None or one.fault == Fault.UNKNOWN:
+                yield one
+                continue
+            place = one.copy.place
+            if place not in done:
+                done[place] = self._mend(self._repair, disk, one, sources)
+            told = done[place]
+            yield dataclasses.replace(one, repaired=told.repaired, remedy=told.remedy)
+
     def _mend(
         self,
         repair: disk_copy.CopyRepair,
         disk: ImageDisk,
         one: Finding,
-        sources: Sequence[Location],
+        sources: Iterable[Copy],
     ) -> Finding:
         if disk_copy.digest_of(disk) is None:
             return dataclasses.replace(one, remedy="not repaired: its row has no digest")
         why = "there is no good copy"
         for source in sources:
             try:
-                repair.replace(one.image_id, disk, (one.store_id, one.key), source)
+                repair.replace(one.image_id, disk, one.copy.place, source)
             except (DriverError, errors.ImagesvcError, OSError) as exc:
                 # One copy is not the scrub: the next source may do, or its line says why not.
                 why = _reason(exc)
                 continue
-            return dataclasses.replace(one, repaired=True, remedy=f"repaired from {source[0]}")
+            return dataclasses.replace(
+                one, repaired=True, remedy=f"repaired from {source.store_id}"
+            )
         return dataclasses.replace(one, remedy=f"not repaired: {why}")
 
 

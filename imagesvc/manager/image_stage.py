@@ -9,8 +9,9 @@ from imagesvc.crashpoint import crashpoint
 from imagesvc.db import attempt, pending
 from imagesvc.db import image as image_rows
 from imagesvc.interface.errors import DriverError
+from imagesvc.manager import heartbeat
 from imagesvc.manager.image import visible_image
-from imagesvc.manager.image_bytes import Heartbeat, Upload
+from imagesvc.manager.image_bytes import Upload
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.upload_failure import give_up
@@ -30,6 +31,7 @@ class StageManager:
         *,
         store_id: str,
         cap_bytes: int,
+        heartbeat_s: float,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
@@ -37,6 +39,7 @@ class StageManager:
         self._quotas = quotas
         self._store_id = store_id
         self._cap_bytes = cap_bytes
+        self._heartbeat_s = heartbeat_s
 
     def stage(
         self, ctx: RequestContext, image_id: str, reader: limit.Reader, size: int | None = None
@@ -45,7 +48,7 @@ class StageManager:
 
         `size` in bytes, None if unknown. Whatever fails leaves the image queued and no bytes.
         Raises ImageNotFound, Forbidden, StateConflict, InvalidRequest (SIZE_MISMATCH), TooLarge,
-        QuotaExceeded, ImageGone, NoSpace.
+        QuotaExceeded, ImageGone, NoSpace, Discarded.
         """
         of = (errors.ImagesvcError, DriverError, OSError)
         with self._operation.attempt(ctx, "image_file:stage", "image", image_id, of=of) as step:
@@ -77,12 +80,14 @@ class StageManager:
         return Upload(self._store_id, key, token, size, owner, room)
 
     def _receive(self, image_id: str, upload: Upload, reader: limit.Reader) -> int:
-        beat = Heartbeat(self._operation, self._quotas, image_id, upload)
+        beat = heartbeat.Heartbeat(
+            self._operation, self._quotas, image_id, upload, self._heartbeat_s
+        )
         source = limit.LimitedReader(
             reader, cap_bytes=self._cap_bytes, expected_bytes=upload.size_bytes
         )
         driver = self._backends.storage(upload.store_id)
-        with driver.open_write(upload.key, size=upload.size_bytes) as writer:
+        with beat, driver.open_write(upload.key, size=upload.size_bytes) as writer:
             count = pipe.carry(source, writer, beat)
             crashpoint("stage.received")
             writer.commit()

@@ -1,9 +1,6 @@
-"""Where the bytes of an image are: who is told, which place is read first, and which next."""
+"""Where the bytes of an image are: who is told, and which place is read first."""
 
-import logging
-import os
 from collections.abc import Iterable, Mapping
-from typing import BinaryIO
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -11,13 +8,9 @@ from imagesvc.backend.store import Store
 from imagesvc.context import RequestContext
 from imagesvc.db import image_disk
 from imagesvc.domain.image import Image
-from imagesvc.interface import storage
-from imagesvc.interface.errors import DriverError, IntegrityError, InvalidArgument
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
-
-LOG = logging.getLogger(__name__)
 
 Location = tuple[str, str]  # store id, storage key
 
@@ -58,33 +51,6 @@ def ordered(
     return tuple((store, found[store]) for store in backends.stores.order(found, preferred))
 
 
-def open_first(
-    backends: Backends,
-    locations: tuple[Location, ...],
-    offset: int = 0,
-    length: int | None = None,
-    *,
-    size_bytes: int,
-) -> BinaryIO:
-    """Open `length` bytes from `offset` at the first place that can; whoever calls closes.
-
-    A store of local files gives the file itself, which does not end after `length`; one that has
-    not `size_bytes` bytes is passed over, as its end would be waited for. Raises what the last
-    place raised, InvalidArgument.
-    """
-    failure: Exception = errors.NotFound("The image has no place that could be read.")
-    for store_id, key in locations:
-        try:
-            return _open(backends.storage(store_id), key, offset, length, size_bytes)
-        except InvalidArgument:  # the caller's fault, the same at every place
-            raise
-        except (DriverError, errors.BackendFailed, errors.BackendNotFound) as exc:
-            # Another place may have the bytes: that is what several stores are for.
-            LOG.warning("bytes not read from a store store=%s key=%s: %s", store_id, key, exc)
-            failure = exc
-    raise failure
-
-
 def require_store(backends: Backends, store_id: str) -> Store:
     """The store of an id, for writing. Raises InvalidRequest (STORE_UNKNOWN), StoreReadOnly."""
     found = backends.stores.find(store_id)
@@ -95,20 +61,3 @@ def require_store(backends: Backends, store_id: str) -> Store:
     if found.read_only:
         raise errors.StoreReadOnly(store=store_id)
     return found
-
-
-def _open(
-    driver: storage.StorageDriver, key: str, offset: int, length: int | None, size_bytes: int
-) -> BinaryIO:
-    # A real file is sent by the kernel; the server stops at Content-Length.
-    if storage.StorageCapability.LOCAL_FILE not in driver.info().capabilities:
-        return driver.open_read(key, offset=offset, length=length)
-    file = driver.open_read(key)
-    there = os.fstat(file.fileno()).st_size
-    if there == size_bytes:
-        file.seek(offset)
-        return file
-    file.close()
-    raise IntegrityError(
-        "The store has not all bytes of the image.", f"{key}: {there} bytes instead of {size_bytes}"
-    )

@@ -9,6 +9,7 @@ from imagesvc.backend.store import Stores
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt, doomed, image_disk
 from imagesvc.db import location as location_rows
+from imagesvc.domain.image import ImageDisk
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.manager.image import visible_image
@@ -80,7 +81,7 @@ class StoreManager:
                     allowed="active",
                 )  # fmt: skip
             disks = image_disk.list_for(op.conn, image_id)
-            if any(len(disk.locations) < 2 for disk in disks):
+            if any(_is_last(disk, store_id) for disk in disks):
                 raise errors.Forbidden("The only copy of an image cannot be removed.")
             keys = location_rows.take(op.conn, image_id, store_id)
             if not keys:
@@ -91,3 +92,11 @@ class StoreManager:
             for place in objects:
                 doomed.add(op.conn, *place)
         return tuple(objects)
+
+
+def _is_last(disk: ImageDisk, store_id: str) -> bool:
+    """Whether no copy would be left, or none at a place of which nothing bad is known."""
+    bad = {(one.store_id, one.storage_key) for one in disk.damages}
+    good = [place for place in disk.locations if place not in bad]
+    left = [store for store, _ in good or disk.locations if store != store_id]
+    return len(disk.locations) < 2 or not left

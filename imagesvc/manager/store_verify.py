@@ -24,6 +24,7 @@ class Fault(enum.StrEnum):
 
     ORPHAN = "orphan"  # bytes that no row names
     MISSING = "missing"  # a row whose bytes are not there
+    COPY = "copy"  # an object that lacks one of the copies that its store keeps
     SIZE = "size"  # bytes of another length than the row says
     STORE = "store"  # a row that names a store which is not configured
     NO_LOCATION = "no-location"  # an active image that names no bytes
@@ -120,6 +121,9 @@ class _StoreCheck:
         if item.size_bytes != row.size_bytes:
             text = f"{item.size_bytes} bytes, {_owner(row)} says {row.size_bytes}"
             self._note(Fault.SIZE, item.key, text)
+        elif item.copies < self._driver.copies():
+            text = f"{item.copies} of {self._driver.copies()} copies are there and as long as the first"
+            self._note(Fault.COPY, item.key, text)
 
     def _objects(self) -> Iterator[storage.ObjectInfo]:
         after: str | None = None

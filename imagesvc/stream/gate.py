@@ -103,7 +103,12 @@ def commit(
     if not before:
 
         def read(offset: int, length: int) -> BinaryIO:
-            return driver.open_read(key, offset=offset, length=length)
+            try:
+                return driver.open_read(key, offset=offset, length=length)
+            except driver_errors.NotFound as exc:  # here it is not the caller who asks for it
+                raise driver_errors.Discarded(
+                    "What was uploaded was removed before it was looked at.", exc.operator_message
+                ) from exc
 
         check_object(converter, facts, read, size_bytes)
 

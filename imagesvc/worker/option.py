@@ -25,7 +25,7 @@ WORKER_OPTS = (
         default=60.0,
         min=1.0,
         help="Seconds without a sign of life after which an upload counts as dead. Uploads give "
-        "one every 5 s.",
+        "one six times in that time, at least every 5 s. The same for API and workers.",
     ),
     cfg.IntOpt(
         "keep_finished_days",

@@ -37,8 +37,8 @@ def withdraw(
         if exc.retryable:
             raise
         return None  # refused for good, so nothing was begun
-    except (errors.ImageGone, errors.NoContent):
-        return None  # the image is gone, and was so before anything was begun
+    except (errors.ImageGone, errors.NoContent, errors.ImageDamaged):
+        return None  # there are no bytes to begin with, and were none before
     try:
         driver.cancel(handle)
         progress = driver.poll(handle)

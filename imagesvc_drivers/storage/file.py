@@ -1,4 +1,4 @@
-"""Image bytes in a local directory (embedded default).
+"""Image bytes in a local directory (embedded default), or in two that hold the same.
 
 Layout under `directory`: `object/<key>` with `+` for each `/`, so that the keys `a` and `a/b`
 do not stand in each other's way, and `.part/<uuid>` for what is being written. Blocks of zeros
@@ -6,21 +6,20 @@ are left out as holes. A key appears by link(2), which never replaces.
 """
 
 import contextlib
-import fcntl
-import heapq
-import os
 import time
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar
 
 from oslo_config import cfg
 
 from imagesvc.interface import base, errors, storage
-from imagesvc_drivers.storage import file_object, file_writer
+from imagesvc_drivers.storage import file_mirror, file_object
+from imagesvc_drivers.storage.file_folder import FileFolder
+from imagesvc_drivers.storage.file_writer import FileWriter
 
 _NEARLY_FULL = 0.05
+Found = TypeVar("Found")
 
 OPTS = (
     cfg.StrOpt(
@@ -29,139 +28,193 @@ OPTS = (
         help="Directory of the image bytes, made if missing. All processes of the service need "
         "the same one; two backends must not share it.",
     ),
+    cfg.StrOpt(
+        "mirror_directory",
+        default="",
+        help="Second directory that holds the same bytes, on another disk; empty: none. Every "
+        "write goes to both and is there when both are flushed, so it takes the time of the "
+        "slower one; reads go to the second where the first fails.",
+    ),
 )
 
 
 class FileStorage(storage.StorageDriver):
-    """Objects as sparse files in one directory."""
+    """Objects as sparse files in one directory, or in each of two."""
 
-    contract = base.Version(1, 0)
+    contract = base.Version(1, 1)
     OPTS = OPTS
 
     def __init__(self, options: Any, *, backend_id: str) -> None:
         super().__init__(options, backend_id=backend_id)
-        root = Path(options.directory)
-        if not root.is_absolute():
-            raise errors.InvalidConfiguration(f"option directory is {root}, not an absolute path")
-        self._objects = root / "object"
-        self._parts = root / ".part"
+        names = ("directory", "mirror_directory")
+        roots = {name: Path(value) for name in names if (value := getattr(options, name))}
+        for name, root in roots.items():
+            if not root.is_absolute():
+                raise errors.InvalidConfiguration(f"option {name} is {root}, not an absolute path")
+        first, *others = roots.values()
+        if any(first == one or first in one.parents or one in first.parents for one in others):
+            raise errors.InvalidConfiguration(
+                "option mirror_directory must be apart from directory"
+            )
+        self._folders = tuple(FileFolder(root) for root in roots.values())
+        self._mirror = file_mirror.Mirror(self._folders) if others else None
+        self._parts = self._folders[0].parts
 
     def open(self) -> None:
-        with file_object.translated("cannot make the directory"):
-            for folder in (self._objects, self._parts):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in self._folders:
+            folder.open()
 
     def info(self) -> base.DriverInfo:
+        capabilities = {
+            storage.StorageCapability.LOCAL_FILE,
+            storage.StorageCapability.SERVER_SIDE_COPY,
+        }
+        if self._mirror:
+            capabilities.add(storage.StorageCapability.COPIES)
         return base.DriverInfo(
-            name="file",
-            vendor="imagesvc",
-            version="1",
-            capabilities=frozenset(
-                (
-                    storage.StorageCapability.LOCAL_FILE,
-                    storage.StorageCapability.SERVER_SIDE_COPY,
-                )
-            ),
+            name="file", vendor="imagesvc", version="1", capabilities=frozenset(capabilities)
         )
 
     def health(self) -> base.Health:
         began = time.monotonic()
-        probe = self._parts / f"health-{uuid.uuid4().hex}"
-        try:
-            probe.touch(mode=0o600)
-            probe.unlink()
-            usage = self.usage()
-        except (OSError, errors.DriverError) as exc:
-            return base.Health(base.HealthState.DOWN, str(exc))
+        broken = []
+        for folder in self._folders:
+            try:
+                folder.probe()
+            except errors.DriverError as exc:
+                broken.append(exc.operator_message)
+        if len(broken) == len(self._folders):
+            return base.Health(base.HealthState.DOWN, "; ".join(broken))
         took = (time.monotonic() - began) * 1000
+        if broken:
+            detail = f"nothing can be written, reads go on: {broken[0]}"
+            return base.Health(base.HealthState.DEGRADED, detail, took)
+        usage = self.usage()
         free = 1 - usage.used_bytes / max(1, usage.total_bytes or 1)
         if free < _NEARLY_FULL:
             return base.Health(base.HealthState.DEGRADED, f"{free:.1%} of the space is free", took)
         return base.Health(base.HealthState.OK, "", took)
 
-    def open_write(self, key: str, *, size: int | None = None) -> file_writer.FileWriter:
-        target = self.path_of(key)
+    def open_write(self, key: str, *, size: int | None = None) -> storage.ObjectWriter:
+        return self._open_write(key)
+
+    def _open_write(self, key: str) -> FileWriter | file_mirror.MirrorWriter:
+        targets = [folder.path_of(key) for folder in self._folders]
         with file_object.translated(f"cannot begin {key}"):
-            if target.exists():
+            if any(target.exists() for target in targets):
                 raise errors.AlreadyExists(f"The object {key} exists.")
-            return file_writer.FileWriter(key, self._parts / uuid.uuid4().hex, target)
+            with contextlib.ExitStack() as stack:
+                writers = [
+                    stack.enter_context(FileWriter(key, folder.new_part(), target))
+                    for folder, target in zip(self._folders, targets, strict=True)
+                ]
+                stack.pop_all()
+        return file_mirror.MirrorWriter(key, *writers) if self._mirror else writers[0]
 
     def open_read(self, key: str, *, offset: int = 0, length: int | None = None) -> BinaryIO:
-        if offset < 0 or (length is not None and length < 0):
-            raise errors.InvalidArgument("Offset and length must not be negative.")
-        with self._found(key), file_object.translated(f"cannot read {key}"):
-            file = self.path_of(key).open("rb", buffering=0)
-            size = os.fstat(file.fileno()).st_size
-            if offset > size:
-                file.close()
-                raise errors.InvalidArgument(f"Offset {offset} is past the end, {size}.")
-            file.seek(offset)
-        return cast(BinaryIO, file if length is None else file_object.BoundedFile(file, length))
+        _require_range(offset, length)
+        return self._first(lambda folder: folder.open_read(key, offset, length))
 
     def stat(self, key: str) -> storage.ObjectInfo:
-        with self._found(key), file_object.translated(f"cannot stat {key}"):
-            return file_object.describe(key, self.path_of(key).stat())
+        found = self._first(lambda folder: folder.stat(key))
+        return self._counted(found) if self._mirror else found
 
     def delete(self, key: str) -> None:
-        path = self.path_of(key)
-        with file_object.translated(f"cannot delete {key}"):
-            path.unlink(missing_ok=True)
-            file_object.sync_folder(path.parent)
+        # The first again after the second: `restore` may have copied back meanwhile.
+        failure: errors.DriverError | None = None
+        for folder in (*self._folders, *self._folders[:-1]):
+            try:
+                folder.remove(key)
+                folder.sync()
+            except errors.InvalidArgument:
+                raise
+            except errors.DriverError as exc:
+                failure = exc
+        if failure is not None:
+            raise failure
 
     def list(
         self, prefix: str = "", *, after: str | None = None, limit: int = 1000
     ) -> "list[storage.ObjectInfo]":
-        with file_object.translated("cannot list"), os.scandir(self._objects) as entries:
-            names = (entry.name.replace("+", "/") for entry in entries)
-            keys = heapq.nsmallest(
-                limit,
-                (key for key in names if key.startswith(prefix) and key > (after or "")),
-            )
+        keys: set[str] = set()
+        for folder in self._folders:
+            keys |= set(folder.first_keys(prefix, after or "", limit))
         found = []
-        for key in keys:
+        for key in sorted(keys)[:limit]:
             with contextlib.suppress(errors.NotFound):  # deleted since the directory was read
                 found.append(self.stat(key))
         return found
 
     def usage(self) -> storage.Usage:
-        with file_object.translated("cannot ask for the space"):
-            space = os.statvfs(self._objects)
-        used = (space.f_blocks - space.f_bfree) * space.f_frsize
-        return storage.Usage(used, used + space.f_bavail * space.f_frsize)
+        found = [folder.usage() for folder in self._folders]
+        return min(found, key=lambda one: (one.total_bytes or 0) - one.used_bytes)
 
     def discard_stale(self, *, older_than_s: float) -> int:
-        """Remove parts whose writer is dead; a living one holds a lock on its part."""
-        before = time.time() - older_than_s
-        removed = 0
-        with file_object.translated("cannot discard"):
-            for part in tuple(self._parts.iterdir()):
-                with contextlib.suppress(FileNotFoundError, BlockingIOError), part.open("rb") as f:
-                    if os.fstat(f.fileno()).st_mtime <= before:
-                        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        part.unlink()
-                        removed += 1
-        return removed
+        count = sum(folder.discard_parts(older_than_s) for folder in self._folders)
+        return count + (self._mirror.restore(older_than_s) if self._mirror else 0)
 
     def copy(self, source_key: str, key: str) -> storage.ObjectInfo:
-        writer = self.open_write(key)
+        writer = self._open_write(key)
         with writer, self.open_read(source_key) as source:
             writer.fill(source.fileno())
             return writer.commit()
 
     def path(self, key: str) -> Path:
-        self.stat(key)
-        return self.path_of(key)
+        def present(folder: FileFolder) -> Path:
+            folder.stat(key)
+            return folder.path_of(key)
+
+        return self._first(present)
 
     def path_of(self, key: str) -> Path:
-        """Where the object of that key lies or would lie. Raises InvalidArgument."""
-        return self._objects / storage.check_key(key).replace("/", "+")
+        """Where the object of that key lies or would lie first. Raises InvalidArgument."""
+        return self._folders[0].path_of(key)
 
-    @contextlib.contextmanager
-    def _found(self, key: str) -> Iterator[None]:
-        try:
-            yield
-        except errors.Unavailable as exc:
-            # A folder that is not there, as that of a disk which is not mounted, lost no object.
-            if isinstance(exc.__cause__, FileNotFoundError) and self._objects.is_dir():
-                raise errors.NotFound(f"There is no object {key}.") from exc
-            raise
+    def copies(self) -> int:
+        return len(self._folders)
+
+    def open_copy(
+        self, key: str, number: int, *, offset: int = 0, length: int | None = None
+    ) -> BinaryIO:
+        if not self._mirror:
+            return super().open_copy(key, number, offset=offset, length=length)
+        _require_range(offset, length)
+        if not 0 <= number < len(self._folders):
+            raise errors.InvalidArgument(f"There is no copy {number}.")
+        return self._folders[number].open_read(key, offset, length)
+
+    def warnings(self) -> tuple[str, ...]:
+        with file_object.translated("cannot look at the directories"):
+            devices = {folder.objects.stat().st_dev for folder in self._folders}
+        if len(devices) == len(self._folders):
+            return ()
+        return (
+            "directory and mirror_directory are on one device and are lost together: "
+            "put the mirror on another disk",
+        )
+
+    def _first(self, act: Callable[[FileFolder], Found]) -> Found:
+        """What the first directory that can gives; NotFound only if that is so in each."""
+        failures: list[errors.DriverError] = []
+        for folder in self._folders:
+            try:
+                return act(folder)
+            except errors.InvalidArgument:
+                raise
+            except errors.DriverError as exc:
+                failures.append(exc)
+        raise next((one for one in failures if not isinstance(one, errors.NotFound)), failures[0])
+
+    def _counted(self, found: storage.ObjectInfo) -> storage.ObjectInfo:
+        count = 0
+        for folder in self._folders:
+            with contextlib.suppress(errors.DriverError):  # that copy is not there
+                count += folder.stat(found.key).size_bytes == found.size_bytes
+        return storage.ObjectInfo(
+            found.key, found.size_bytes, found.modified_at, found.etag, copies=count
+        )
+
+
+def _require_range(offset: int, length: int | None) -> None:
+    if offset < 0 or (length is not None and length < 0):
+        raise errors.InvalidArgument("Offset and length must not be negative.")

@@ -65,20 +65,45 @@ class FileWriter(storage.ObjectWriter):
         return self._part
 
     def commit(self) -> storage.ObjectInfo:
+        self.seal()
+        info = self.publish()
+        self.abort()
+        return info
+
+    def seal(self) -> None:
+        """Make the bytes durable; nobody sees them yet."""
         self._settle()
-        file = self._open()
         with file_object.translated(f"cannot commit {self._key}"):
-            os.fsync(file.fileno())
-            crashpoint("storage.file.synced")
+            os.fsync(self._open().fileno())
+        crashpoint("storage.file.synced")
+
+    def publish(self, *, replace: bool = False) -> storage.ObjectInfo:
+        """Give sealed bytes their name, and make that durable.
+
+        Raises AlreadyExists unless `replace`, Discarded if somebody removed what was written.
+        """
+        found = os.fstat(self._open().fileno())
+        with file_object.translated(f"cannot commit {self._key}"):
             try:
-                os.link(self._part, self._target)
+                (os.replace if replace else os.link)(self._part, self._target)
             except FileExistsError as exc:
                 raise errors.AlreadyExists(f"The object {self._key} exists.") from exc
+            except FileNotFoundError as exc:
+                if not self._target.parent.is_dir():
+                    raise
+                raise errors.Discarded(
+                    "What was uploaded was removed before it was whole.",
+                    f"the part of {self._key} is gone from the store",
+                ) from exc
             crashpoint("storage.file.published")
             file_object.sync_folder(self._target.parent)
-            found = os.fstat(file.fileno())
-        self.abort()
         return file_object.describe(self._key, found)
+
+    def unpublish(self) -> None:
+        """Take the name away again."""
+        with file_object.translated(f"cannot take back {self._key}"):
+            self._target.unlink(missing_ok=True)
+            file_object.sync_folder(self._target.parent)
 
     def abort(self) -> None:
         file, self._file = self._file, None

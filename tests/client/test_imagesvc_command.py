@@ -108,6 +108,16 @@ def test_the_trail_backends_and_health_are_shown(running_service, spark):
     assert {one["State"] for one in health} == {"ok"}
 
 
+def test_an_image_shows_its_copies_and_a_warning_at_one(running_service, spark):
+    done = running_service.run(
+        "imagesvc", "--os-cloud", "demo", "image", "show", spark, "-f", "json"
+    )
+    shown = json.loads(done.stdout)
+    assert (shown["good_copies"], shown["stores"], shown["damaged"]) == (1, ["local"], False)
+    assert [copy["good"] for copy in shown["disks"][0]["copies"]] == [True]
+    assert b"warning: There is one good copy" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

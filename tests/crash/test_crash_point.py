@@ -13,6 +13,7 @@ from tests.crash import (
     test_upload,
 )
 from tests.driver import test_syslog_audit_sink, test_webhook_audit_sink
+from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,6 +32,7 @@ TESTED = {
     *test_scrub.COPY_POINTS,
     *test_upload.BEFORE,
     "upload.activated",
+    *Mirrored.crashpoints,
     *Qemu.CREATE_CRASH_POINTS,
     *Qemu.SNAPSHOT_CRASH_POINTS,
     *test_syslog_audit_sink.TestTcp.crashpoints,

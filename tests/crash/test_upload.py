@@ -8,7 +8,8 @@ import pytest
 
 from imagesvc.db import image_disk, metadata, pending
 from imagesvc.manager import store_verify
-from tests.crash.station import until
+from tests.crash.station import Station, until
+from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
 
 BEFORE = (
     "upload.begun",
@@ -50,6 +51,34 @@ def test_a_killed_upload_leaves_the_image_queued_and_can_be_sent_again(station, 
     assert station.quota() == [(1, 0), (len(DATA), 0), (0, 0)]
     assert station.quota_is_true()
     until(lambda: compared(station) == [])
+
+
+@pytest.mark.parametrize("point", Mirrored.crashpoints)
+def test_a_killed_upload_to_a_mirror_leaves_nothing_in_either_directory(tmp_path, point):
+    mirror = tmp_path / "mirror"
+    station = Station(tmp_path, more=f"[storage_local]\nmirror_directory = {mirror}\n")
+
+    def files():
+        return [
+            sorted(path.name for path in folder.rglob("*") if path.is_file())
+            for folder in (tmp_path / "store", mirror)
+        ]
+
+    try:
+        image_id, headers = send(station, point)
+        station.start("worker")
+        until(lambda: station.service.images.get(station.caller, image_id).status == "queued")
+        until(lambda: files() == [[], []])
+        until(station.ready)
+        path = f"/v2/images/{image_id}/file"
+        assert station.call("PUT", path, DATA, headers)[0] == 204
+        assert station.call("GET", path, headers=headers)[2] == DATA
+        first, second = files()
+        assert first == second
+        assert len(first) == 1
+        until(lambda: compared(station) == [])
+    finally:
+        station.stop()
 
 
 def test_an_image_deleted_under_a_killed_upload_leaves_no_use(station):

@@ -190,6 +190,18 @@ class TestQemuCompute(ComputeConformance):
         assert len(flaky.ranges) == 2
         assert flaky.ranges[1] != "bytes=0-"
 
+    @pytest.mark.parametrize("lost", [False, True])
+    def test_a_local_file_that_is_not_good_is_passed_over_for_the_url(
+        self, driver: QemuCompute, spec: ServerSpec, spark: Path, tmp_path: Path, lost: bool
+    ) -> None:
+        local = tmp_path / "store.raw"
+        if not lost:
+            local.write_bytes(spark.read_bytes()[:-1] + b"\xff")
+        with FlakyServer(spark.read_bytes()) as flaky:
+            image = dataclasses.replace(source_of(spark, url=flaky.url), local_path=local)
+            self.server(driver, dataclasses.replace(spec, disks=(image,)))
+        assert flaky.ranges[0] == "bytes=0-"
+
     def test_an_iso_is_refused_as_a_disk(self, driver: QemuCompute, spec: ServerSpec) -> None:
         disc = dataclasses.replace(spec.disks[0], disk_format="iso")
         with pytest.raises(errors.InvalidArgument, match="iso"):

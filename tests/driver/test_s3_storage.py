@@ -167,7 +167,7 @@ class TestS3StorageInParts(StorageKillConformance):
         with driver.open_write(key) as writer:
             writer.write(b"x" * 11 * MIB)
             driver.delete(key)
-            with pytest.raises(errors.Unavailable, match="discarded"):
+            with pytest.raises(errors.Discarded, match="removed before"):
                 writer.commit()
         self.assert_absent(driver, key)
 

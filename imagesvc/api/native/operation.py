@@ -76,7 +76,8 @@ _SERVER: tuple[Raised, ...] = (errors.ServerNotFound, errors.BackendNotFound, *_
 _JOB: tuple[Raised, ...] = (errors.JobNotFound,)
 _PROJECT: tuple[Raised, ...] = (errors.ProjectNotFound, (errors.InvalidRequest, Reason.MEDIA_TYPE))
 _BYTES: tuple[Raised, ...] = (
-    errors.ImageNotFound, errors.DiskNotFound, errors.NoContent, errors.Forbidden,
+    errors.ImageNotFound, errors.DiskNotFound, errors.NoContent, errors.ImageDamaged,
+    errors.Forbidden, driver.IntegrityError,
     errors.Overloaded, (errors.InvalidRequest, Reason.RANGE), *_DRIVER,
 )  # fmt: skip
 _START: tuple[Raised, ...] = (
@@ -141,6 +142,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     },
     "/backends": {"GET": Operation(answers.BackendList)},
     "/health": {"GET": Operation(answers.HealthList)},
+    "/images/{image_id}": {"GET": Operation(answers.OneImage, raises=(errors.ImageNotFound,))},
     "/images/{image_id}/disk/{disk}/file": {"GET": _FILE, "HEAD": _FILE_HEAD},
     "/signed/{image_id}/{disk}": {
         "GET": dataclasses.replace(_FILE, query=_SIGNED),

@@ -10,6 +10,7 @@ from imagesvc.api.native import (
     backend,
     capture,
     health,
+    image,
     image_disk,
     job,
     metric,
@@ -41,6 +42,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/quota/{project_id}", quota.QuotaResource(service.quotas)),
         ("/backends", backend.BackendsResource(service.backend_manager)),
         ("/health", health.HealthResource(service.health)),
+        ("/images/{image_id}", image.ImageResource(service.image_details)),
         (
             "/images/{image_id}/disk/{disk}/file",
             image_disk.ImageDiskFileResource(files),

@@ -52,6 +52,32 @@ class StorageCapabilityConformance(StorageObjectConformance):
         with pytest.raises(errors.NotFound):
             driver.path(f"{key}-none")
 
+    def test_copies(self, driver: StorageDriver, key: str) -> None:
+        """COPIES: each copy alone, whole or a part, as soon as `commit` returns; or NotSupported."""
+        data = storage_child.content(6, 300_000)
+        write(driver, key, data)
+        assert driver.stat(key).copies == driver.copies()
+        if not self.has(driver, StorageCapability.COPIES):
+            assert driver.copies() == 1
+            with pytest.raises(errors.NotSupported):
+                driver.open_copy(key, 0)
+            return
+        assert driver.copies() > 1
+        for number in range(driver.copies()):
+            assert drain(driver.open_copy(key, number)) == data
+            part = drain(driver.open_copy(key, number, offset=1000, length=10))
+            assert part == data[1000:1010]
+            with pytest.raises(errors.NotFound):
+                driver.open_copy(f"{key}-none", number)
+            with pytest.raises(errors.InvalidArgument):
+                driver.open_copy(key, number, offset=len(data) + 1)
+        with pytest.raises(errors.InvalidArgument):
+            driver.open_copy(key, driver.copies())
+        driver.delete(key)
+        for number in range(driver.copies()):
+            with pytest.raises(errors.NotFound):
+                driver.open_copy(key, number)
+
     def test_presigned_url(self, driver: StorageDriver, key: str) -> None:
         """PRESIGNED_URL: a URL that gives the object, whole or a range; or NotSupported."""
         write(driver, key, b"0123456789")

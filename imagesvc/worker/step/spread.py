@@ -9,7 +9,7 @@ from imagesvc.db import image_disk
 from imagesvc.db import job as job_rows
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.errors import DriverError, IntegrityError
-from imagesvc.manager import arrival, location
+from imagesvc.manager import arrival, disk_reader, image_copy
 from imagesvc.worker import failure, intake
 from imagesvc.worker.flow import SPARE_ATTEMPTS, Step, StepContext, Wait
 
@@ -24,7 +24,7 @@ class Spread(Step):
     name = "spread"
 
     def run(self, ctx: StepContext) -> Wait | None:
-        """Go on with the stores that are left. Raises DriverError, ImageGone."""
+        """Go on with the stores that are left. Raises DriverError, ImageGone, ImageDamaged."""
         origin = origin_of(ctx)
         crashpoint("step.spread.begin")
         self._tell(ctx, origin)
@@ -60,10 +60,10 @@ class Spread(Step):
         store = backends.storage(store_id)
         image = intake.image_of(ctx)
         key = intake.announce(ctx, store_id)
-        places = location.ordered(backends, origin.locations)
+        copies = image_copy.sound(backends, ctx.job.image_id or "", origin)
         size = origin.size_bytes
         with (
-            location.open_first(backends, places, size_bytes=size) as source,
+            disk_reader.DiskReader(backends, copies, size) as source,
             store.open_write(key, size=size) as writer,
         ):
             result = intake.pump(
@@ -78,7 +78,7 @@ class Spread(Step):
             if not _same(intake.disk(intake.facts(result)), origin):
                 raise IntegrityError(
                     "The store does not give back what was written.",
-                    f"a copy of {places} differs from the digest of image {ctx.job.image_id}",
+                    f"a copy of {copies} differs from the digest of image {ctx.job.image_id}",
                 )
             ctx.check()
             writer.commit()

@@ -11,6 +11,7 @@ server is dropped when the backend opens and nobody is creating servers.
 
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -24,6 +25,8 @@ from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import errors
 from imagesvc.interface.image_source import ImageSource
 from imagesvc_drivers.compute.qemu import image_tool, record
+
+LOG = logging.getLogger(__name__)
 
 FORMATS = frozenset({"raw", "qcow2"})
 _CHUNK_BYTES = 1 << 20
@@ -66,7 +69,6 @@ class BaseCache:
             if not self.path(name).exists():
                 with _translated():
                     partial = self._bring(source)
-                    self._verify(source, partial)
                     image_tool.check_base(partial, source.disk_format)
                     crashpoint("compute.qemu.fetched")
                     partial.replace(self.path(name))
@@ -84,12 +86,28 @@ class BaseCache:
                     path.unlink(missing_ok=True)
 
     def _bring(self, source: ImageSource) -> Path:
-        """Return the unverified file. A link is never the file that a download appends to."""
-        if source.local_path is not None and source.local_path.exists():
-            local = self._folder / f"{source.digest}.local"
-            local.unlink(missing_ok=True)
-            _link_or_copy(source.local_path, local)
-            return local
+        """Return the verified file: that at `local_path`, or if it is not good that of the URL.
+
+        The URL reads from all copies that the image has, the local file is one of them.
+        """
+        if source.local_path is not None:
+            try:
+                return self._take(source, source.local_path)
+            except (OSError, errors.IntegrityError) as exc:
+                LOG.warning("local file not used image_id=%s: %s", source.image_id, exc)
+        partial = self._fetch_url(source)
+        self._verify(source, partial)
+        return partial
+
+    def _take(self, source: ImageSource, path: Path) -> Path:
+        """Link or copy, and verify. A link is never the file that a download appends to."""
+        local = self._folder / f"{source.digest}.local"
+        local.unlink(missing_ok=True)
+        _link_or_copy(path, local)
+        self._verify(source, local)
+        return local
+
+    def _fetch_url(self, source: ImageSource) -> Path:
         partial = self._folder / f"{source.digest}.part"
         for attempt in range(_ATTEMPTS):
             try:

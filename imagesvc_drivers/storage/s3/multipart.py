@@ -78,8 +78,8 @@ class Multipart:
                 **arguments,
             )
         except errors.NotFound as exc:
-            raise errors.Unavailable(
-                "The upload was discarded meanwhile.", exc.operator_message, retryable=False
+            raise errors.Discarded(
+                "What was uploaded was removed before it was whole.", exc.operator_message
             ) from exc
 
     def put(self, number: int, data: bytearray) -> None:

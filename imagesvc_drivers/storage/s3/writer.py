@@ -146,7 +146,7 @@ class S3Writer(storage.ObjectWriter):
             self._upload.complete()
         crashpoint("storage.s3.published")
         self._upload = None  # there is nothing left to abort
-        info = self._stat(self._target.key)
+        info = self._published()
         self.abort()
         if info.size_bytes != size:
             raise errors.IntegrityError(
@@ -154,6 +154,14 @@ class S3Writer(storage.ObjectWriter):
                 f"{self._target.key} has {info.size_bytes} bytes of {size}",
             )
         return info
+
+    def _published(self) -> storage.ObjectInfo:
+        try:
+            return self._stat(self._target.key)
+        except errors.NotFound as exc:
+            raise errors.Discarded(
+                "What was uploaded was removed before it was whole.", exc.operator_message
+            ) from exc
 
     def _put_whole(self) -> None:
         try:

@@ -10,7 +10,7 @@ from imagesvc import opts
 from imagesvc.cmd import manage
 from imagesvc.db import audit_list, image, image_disk, location, metadata, pending
 from imagesvc.interface.errors import Unavailable
-from imagesvc.manager import disk_copy, image_scrub
+from imagesvc.manager import copy_mark, disk_copy, image_scrub
 from imagesvc.worker import reaper
 from tests.api.caller import Caller
 
@@ -79,8 +79,9 @@ def mend(several, image_id, stale_s=60.0):
     """Scrub one image with repair, in this process: the verdict and the findings."""
     service, found = several.service, []
     repair = disk_copy.CopyRepair(service.operation, service.backends, stale_s)
+    marks = copy_mark.CopyMarks(service.operation)
     scrubber = image_scrub.ImageScrub(
-        service.database, service.backends, found.append, repair=repair
+        service.database, service.backends, marks, found.append, repair=repair
     )
     return scrubber.run(image_id=image_id), found
 
@@ -97,15 +98,17 @@ def test_copies_as_they_were_stored_are_clean(scrub, copied):
     )  # fmt: skip
 
 
-def test_a_flipped_bit_is_told_and_without_repair_nothing_is_changed(several, scrub, copied):
-    before = places(several, copied), revision(several, copied)
+def test_a_flipped_bit_is_told_and_without_repair_it_is_only_marked(several, scrub, copied):
+    before, number = places(several, copied), revision(several, copied)
     flip(several, copied, "fast")
     code, said = scrub()
     assert code == 1
     assert f"corrupt    fast {copied}/copy: disk 0 of image {copied}: sha512 is " in said
     assert said.endswith("1 bad, 0 repaired, 0 not judged\n")
-    assert (places(several, copied), revision(several, copied)) == before
+    assert (places(several, copied), revision(several, copied)) == (before, number + 1)
     assert repairs(several, copied) == ()
+    assert scrub()[0] == 1
+    assert revision(several, copied) == number + 1
 
 
 @pytest.mark.parametrize("options", [(), ("--store", "fast")])
@@ -119,7 +122,7 @@ def test_a_bad_copy_is_replaced_by_the_good_one(several, owner, scrub, copied, o
     after = places(several, copied)
     assert after["archive"] == before["archive"]
     assert after["fast"] != before["fast"]
-    assert revision(several, copied) == number + 1
+    assert revision(several, copied) == number + 2  # the mark, the repair
     assert owner.get(f"/v2/images/{copied}/file").content == DATA
     (event,) = repairs(several, copied)
     assert (event.outcome, event.owner_project_id) == ("success", owner.project)
@@ -148,8 +151,9 @@ def test_two_bad_copies_stay_as_they_are(several, scrub, copied, options):
     before, number = places(several, copied), revision(several, copied)
     code, said = scrub("--repair", *options)
     assert code == 1
-    assert said.count("not repaired: ") == (1 if options else 2)
-    assert (places(several, copied), revision(several, copied)) == (before, number)
+    bad = 1 if options else 2
+    assert said.count("not repaired: ") == bad
+    assert (places(several, copied), revision(several, copied)) == (before, number + bad)
     assert repairs(several, copied) == ()
     reaper.run(several.service)
     for store in ("fast", "archive"):
@@ -165,7 +169,7 @@ def test_a_store_that_cannot_be_asked_is_trouble(several, copied, monkeypatch):
     monkeypatch.setattr(driver, "open_read", away)
     verdict, found = mend(several, copied)
     assert (verdict.bad, verdict.unknown, verdict.copies) == (0, 1, 2)
-    assert [(one.fault, one.store_id, one.repaired) for one in found] == [
+    assert [(one.fault, one.copy.store_id, one.repaired) for one in found] == [
         ("unknown", "fast", False)
     ]
 

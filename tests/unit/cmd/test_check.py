@@ -2,8 +2,8 @@
 
 import pytest
 
+from imagesvc.db import damage, image_disk
 from imagesvc.db import image as image_rows
-from imagesvc.db import image_disk
 from imagesvc.db.engine import Database
 from tests.unit.db import make
 
@@ -105,7 +105,7 @@ def test_a_database_that_is_away_is_a_finding_without_its_password(installation)
     assert "hunter2" not in done.stdout + done.stderr
 
 
-def test_images_in_one_place_are_a_warning(installation):
+def test_images_with_one_good_copy_are_a_warning(installation):
     database = Database(f"sqlite:///{installation.folder}/imagesvc.sqlite")
     with database.write() as conn:
         for places in ((("local", "a"),), (("local", "b"), ("far", "b"))):
@@ -116,10 +116,23 @@ def test_images_in_one_place_are_a_warning(installation):
     done = installation.run("manage", "config", "check")
     assert done.returncode == 0
     text = verdicts(done)["warning", "copies"]
-    assert "1 in 1, 1 in 2" in text
+    assert "1 with 1, 1 with 2" in text
 
 
 def test_a_policy_that_nobody_can_read_is_a_finding(installation):
     (installation.folder / "policy.yaml").write_text("image:list: [")
     found = verdicts(installation.run("manage", "config", "check"))
     assert ("failed", "policy") in found
+
+
+def test_a_damaged_image_is_a_finding(installation):
+    database = Database(f"sqlite:///{installation.folder}/imagesvc.sqlite")
+    image = make.image()
+    with database.write() as conn:
+        image_rows.insert(conn, image)
+        image_disk.insert_disk(conn, image.id, make.disk(locations=(("local", "a"),)))
+        damage.mark(conn, "local", "a", 0, "corrupt")
+    database.dispose()
+    done = installation.run("manage", "config", "check")
+    assert done.returncode == 1
+    assert "1 with 0" in verdicts(done)["failed", "copies"]

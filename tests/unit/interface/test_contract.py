@@ -53,7 +53,7 @@ def test_only_passing_faults_are_retryable_unless_said():
     retryable = {
         found for found in CLASSES if issubclass(found, errors.DriverError) and found.retryable
     }
-    assert retryable == {errors.Unavailable, errors.Timeout}
+    assert retryable == {errors.Unavailable, errors.Timeout, errors.Discarded}
     assert errors.AccessDenied("x", retryable=True).retryable
     assert not errors.Timeout("x", retryable=False).retryable
 

@@ -1,13 +1,17 @@
 """Uploads whose end is not what their thread believes, on both engines."""
 
 import io
+import time
 
 import pytest
 
 from imagesvc import errors
 from imagesvc.db import doomed, image_state, metadata, pending
 from imagesvc.domain.image import NewImage
-from imagesvc.manager import image_file
+from imagesvc.interface.errors import Discarded
+from imagesvc.manager import heartbeat, image_file
+from imagesvc.worker import reaper
+from tests import poll
 from tests.unit.worker.conftest import CALLER
 
 DATA = b"bytes" * 1000
@@ -73,6 +77,40 @@ def test_an_upload_that_was_given_up_for_dead_does_not_touch_its_successor(servi
     assert _bytes(service, image_id) == b"the second"
     with service.database.read() as conn:
         assert doomed.list(conn, 10) == ()
+
+
+def test_an_upload_whose_client_or_store_is_slow_is_never_taken_for_dead(service, image_id):
+    def dawdle():
+        end = time.monotonic() + 3 * service.conf.worker.upload_stale_s
+        while time.monotonic() < end:
+            reaper.run(service)
+
+    _upload(service, image_id, last=dawdle)
+    assert _bytes(service, image_id) == DATA
+
+
+def test_a_silent_upload_is_taken_for_dead(service, image_id, monkeypatch):
+    """The other side of the same: with a thread that says nothing."""
+    monkeypatch.setattr(heartbeat.Heartbeat, "_keep", lambda self: None)
+
+    def dawdle():
+        poll.until(lambda: reaper.run(service), deadline_s=20)
+
+    with pytest.raises(errors.ImageGone):
+        _upload(service, image_id, last=dawdle)
+    assert service.images.get(CALLER, image_id).status == "queued"
+
+
+def test_bytes_that_vanish_from_the_store_before_the_commit_are_told(service, image_id, tmp_path):
+    def vanish():
+        for part in (tmp_path / "images" / ".part").iterdir():
+            part.unlink()
+
+    with pytest.raises(Discarded, match="removed before it was whole"):
+        _upload(service, image_id, last=vanish)
+    assert service.images.get(CALLER, image_id).status == "queued"
+    _upload(service, image_id)
+    assert _bytes(service, image_id) == DATA
 
 
 def test_bytes_that_the_reaper_took_for_orphans_are_not_left_behind(service, image_id, tmp_path):

@@ -163,8 +163,12 @@ def discard_all(self, *, older_than_s):
     return 1
 
 
-def no_key_check(self, key):
-    return self._objects / (key.replace("/", "+").replace("\0", "") or "empty")[:200]
+def no_key_check(self):
+    FileStorage.open(self)
+    objects = self._folders[0].objects
+    self._folders[0].path_of = lambda key: (
+        objects / (key.replace("/", "+").replace("\0", "") or "empty")[:200]
+    )
 
 
 def shared_part(self, key, *, size=None):
@@ -199,12 +203,15 @@ METHODS = {
     "caseless": {"list": caseless},
     "after_a_key_that_is_there": {"list": after_a_key_that_is_there},
     "discard_all": {"discard_stale": discard_all},
-    "no_key_check": {"path_of": no_key_check},
+    "no_key_check": {"open": no_key_check},
     "shared_part": {"open_write": shared_part},
     "overfull": {"usage": lambda self: storage.Usage(2, 1)},
     "presign_promised": claiming(Capability.LOCAL_FILE, Capability.PRESIGNED_URL),
     "resume_promised": claiming(Capability.LOCAL_FILE, Capability.RESUMABLE_WRITE),
     "copy_not_promised": claiming(Capability.LOCAL_FILE),
+    "copies_promised": claiming(
+        Capability.LOCAL_FILE, Capability.SERVER_SIDE_COPY, Capability.COPIES
+    ),
     "path_not_promised": claiming(Capability.SERVER_SIDE_COPY),
 }
 

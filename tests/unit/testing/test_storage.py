@@ -49,6 +49,7 @@ CASES = [
     ("overfull", "usage_is_told", {}),
     ("presign_promised", "presigned_url", {}),
     ("resume_promised", "resumable_write", {}),
+    ("copies_promised", "copies", {}),
     ("copy_not_promised", "server_side_copy", {}),
     ("path_not_promised", "local_file", {}),
 ]

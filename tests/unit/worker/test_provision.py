@@ -3,6 +3,7 @@
 import pytest
 
 from imagesvc import errors
+from imagesvc.db import damage, image_disk
 from imagesvc.interface import errors as driver_errors
 from imagesvc.worker.step import provision
 from tests.unit.worker.conftest import CALLER
@@ -65,6 +66,33 @@ def test_an_image_deleted_before_it_was_read_is_the_cause(service, active_image,
         "failed",
         errors.ImageGone(image_id=active_image.id).text,
     )
+
+
+def test_no_server_is_made_of_a_damaged_image_and_that_is_the_cause(
+    service, active_image, job, compute, work
+):
+    with service.database.write() as conn:
+        (disk,) = image_disk.list_for(conn, active_image.id)
+        damage.mark(conn, *disk.locations[0], 0, "corrupt")
+    work()
+    ended = service.jobs.get(CALLER, job.id)
+    cause = errors.ImageDamaged(image_id=active_image.id).text
+    assert (ended.state, ended.error_text) == ("failed", cause)
+    assert not compute.servers
+    with service.database.write() as conn:
+        damage.unmark(conn, *disk.locations[0], 0)
+    service.jobs.retry(CALLER, job.id)
+    work()
+    assert service.jobs.get(CALLER, job.id).state == "done"
+
+
+def test_no_server_is_made_of_bytes_that_are_gone(service, active_image, job, compute, work):
+    store = service.backends.storage()
+    store.delete(store.list()[0].key)
+    work()
+    ended = service.jobs.get(CALLER, job.id)
+    assert ended.state == "failed"
+    assert ended.error_text == "No copy of the image's bytes is there and whole."
 
 
 def test_a_failed_creation_can_be_retried(service, job, compute, work):

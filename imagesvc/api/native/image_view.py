@@ -1,0 +1,50 @@
+"""An image's copies as JSON of our own API; pure functions."""
+
+from typing import Any
+
+from imagesvc.api.native import views
+from imagesvc.manager import image_detail
+
+LOST = (
+    "The image is damaged: a disk has no good copy, and its bytes are not given out. Restore it "
+    "from a backup, or delete it."
+)
+LONE = "There is one good copy of the image's bytes: a fault of its store would be the end of them."
+
+
+def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
+    """One image; `good_copies` counts those of the disk that has the fewest."""
+    return {
+        "id": entity.image.id,
+        "name": entity.image.name,
+        "status": str(entity.image.status),
+        "size_bytes": entity.image.size_bytes,
+        "damaged": entity.good == 0,
+        "good_copies": entity.good,
+        "stores": list(
+            dict.fromkeys(one.copy.store_id for disk in entity.disks for one in disk.copies)
+        ),
+        "warnings": [text for good, text in ((0, LOST), (1, LONE)) if entity.good == good],
+        "disks": [_disk(disk) for disk in entity.disks],
+    }
+
+
+def _disk(entity: image_detail.DiskDetail) -> dict[str, Any]:
+    return {
+        "index": entity.disk.index,
+        "role": entity.disk.role,
+        "disk_format": entity.disk.disk_format,
+        "size_bytes": entity.disk.size_bytes,
+        "good_copies": entity.good,
+        "copies": [_copy(one) for one in entity.copies],
+    }
+
+
+def _copy(entity: image_detail.CopyDetail) -> dict[str, Any]:
+    return {
+        "store": entity.copy.store_id,
+        "number": entity.copy.number,
+        "good": entity.damage is None,
+        "fault": entity.damage.fault if entity.damage else None,
+        "found_at": views.time(entity.damage.found_at) if entity.damage else None,
+    }
