@@ -25,6 +25,7 @@ from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.image_import import ImportManager
 from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
+from imagesvc.manager.job_token import JobTokens
 from imagesvc.manager.location import LocationManager
 from imagesvc.manager.login import LoginManager
 from imagesvc.manager.member import MemberManager
@@ -37,6 +38,7 @@ from imagesvc.manager.metadef_tag import MetadefTagManager
 from imagesvc.manager.metric import MetricManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.remote_image import RemoteImages
 from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
 from imagesvc.manager.tag import TagManager
@@ -58,11 +60,13 @@ class Service:
     enforcer: Enforcer
     audit_key: bytes = dataclasses.field(repr=False)
     rules: Rules
+    limits: Limits
     quotas: QuotaManager
     images: ImageManager
     image_files: ImageFileManager
     stages: StageManager
     imports: ImportManager
+    remotes: RemoteImages
     members: MemberManager
     tags: TagManager
     metadef_namespaces: MetadefNamespaceManager
@@ -107,12 +111,11 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
     namespaces = NamespaceAccess(operation, enforcer)
-    staging = import_option.staging_store(conf, backends)
-    stages = StageManager(
-        operation, enforcer, backends, quotas, store_id=staging, cap_bytes=rules.size_cap_bytes
-    )
+    stages = _stages(conf, operation, enforcer, backends, quotas)
+    remotes = _remotes(conf, key, backends.identity(), urls)
+    methods = import_option.methods(conf, backends.identity())
     imports = ImportManager(
-        operation, enforcer, backends, jobs, quotas, urls=urls, methods=import_option.methods(conf)
+        operation, enforcer, backends, jobs, quotas, urls=urls, methods=methods, remotes=remotes
     )
     return Service(
         conf=conf,
@@ -123,11 +126,13 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         enforcer=enforcer,
         audit_key=audit_key,
         rules=rules,
+        limits=limits,
         quotas=quotas,
         images=images,
         image_files=image_files,
         stages=stages,
         imports=imports,
+        remotes=remotes,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
         metadef_namespaces=MetadefNamespaceManager(operation, enforcer, namespaces),
@@ -147,6 +152,32 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         health=HealthManager(operation, enforcer, backends, probe, Path(conf.service.drain_file)),
         metrics=MetricManager(database, probe, backends),
         urls=urls,
+    )
+
+
+def _stages(
+    conf: cfg.ConfigOpts,
+    operation: Operation,
+    enforcer: Enforcer,
+    backends: Backends,
+    quotas: QuotaManager,
+) -> StageManager:
+    store_id = import_option.staging_store(conf, backends)
+    cap_bytes = conf.limit.image_size_bytes
+    return StageManager(
+        operation, enforcer, backends, quotas, store_id=store_id, cap_bytes=cap_bytes
+    )
+
+
+def _remotes(
+    conf: cfg.ConfigOpts, key: bytes, identity: IdentityDriver, urls: UrlSource
+) -> RemoteImages:
+    return RemoteImages(
+        identity,
+        urls,
+        JobTokens(_derive(key, b"job-token")),
+        regions=conf["import"].remote_regions,
+        prefixes=conf["import"].remote_properties,
     )
 
 

@@ -1,6 +1,7 @@
 """Jobs: insert, get, list, cancel, retry; what workers do stands in `job_lease`."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -143,6 +144,16 @@ def retry(conn: sa.Connection, job_id: str, project_id: str | None = None) -> do
     job = _changed(conn, statement, job_id, project_id, row)
     conn.execute(sa.delete(job_table.STEP).where(job_table.STEP.c.job_id == job_id))
     return dataclasses.replace(job, steps=())
+
+
+def drop_argument(conn: sa.Connection, job_ids: Iterable[str], name: str) -> None:
+    """Remove an argument from those of these jobs that have it; the caller holds their rows."""
+    wanted = TABLE.c.id.in_(sorted(job_ids))
+    found = conn.execute(sa.select(TABLE.c.id, TABLE.c.args).where(wanted)).all()
+    for job_id, args in found:
+        if name in args:
+            kept = {key: value for key, value in args.items() if key != name}
+            conn.execute(sa.update(TABLE).where(TABLE.c.id == job_id).values(args=kept))
 
 
 def _cancel(row: state.Transition) -> sa.Update:

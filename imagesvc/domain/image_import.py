@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from imagesvc import errors
 from imagesvc.domain.job import JobType
+from imagesvc.domain.remote_image import RemoteRequest
 from imagesvc.domain.state import ImageStatus
 
 # Properties that the service alone writes, and everybody who sees the image may read.
@@ -21,6 +22,7 @@ class Method(enum.StrEnum):
     GLANCE_DIRECT = "glance-direct"
     COPY_IMAGE = "copy-image"
     WEB_DOWNLOAD = "web-download"
+    GLANCE_DOWNLOAD = "glance-download"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Rule:
 RULES: Mapping[Method, Rule] = {
     Method.GLANCE_DIRECT: Rule(ImageStatus.UPLOADING, "image_import:start", JobType.IMPORT_STAGED),
     Method.WEB_DOWNLOAD: Rule(ImageStatus.QUEUED, "image_import:start", JobType.IMPORT_URL),
+    Method.GLANCE_DOWNLOAD: Rule(ImageStatus.QUEUED, "image_import:start", JobType.IMPORT_REMOTE),
     Method.COPY_IMAGE: Rule(ImageStatus.ACTIVE, "image_import:copy", JobType.COPY_IMAGE),
 }
 
@@ -50,7 +53,8 @@ _HEX = re.compile(r"[0-9a-fA-F]+")
 class ImportRequest:
     """What a caller asks for. `stores` of () is the default store; `uri` is of web-download.
 
-    `digest` is the algorithm and the hex value that the bytes of the URL must have.
+    `digest` is the algorithm and the hex value that the bytes of the URL must have. `remote` is
+    of glance-download.
     """
 
     method: str
@@ -59,6 +63,7 @@ class ImportRequest:
     all_must_succeed: bool = True
     uri: str | None = None
     digest: tuple[str, str] | None = None
+    remote: RemoteRequest | None = None
 
 
 def check_digest(algorithm: str | None, value: str | None) -> tuple[str, str] | None:

@@ -17,6 +17,7 @@ from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.remote_image import RemoteImages
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import container
 from imagesvc.stream.source import UrlSource
@@ -35,6 +36,7 @@ class ImportManager:
         *,
         methods: tuple[Method, ...],
         urls: UrlSource,
+        remotes: RemoteImages,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
@@ -42,6 +44,7 @@ class ImportManager:
         self._jobs = jobs
         self._quotas = quotas
         self._urls = urls
+        self._remotes = remotes
         self.methods = methods
 
     def start(self, ctx: RequestContext, image_id: str, request: ImportRequest) -> Job | None:
@@ -66,6 +69,8 @@ class ImportManager:
             stores = self._targets(image, method, request)
             if method == Method.WEB_DOWNLOAD:
                 self._check_url(request)
+            elif method == Method.GLANCE_DOWNLOAD:
+                self._remotes.check(request.remote)
             if not stores:
                 return None
             job = self._submit(op, ctx, image, rule, stores, request)
@@ -170,6 +175,8 @@ class ImportManager:
         if request.digest:
             args["digest"] = list(request.digest)
         job_id = self._jobs.new_id()
+        if request.remote is not None:
+            args.update(self._remotes.arguments(request.remote, job_id))
         if token is not None:
             args["staged"] = self._staged(op, token, job_id)
         job = self._jobs.submit(op.conn, ctx, rule.job_type, args, image_id=image.id, job_id=job_id)

@@ -22,6 +22,15 @@ _STATUS = {
 _TYPES: Mapping[str, TaskType] = {JobType.IMPORT_LOCATION: TaskType.LOCATION_IMPORT}
 
 
+# What a caller gave with the method, and the argument of the job that keeps it.
+_METHOD = {
+    "uri": "uri",
+    "glance_region": "region",
+    "glance_image_id": "remote_image_id",
+    "glance_service_interface": "interface",
+}
+
+
 def render(job: Job) -> dict[str, Any]:
     """One task in its long form; `expires_at` is there once it has ended."""
     begun = job.started_at or job.created_at
@@ -59,7 +68,8 @@ def render_short(job: Job) -> dict[str, Any]:
 def _input(job: Job) -> dict[str, Any]:
     """What was asked for; where staged bytes lie is nobody's to see."""
     method = {"name": job.args["method"]}
-    if "uri" in job.args:
-        method["uri"] = job.args["uri"]
+    for name, argument in _METHOD.items():
+        if argument in job.args:
+            method[name] = job.args[argument]
     asked = {"method": method, "all_stores_must_succeed": job.args["all_must_succeed"]}
     return {"image_id": job.image_id, "import_req": asked, "backend": job.args["stores"]}

@@ -1,6 +1,9 @@
 """Bytes of a URL into the first of the stores, by the one pipe."""
 
+import contextlib
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
@@ -36,10 +39,10 @@ class Fetch(Step):
 
 def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
     image = intake.image_of(ctx)
-    urls = ctx.service.urls
     store = ctx.service.backends.storage(store_id)
-    expected = ctx.job.args.get("digest")
-    with urls.open(ctx.job.args["uri"]) as body, store.open_write(key, size=body.size) as writer:
+    remote = ctx.results.get("consult")
+    expected = ctx.job.args.get("digest") if remote is None else remote["digest"]
+    with _source(ctx, remote) as body, store.open_write(key, size=body.size) as writer:
         # What the pipe hashes anyway is not hashed twice.
         wanted = {expected[0]} if expected else set()
         apart = next(iter(wanted - ctx.service.rules.algorithms), None)
@@ -55,12 +58,20 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
         crashpoint("step.fetch.written")
         if expected is not None and _digest(expected[0], result, within) != expected[1]:
             raise errors.InvalidRequest(
-                "The bytes at the URL do not have the digest that was given."
+                "The bytes that came do not have the digest that was given."
             )
         ctx.check()
         converter = ctx.service.backends.converter()
         gate.commit(converter, result.facts, writer, store, key, result.size_bytes)
     return result
+
+
+def _source(
+    ctx: StepContext, remote: Mapping[str, Any] | None
+) -> contextlib.AbstractContextManager[fetch.FetchedBody]:
+    if remote is None:
+        return ctx.service.urls.open(ctx.job.args["uri"])
+    return ctx.service.remotes.open(ctx.job, remote["url"])
 
 
 def _digest(algorithm: str, result: pipe.PipeResult, within: "_Within") -> str | None:
