@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from imagesvc import errors
+from imagesvc.domain.image import Image
 from imagesvc.domain.job import JobType
 from imagesvc.domain.remote_image import RemoteRequest
 from imagesvc.domain.state import ImageStatus
@@ -44,6 +45,8 @@ RULES: Mapping[Method, Rule] = {
 
 # A location that is added: web-download by another permission, with a digest to compare.
 LOCATION = Rule(ImageStatus.QUEUED, "location:add", JobType.IMPORT_LOCATION)
+# The same for an image that is whole: one more copy of its very bytes, in another store.
+LOCATION_COPY = Rule(ImageStatus.ACTIVE, "location:add", JobType.IMPORT_LOCATION)
 # Algorithms that a caller may give a digest of, and the length of each in hex.
 DIGESTS: Mapping[str, int] = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 _HEX = re.compile(r"[0-9a-fA-F]+")
@@ -53,8 +56,8 @@ _HEX = re.compile(r"[0-9a-fA-F]+")
 class ImportRequest:
     """What a caller asks for. `stores` of () is the default store; `uri` is of web-download.
 
-    `digest` is the algorithm and the hex value that the bytes of the URL must have. `remote` is
-    of glance-download.
+    `digest` is the algorithm and the hex value that the bytes of the URL must have. `md5`
+    is one more, in hex. `remote` is of glance-download.
     """
 
     method: str
@@ -63,6 +66,7 @@ class ImportRequest:
     all_must_succeed: bool = True
     uri: str | None = None
     digest: tuple[str, str] | None = None
+    md5: str | None = None
     remote: RemoteRequest | None = None
 
 
@@ -77,6 +81,17 @@ def check_digest(algorithm: str | None, value: str | None) -> tuple[str, str] | 
     if len(value) != DIGESTS[algorithm] or not _HEX.fullmatch(value):
         raise errors.InvalidRequest(f"A digest by {algorithm} has {DIGESTS[algorithm]} hex digits.")
     return algorithm, value.lower()
+
+
+def of_image(image: Image, request: ImportRequest) -> ImportRequest:
+    """The request with the image's own digest, which a copy must have.
+
+    Raises Conflict if other digests were asked for.
+    """
+    own = (image.hash_algorithm or "", image.hash_value or "")
+    if request.digest not in (None, own) or request.md5 not in (None, image.md5):
+        raise errors.Conflict("The image has other digests than validation_data.")
+    return dataclasses.replace(request, digest=own, md5=None)
 
 
 def marks(job_id: str, importing: Iterable[str], failed: Iterable[str] = ()) -> dict[str, str]:

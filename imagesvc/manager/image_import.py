@@ -12,6 +12,7 @@ from imagesvc.domain import image_import
 from imagesvc.domain.image import Image
 from imagesvc.domain.image_import import ImportRequest, Method, Rule
 from imagesvc.domain.job import Job
+from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
@@ -77,24 +78,46 @@ class ImportManager:
             op.detail.update(job_id=job.id, stores=list(stores))
             return job
 
-    def add_location(self, ctx: RequestContext, image_id: str, request: ImportRequest) -> Job:
+    def add_location(
+        self, ctx: RequestContext, image_id: str, request: ImportRequest, *, copy: bool = False
+    ) -> Job:
         """Hand in the job that fetches a URL, and keeps its bytes if they have the digest.
 
+        With `copy` an active image takes them as one more copy, if they are its own bytes.
         Raises what `start` does; Forbidden for what is no URL of the web, and where
-        web-download is not enabled.
+        web-download is not enabled; Conflict if no store is left for a copy.
         """
         rule = image_import.LOCATION
         with self._operation.write(ctx, rule.action, "image", image_id) as op:
             self._require_room(op, ctx)
+            if copy:
+                rule, request = self._as_copy(op, ctx, image_id, request)
             image = self._checked(op, ctx, image_id, rule)
             web = (request.uri or "").lower().startswith(("http://", "https://"))
             if Method.WEB_DOWNLOAD not in self.methods or not web:
                 raise errors.Forbidden("Only locations that the service may fetch can be added.")
             self._check_url(request)
             stores = self._targets(image, Method.WEB_DOWNLOAD, request)
+            if rule == image_import.LOCATION_COPY:
+                stores = self._left(image)
             job = self._submit(op, ctx, image, rule, stores, request)
             op.detail.update(job_id=job.id, stores=list(stores))
             return job
+
+    def _as_copy(
+        self, op: Step, ctx: RequestContext, image_id: str, request: ImportRequest
+    ) -> tuple[Rule, ImportRequest]:
+        image = visible_image(op.conn, ctx, image_id, lock=True)
+        if image.status != ImageStatus.ACTIVE:
+            return image_import.LOCATION, request
+        return image_import.LOCATION_COPY, image_import.of_image(image, request)
+
+    def _left(self, image: Image) -> tuple[str, ...]:
+        every = ImportRequest(Method.COPY_IMAGE, all_stores=True)
+        left = self._targets(image, Method.COPY_IMAGE, every)
+        if not left:
+            raise errors.Conflict("Every store has the image already.")
+        return left[:1]
 
     def _require_room(self, op: Step, ctx: RequestContext) -> None:
         room = self._quotas.room(op.conn, ctx.project_id)
@@ -174,13 +197,15 @@ class ImportManager:
             args["uri"] = request.uri
         if request.digest:
             args["digest"] = list(request.digest)
+        if request.md5:
+            args["md5"] = request.md5
         job_id = self._jobs.new_id()
         if request.remote is not None:
             args.update(self._remotes.arguments(request.remote, job_id))
         if token is not None:
             args["staged"] = self._staged(op, token, job_id)
         job = self._jobs.submit(op.conn, ctx, rule.job_type, args, image_id=image.id, job_id=job_id)
-        if method != Method.COPY_IMAGE:
+        if image.status != ImageStatus.ACTIVE:
             image_rows.transition(op.conn, image.id, "import")
         image_rows.set_properties(op.conn, image.id, image_import.marks(job.id, stores))
         if token is not None:

@@ -17,6 +17,7 @@ from imagesvc.api.glance import (
     usage,
     version,
 )
+from imagesvc.api.glance.location_patch import LocationPatch
 from imagesvc.api.glance.location_view import ShownLocations
 
 
@@ -29,12 +30,14 @@ def table(service: Any) -> list[tuple[str, Any]]:
         stores,
         direct_url=service.conf.image.show_image_direct_url,
         all_=service.conf.image.show_multiple_locations,
+        most=service.conf.limit.image_locations,
     )
+    places = LocationPatch(images, service.locations, service.imports, shown)
     return [
         ("/", version.VersionsResource(service, choices=True)),
         ("/versions", version.VersionsResource(service, choices=False)),
         ("/v2/images", image.ImagesResource(images, stores, shown, methods)),
-        ("/v2/images/{image_id}", image.ImageResource(images, stores, shown)),
+        ("/v2/images/{image_id}", image.ImageResource(images, stores, shown, places)),
         (
             "/v2/images/{image_id}/file",
             image_file.ImageFileResource(service.image_files, stores),

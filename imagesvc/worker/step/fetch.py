@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imagesvc import errors
@@ -41,11 +41,10 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
     image = intake.image_of(ctx)
     store = ctx.service.backends.storage(store_id)
     remote = ctx.results.get("consult")
-    expected = ctx.job.args.get("digest") if remote is None else remote["digest"]
+    expected = _expected(ctx, remote)
     with _source(ctx, remote) as body, store.open_write(key, size=body.size) as writer:
         # What the pipe hashes anyway is not hashed twice.
-        wanted = {expected[0]} if expected else set()
-        apart = next(iter(wanted - ctx.service.rules.algorithms), None)
+        apart = expected.keys() - ctx.service.rules.algorithms
         within = _Within(ctx, body, image.owner, apart)
         result = intake.pump(
             ctx,
@@ -56,7 +55,8 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
             total=body.size,
         )
         crashpoint("step.fetch.written")
-        if expected is not None and _digest(expected[0], result, within) != expected[1]:
+        own = {"md5": result.md5, result.hash_algorithm: result.hash_value, **within.digests()}
+        if any(own[algorithm] != value for algorithm, value in expected.items()):
             raise errors.InvalidRequest(
                 "The bytes that came do not have the digest that was given."
             )
@@ -74,15 +74,20 @@ def _source(
     return ctx.service.remotes.open(ctx.job, remote["url"])
 
 
-def _digest(algorithm: str, result: pipe.PipeResult, within: "_Within") -> str | None:
-    own = {"md5": result.md5, result.hash_algorithm: result.hash_value}
-    return own.get(algorithm) or within.hexdigest()
+def _expected(ctx: StepContext, remote: Mapping[str, Any] | None) -> dict[str, str]:
+    """Algorithm -> hex value that the bytes must have."""
+    args = ctx.job.args
+    digest = args.get("digest") if remote is None else remote["digest"]
+    return {
+        **({"md5": args["md5"]} if "md5" in args else {}),
+        **({digest[0]: digest[1]} if digest else {}),
+    }
 
 
 class _Within:
     """Gives the bytes of a body as long as the owner has room for them. Raises QuotaExceeded.
 
-    With `algorithm` they are hashed as they pass.
+    They are hashed by `algorithms` as they pass.
     """
 
     def __init__(
@@ -90,28 +95,28 @@ class _Within:
         ctx: StepContext,
         body: fetch.FetchedBody,
         owner: str | None,
-        algorithm: str | None,
+        algorithms: Iterable[str],
     ) -> None:
         self._ctx = ctx
         self._body = body
         self._owner = owner
         self._count = 0
-        self._hash = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
+        self._hashes = {one: hashlib.new(one, usedforsecurity=False) for one in algorithms}
         self._room = self._look(body.size or 0)
 
     def read(self, size: int, /) -> bytes:
         """Give at most `size` bytes; none at the end."""
         data = self._body.read(size)
         self._count += len(data)
-        if self._hash is not None:
-            self._hash.update(data)
+        for one in self._hashes.values():
+            one.update(data)
         if self._room is not None and self._count > self._room:
             self._room = self._look(self._count)
         return data
 
-    def hexdigest(self) -> str | None:
-        """The hash of what was given so far; None without an algorithm."""
-        return None if self._hash is None else self._hash.hexdigest()
+    def digests(self) -> dict[str, str]:
+        """The hashes of what was given so far."""
+        return {algorithm: one.hexdigest() for algorithm, one in self._hashes.items()}
 
     def _look(self, wanted: int) -> int | None:
         with self._ctx.service.database.read() as conn:
