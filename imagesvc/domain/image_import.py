@@ -45,7 +45,9 @@ RULES: Mapping[Method, Rule] = {
 
 # A location that is added: web-download by another permission, with a digest to compare.
 LOCATION = Rule(ImageStatus.QUEUED, "location:add", JobType.IMPORT_LOCATION)
-# The same for an image that is whole: one more copy of its very bytes, in another store.
+# An import that made its image just now, for administrators.
+TASK_IMPORT = Rule(ImageStatus.QUEUED, "task:create", JobType.IMPORT_TASK)
+# A location for an image that is whole: one more copy of its very bytes, in another store.
 LOCATION_COPY = Rule(ImageStatus.ACTIVE, "location:add", JobType.IMPORT_LOCATION)
 # Algorithms that a caller may give a digest of, and the length of each in hex.
 DIGESTS: Mapping[str, int] = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}

@@ -18,6 +18,7 @@ class JobType(enum.StrEnum):
     IMPORT_URL = "import-url"
     IMPORT_LOCATION = "import-location"
     IMPORT_REMOTE = "import-remote"
+    IMPORT_TASK = "import-task"
     COPY_IMAGE = "copy-image"
 
 
@@ -39,6 +40,7 @@ IMPORTS = frozenset(
         JobType.IMPORT_URL,
         JobType.IMPORT_LOCATION,
         JobType.IMPORT_REMOTE,
+        JobType.IMPORT_TASK,
         JobType.COPY_IMAGE,
     }
 )

@@ -1,6 +1,7 @@
 """Imports: the bytes of an image fetched, taken from staging, or copied to further stores."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from imagesvc import errors
@@ -104,6 +105,27 @@ class ImportManager:
             op.detail.update(job_id=job.id, stores=list(stores))
             return job
 
+    def begin(
+        self,
+        op: Step,
+        ctx: RequestContext,
+        image: Image,
+        request: ImportRequest,
+        more: Mapping[str, Any],
+    ) -> Job:
+        """Hand in the job of a task inside the caller's operation, which made the image.
+
+        `more` are arguments that only its view reads. Raises InvalidRequest where web-download is
+        not enabled, and for a URL that may not be fetched; QuotaExceeded, Conflict.
+        """
+        if Method.WEB_DOWNLOAD not in self.methods:
+            raise errors.InvalidRequest("web-download is not enabled here, and this is one.")
+        self._require_room(op, ctx)
+        checked = self._checked(op, ctx, image.id, image_import.TASK_IMPORT)
+        self._check_url(request)
+        stores = self._targets(checked, Method.WEB_DOWNLOAD, request)
+        return self._submit(op, ctx, checked, image_import.TASK_IMPORT, stores, request, more)
+
     def _as_copy(
         self, op: Step, ctx: RequestContext, image_id: str, request: ImportRequest
     ) -> tuple[Rule, ImportRequest]:
@@ -180,12 +202,14 @@ class ImportManager:
         rule: Rule,
         stores: tuple[str, ...],
         request: ImportRequest,
+        more: Mapping[str, Any] = MappingProxyType({}),
     ) -> Job:
         method = Method(request.method)
         args: dict[str, Any] = {
             "method": str(method),
             "stores": list(stores),
             "all_must_succeed": request.all_must_succeed,
+            **more,
         }
         token = None
         if method == Method.GLANCE_DIRECT:

@@ -71,5 +71,6 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.IMPORT_URL: _import,
     JobType.IMPORT_LOCATION: _import,
     JobType.IMPORT_REMOTE: _import,
+    JobType.IMPORT_TASK: _import,
     JobType.COPY_IMAGE: _import,
 }

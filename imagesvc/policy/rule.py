@@ -35,6 +35,7 @@ _TABLE = (
     ("location:add", _ADDER, "Import the bytes of an image from the URL of a location."),
     ("location:remove", _ADMIN, "Remove an image from one of several stores."),
     ("task:list_for_image", _READER, "List the imports of an image that the caller sees."),
+    ("task:create", _ADMIN, "Make an image from a URL as a task."),
     ("task:list", _ADMIN, "List the imports of all projects."),
     ("task:get", _ADMIN, "Show an import of any project."),
     ("tag:add", _OWNER, "Add a tag."),

@@ -21,5 +21,6 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_URL: (Fetch(), Spread(), Conclude()),
     JobType.IMPORT_LOCATION: (Fetch(), Spread(), Conclude()),
     JobType.IMPORT_REMOTE: (Consult(), Fetch(), Spread(), Conclude()),
+    JobType.IMPORT_TASK: (Fetch(), Spread(), Conclude()),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
 }

@@ -19,7 +19,10 @@ _STATUS = {
     JobState.DEAD: "failure",
 }
 
-_TYPES: Mapping[str, TaskType] = {JobType.IMPORT_LOCATION: TaskType.LOCATION_IMPORT}
+_TYPES: Mapping[str, TaskType] = {
+    JobType.IMPORT_LOCATION: TaskType.LOCATION_IMPORT,
+    JobType.IMPORT_TASK: TaskType.IMPORT,
+}
 
 
 # What a caller gave with the method, and the argument of the job that keeps it.
@@ -67,6 +70,9 @@ def render_short(job: Job) -> dict[str, Any]:
 
 def _input(job: Job) -> dict[str, Any]:
     """What was asked for; where staged bytes lie is nobody's to see."""
+    if job.type == JobType.IMPORT_TASK:
+        told = {name: job.args[name] for name in ("import_from_format", "image_properties")}
+        return {"import_from": job.args["uri"], **told}
     method = {"name": job.args["method"]}
     for name, argument in _METHOD.items():
         if argument in job.args:
