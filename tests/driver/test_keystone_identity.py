@@ -196,6 +196,17 @@ class TestKeystoneIdentity(IdentityConformance):
             with pytest.raises(Unauthenticated):
                 self.whoami(driver, token, token)
 
+    def test_a_token_that_is_known_already_does_not_excuse_a_service_without_its_role(
+        self, keystone_server
+    ):
+        driver = self.of(keystone_server)
+        project = keystone_server.project()
+        token = keystone_server.token(keystone_server.user(project, "member"), project)
+        assert self.whoami(driver, token).project_id == project
+        with pytest.raises(Unauthenticated):
+            self.whoami(driver, token, token)
+        assert self.whoami(driver, token).project_id == project
+
     def test_access_rules_of_an_application_credential_hold(self, keystone_server):
         keystone_server.register("image", "http://127.0.0.1:1")
         driver = self.of(keystone_server)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from imagesvc.api.glance import (
+    cache,
     image,
     image_action,
     image_file,
@@ -65,6 +66,8 @@ def table(service: Any) -> list[tuple[str, Any]]:
         ("/v2/images/{image_id}/tags/{tag}", tag.TagResource(service.tags)),
         ("/v2/images/{image_id}/members", member.MembersResource(service.members)),
         ("/v2/images/{image_id}/members/{member_id}", member.MemberResource(service.members)),
+        ("/v2/cache", cache.CacheResource()),
+        ("/v2/cache/{image_id}", cache.CacheImageResource()),
         ("/v2/info/import", image_import.ImportInfoResource(methods)),
         ("/v2/info/stores", store.StoreInfoResource(service.stores)),
         ("/v2/info/stores/detail", store.StoreDetailResource(service.stores)),
