@@ -1,5 +1,6 @@
 """Two regions with one Keystone: images go from one to the other by the unmodified clients."""
 
+import os
 import uuid
 
 import pytest
@@ -39,7 +40,13 @@ def glance(service, user, project, *args, check=True, region="RegionOne"):
         "--os-auth-url", service.keystone.url, "--os-username", user, "--os-password", PASSWORD,
         "--os-user-domain-id", "default", "--os-project-id", project, "--os-region-name", region,
     ]  # fmt: skip
-    done = service.run("glance", *named, *args, check=check)
+    # What is no terminal is data to this command.
+    ends = os.openpty()
+    try:
+        done = service.run("glance", *named, *args, check=check, stdin=ends[1])
+    finally:
+        for end in ends:
+            os.close(end)
     return (done.stdout + done.stderr).decode()
 
 
