@@ -115,8 +115,9 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     remotes = _remotes(conf, key, backends.identity(), urls)
     methods = import_option.methods(conf, backends.identity())
     imports = ImportManager(
-        operation, enforcer, backends, jobs, quotas, urls=urls, methods=methods, remotes=remotes
-    )
+        operation, enforcer, backends, jobs, quotas, urls=urls, methods=methods, remotes=remotes,
+        injection=import_option.injection(conf),
+    )  # fmt: skip
     return Service(
         conf=conf,
         database=database,

@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.domain.image import Image
@@ -24,6 +25,24 @@ class Method(enum.StrEnum):
     COPY_IMAGE = "copy-image"
     WEB_DOWNLOAD = "web-download"
     GLANCE_DOWNLOAD = "glance-download"
+
+
+class Plugin(enum.StrEnum):
+    """What is done to every import that brings bytes, in Glance's words."""
+
+    INJECT = "inject_metadata_properties"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Injection:
+    """Properties that an import gives its image, unless the caller has one of the roles."""
+
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    spared_roles: frozenset[str] = frozenset()
+
+    def for_roles(self, roles: frozenset[str]) -> dict[str, str]:
+        """What a caller with these roles gets."""
+        return {} if roles & self.spared_roles else dict(self.properties)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,6 +89,16 @@ class ImportRequest:
     digest: tuple[str, str] | None = None
     md5: str | None = None
     remote: RemoteRequest | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """What a job keeps of it, but for stores, and what is sealed."""
+        named = {
+            "uri": self.uri if self.method == Method.WEB_DOWNLOAD else None,
+            "digest": list(self.digest) if self.digest else None,
+            "md5": self.md5,
+        }
+        kept = {name: value for name, value in named.items() if value is not None}
+        return {"method": self.method, "all_must_succeed": self.all_must_succeed, **kept}
 
 
 def check_digest(algorithm: str | None, value: str | None) -> tuple[str, str] | None:

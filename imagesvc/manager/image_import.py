@@ -11,7 +11,7 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import pending
 from imagesvc.domain import image_import
 from imagesvc.domain.image import Image
-from imagesvc.domain.image_import import ImportRequest, Method, Rule
+from imagesvc.domain.image_import import ImportRequest, Injection, Method, Rule
 from imagesvc.domain.job import Job
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
@@ -39,6 +39,7 @@ class ImportManager:
         methods: tuple[Method, ...],
         urls: UrlSource,
         remotes: RemoteImages,
+        injection: Injection,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
@@ -47,6 +48,7 @@ class ImportManager:
         self._quotas = quotas
         self._urls = urls
         self._remotes = remotes
+        self._injection = injection
         self.methods = methods
 
     def start(self, ctx: RequestContext, image_id: str, request: ImportRequest) -> Job | None:
@@ -204,26 +206,15 @@ class ImportManager:
         request: ImportRequest,
         more: Mapping[str, Any] = MappingProxyType({}),
     ) -> Job:
-        method = Method(request.method)
-        args: dict[str, Any] = {
-            "method": str(method),
-            "stores": list(stores),
-            "all_must_succeed": request.all_must_succeed,
-            **more,
-        }
-        token = None
-        if method == Method.GLANCE_DIRECT:
+        args: dict[str, Any] = {"stores": list(stores), **request.arguments(), **more}
+        token, job_id = None, self._jobs.new_id()
+        if request.method == Method.GLANCE_DIRECT:
             token = image_rows.resting(op.conn, image.id)
             if token is None:  # the bytes are still on their way
                 raise _busy(image.id)
             args["size_bytes"] = image.size_bytes or 0
-        elif method == Method.WEB_DOWNLOAD:
-            args["uri"] = request.uri
-        if request.digest:
-            args["digest"] = list(request.digest)
-        if request.md5:
-            args["md5"] = request.md5
-        job_id = self._jobs.new_id()
+        if image.status != ImageStatus.ACTIVE:
+            args["properties"] = self._injection.for_roles(ctx.roles)
         if request.remote is not None:
             args.update(self._remotes.arguments(request.remote, job_id))
         if token is not None:

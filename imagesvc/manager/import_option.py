@@ -4,7 +4,8 @@ from oslo_config import cfg
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
-from imagesvc.domain.image_import import Method
+from imagesvc.domain import image_property
+from imagesvc.domain.image_import import Injection, Method, Plugin
 from imagesvc.interface.identity import IdentityCapability, IdentityDriver
 
 IMPORT_OPTS = (
@@ -27,6 +28,23 @@ IMPORT_OPTS = (
         "remote_properties",
         default=["hw_", "trait", "os_distro", "os_secure_boot", "os_type"],
         help="Beginnings of the names of properties that glance-download takes over.",
+    ),
+    cfg.ListOpt(
+        "plugins",
+        default=[],
+        help="What is done to every import that brings bytes: inject_metadata_properties "
+        "(injected_properties are given to the image).",
+    ),
+    cfg.DictOpt(
+        "injected_properties",
+        default={},
+        help="Properties that inject_metadata_properties gives, as NAME:VALUE, NAME:VALUE. They "
+        "take the place of those that the image has, when its bytes are there.",
+    ),
+    cfg.ListOpt(
+        "injection_spares_roles",
+        default=["admin"],
+        help="Callers with one of these roles get their imports without injected_properties.",
     ),
     cfg.StrOpt(
         "staging_store",
@@ -75,3 +93,23 @@ def staging_store(conf: cfg.ConfigOpts, backends: Backends) -> str:
             known=", ".join(backends.ids("storage")),
         )
     return wanted
+
+
+def injection(conf: cfg.ConfigOpts) -> Injection:
+    """What imports inject; nothing unless the plugin is on. Raises ConfigurationError."""
+    own = conf["import"]
+    unknown = set(own.plugins) - set(Plugin)
+    if unknown:
+        raise errors.ConfigurationError(
+            "[import] plugins names {name}; there are: {known}.",
+            name=min(unknown),
+            known=", ".join(Plugin),
+        )
+    if Plugin.INJECT not in own.plugins:
+        return Injection()
+    try:
+        for name, value in own.injected_properties.items():
+            image_property.check_property(name, value)
+    except errors.ImagesvcError as exc:  # the operator's text, not a request's
+        raise errors.ConfigurationError(f"[import] injected_properties: {exc.text}") from exc
+    return Injection(own.injected_properties, frozenset(own.injection_spares_roles))

@@ -19,7 +19,7 @@ class Conclude(Step):
     def run(self, ctx: StepContext) -> Wait | None:
         """Insert places, importing -> active, quota, audit; staged bytes go.
 
-        Raises Cancelled, ImageGone, QuotaExceeded.
+        Raises Cancelled, ImageGone, QuotaExceeded, TooLarge for more properties than there may be.
         """
         origin = spread.origin_of(ctx)
         memo = ctx.results["spread"]
@@ -32,6 +32,7 @@ class Conclude(Step):
                 raise errors.Cancelled(job_id=ctx.job.id)  # the last moment for it
             arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, held)
             arrival.unmark(conn, ctx.job, failed)
+            arrival.inject(conn, ctx.job, ctx.service.limits)
             if staged := ctx.job.args.get("staged"):
                 intake.doom(conn, staged["store_id"], staged["key"])
             job_token.forget(conn, ctx.job.id)
