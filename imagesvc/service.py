@@ -11,6 +11,7 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
+from imagesvc.domain.image_import import Plugin
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
@@ -61,6 +62,7 @@ class Service:
     audit_key: bytes = dataclasses.field(repr=False)
     rules: Rules
     limits: Limits
+    unpacks: bool
     quotas: QuotaManager
     images: ImageManager
     image_files: ImageFileManager
@@ -113,9 +115,9 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     namespaces = NamespaceAccess(operation, enforcer)
     stages = _stages(conf, operation, enforcer, backends, quotas)
     remotes = _remotes(conf, key, backends.identity(), urls)
-    methods = import_option.methods(conf, backends.identity())
     imports = ImportManager(
-        operation, enforcer, backends, jobs, quotas, urls=urls, methods=methods, remotes=remotes,
+        operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
+        methods=import_option.methods(conf, backends.identity()),
         injection=import_option.injection(conf),
     )  # fmt: skip
     return Service(
@@ -128,6 +130,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         audit_key=audit_key,
         rules=rules,
         limits=limits,
+        unpacks=Plugin.UNPACK in import_option.plugins(conf),
         quotas=quotas,
         images=images,
         image_files=image_files,

@@ -31,6 +31,7 @@ class Plugin(enum.StrEnum):
     """What is done to every import that brings bytes, in Glance's words."""
 
     INJECT = "inject_metadata_properties"
+    UNPACK = "image_decompression"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ IMPORT_OPTS = (
         "plugins",
         default=[],
         help="What is done to every import that brings bytes: inject_metadata_properties "
-        "(injected_properties are given to the image).",
+        "(injected_properties are given to the image), image_decompression (bytes that gzip, xz or "
+        "zstd packed are unpacked, within [image] max_unpacked_bytes, unless the image's container "
+        "is one of packed bytes).",
     ),
     cfg.DictOpt(
         "injected_properties",
@@ -95,17 +97,22 @@ def staging_store(conf: cfg.ConfigOpts, backends: Backends) -> str:
     return wanted
 
 
+def plugins(conf: cfg.ConfigOpts) -> frozenset[Plugin]:
+    """The plugins that are on. Raises ConfigurationError."""
+    named = set(conf["import"].plugins)
+    if named - set(Plugin):
+        raise errors.ConfigurationError(
+            "[import] plugins names {name}; there are: {known}.",
+            name=min(named - set(Plugin)),
+            known=", ".join(Plugin),
+        )
+    return frozenset(Plugin(name) for name in named)
+
+
 def injection(conf: cfg.ConfigOpts) -> Injection:
     """What imports inject; nothing unless the plugin is on. Raises ConfigurationError."""
     own = conf["import"]
-    unknown = set(own.plugins) - set(Plugin)
-    if unknown:
-        raise errors.ConfigurationError(
-            "[import] plugins names {name}; there are: {known}.",
-            name=min(unknown),
-            known=", ".join(Plugin),
-        )
-    if Plugin.INJECT not in own.plugins:
+    if Plugin.INJECT not in plugins(conf):
         return Injection()
     try:
         for name, value in own.injected_properties.items():

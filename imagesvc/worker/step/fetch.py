@@ -1,14 +1,14 @@
 """Bytes of a URL into the first of the stores, by the one pipe."""
 
 import contextlib
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
-from imagesvc.stream import fetch, gate, pipe
-from imagesvc.worker import intake
+from imagesvc.stream import fetch, pipe
+from imagesvc.stream.unpacked import UnpackedReader
+from imagesvc.worker import intake, landing
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 
@@ -39,31 +39,24 @@ class Fetch(Step):
 
 def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
     image = intake.image_of(ctx)
-    store = ctx.service.backends.storage(store_id)
     remote = ctx.results.get("consult")
     expected = _expected(ctx, remote)
-    with _source(ctx, remote) as body, store.open_write(key, size=body.size) as writer:
-        # What the pipe hashes anyway is not hashed twice.
-        apart = expected.keys() - ctx.service.rules.algorithms
-        within = _Within(ctx, body, image.owner, apart)
-        result = intake.pump(
-            ctx,
-            within,
-            writer,
-            disk_format=image.disk_format or "",
-            container_format=image.container_format,
-            total=body.size,
-        )
-        crashpoint("step.fetch.written")
-        own = {"md5": result.md5, result.hash_algorithm: result.hash_value, **within.digests()}
-        if any(own[algorithm] != value for algorithm, value in expected.items()):
-            raise errors.InvalidRequest(
-                "The bytes that came do not have the digest that was given."
-            )
-        ctx.check()
-        converter = ctx.service.backends.converter()
-        gate.commit(converter, result.facts, writer, store, key, result.size_bytes)
-    return result
+    with _source(ctx, remote) as body:
+        unpacking = landing.unpacks(ctx, image)
+        # What the pipe hashes anyway is not hashed twice, unless it hashes other bytes.
+        apart = expected.keys() - (frozenset() if unpacking else ctx.service.rules.algorithms)
+        came = landing.Hashed(body, apart)
+        reader = landing.unpacked(ctx, came) if unpacking else came
+        size = None if isinstance(reader, UnpackedReader) and reader.packed else body.size
+
+        def check(result: pipe.PipeResult) -> None:
+            own = {"md5": result.md5, result.hash_algorithm: result.hash_value, **came.digests()}
+            if any(own[algorithm] != value for algorithm, value in expected.items()):
+                raise errors.InvalidRequest(
+                    "The bytes that came do not have the digest that was given."
+                )
+
+        return landing.land(ctx, reader, (store_id, key), image, size, check)
 
 
 def _source(
@@ -82,42 +75,3 @@ def _expected(ctx: StepContext, remote: Mapping[str, Any] | None) -> dict[str, s
         **({"md5": args["md5"]} if "md5" in args else {}),
         **({digest[0]: digest[1]} if digest else {}),
     }
-
-
-class _Within:
-    """Gives the bytes of a body as long as the owner has room for them. Raises QuotaExceeded.
-
-    They are hashed by `algorithms` as they pass.
-    """
-
-    def __init__(
-        self,
-        ctx: StepContext,
-        body: fetch.FetchedBody,
-        owner: str | None,
-        algorithms: Iterable[str],
-    ) -> None:
-        self._ctx = ctx
-        self._body = body
-        self._owner = owner
-        self._count = 0
-        self._hashes = {one: hashlib.new(one, usedforsecurity=False) for one in algorithms}
-        self._room = self._look(body.size or 0)
-
-    def read(self, size: int, /) -> bytes:
-        """Give at most `size` bytes; none at the end."""
-        data = self._body.read(size)
-        self._count += len(data)
-        for one in self._hashes.values():
-            one.update(data)
-        if self._room is not None and self._count > self._room:
-            self._room = self._look(self._count)
-        return data
-
-    def digests(self) -> dict[str, str]:
-        """The hashes of what was given so far."""
-        return {algorithm: one.hexdigest() for algorithm, one in self._hashes.items()}
-
-    def _look(self, wanted: int) -> int | None:
-        with self._ctx.service.database.read() as conn:
-            return self._ctx.service.quotas.room(conn, self._owner, wanted)

@@ -5,8 +5,8 @@ import pytest
 from tests.api.caller import OCTETS, Caller
 
 
-def imported(several, owner, data=b"x" * 1000):
-    image_id = owner.create()["id"]
+def imported(several, owner, data=b"x" * 1000, **values):
+    image_id = owner.create(**values)["id"]
     assert (
         owner.request("PUT", f"/v2/images/{image_id}/stage", data, kind=OCTETS).status_code == 204
     )
