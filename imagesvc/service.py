@@ -113,7 +113,6 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
     namespaces = NamespaceAccess(operation, enforcer)
-    stages = _stages(conf, operation, enforcer, backends, quotas)
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
@@ -134,7 +133,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         quotas=quotas,
         images=images,
         image_files=image_files,
-        stages=stages,
+        stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
         remotes=remotes,
         members=MemberManager(operation, enforcer, limits),
