@@ -11,6 +11,7 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
+from imagesvc.domain.image_import import Plugin
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
@@ -26,6 +27,7 @@ from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.image_import import ImportManager
 from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
+from imagesvc.manager.job_token import JobTokens
 from imagesvc.manager.location import LocationManager
 from imagesvc.manager.login import LoginManager
 from imagesvc.manager.member import MemberManager
@@ -38,6 +40,7 @@ from imagesvc.manager.metadef_tag import MetadefTagManager
 from imagesvc.manager.metric import MetricManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.remote_image import RemoteImages
 from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
 from imagesvc.manager.tag import TagManager
@@ -59,12 +62,15 @@ class Service:
     enforcer: Enforcer
     audit_key: bytes = dataclasses.field(repr=False)
     rules: Rules
+    limits: Limits
+    unpacks: bool
     quotas: QuotaManager
     images: ImageManager
     image_details: ImageDetailManager
     image_files: ImageFileManager
     stages: StageManager
     imports: ImportManager
+    remotes: RemoteImages
     members: MemberManager
     tags: TagManager
     metadef_namespaces: MetadefNamespaceManager
@@ -105,13 +111,15 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     limits, signer = _limits(conf), _signer(conf, key)
     urls = urls or UrlSource(fetch_rule.from_conf(conf))
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
-    image_files = _image_files(conf, operation, enforcer, backends, signer, quotas)
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
     namespaces = NamespaceAccess(operation, enforcer)
+    remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
-        operation, enforcer, backends, jobs, quotas, urls=urls, methods=import_option.methods(conf)
-    )
+        operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
+        methods=import_option.methods(conf, backends.identity()),
+        injection=import_option.injection(conf),
+    )  # fmt: skip
     return Service(
         conf=conf,
         database=database,
@@ -121,12 +129,15 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         enforcer=enforcer,
         audit_key=audit_key,
         rules=_rules(conf),
+        limits=limits,
+        unpacks=Plugin.UNPACK in import_option.plugins(conf),
         quotas=quotas,
         images=images,
         image_details=ImageDetailManager(operation, enforcer, backends),
-        image_files=image_files,
+        image_files=_image_files(conf, operation, enforcer, backends, signer, quotas),
         stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
+        remotes=remotes,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
         metadef_namespaces=MetadefNamespaceManager(operation, enforcer, namespaces),
@@ -135,9 +146,9 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         metadef_tags=MetadefTagManager(namespaces),
         metadef_resource_types=MetadefResourceTypeManager(operation, enforcer, namespaces),
         stores=StoreManager(operation, enforcer, backends),
-        locations=LocationManager(operation, enforcer),
+        locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
-        tasks=TaskManager(operation, enforcer),
+        tasks=TaskManager(operation, enforcer, images, imports),
         captures=CaptureManager(operation, enforcer, backends, images, jobs),
         servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),
         audits=AuditManager(operation, enforcer),
@@ -183,6 +194,18 @@ def _stages(
         store_id=import_option.staging_store(conf, backends),
         cap_bytes=conf.limit.image_size_bytes,
         heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
+    )
+
+
+def _remotes(
+    conf: cfg.ConfigOpts, key: bytes, identity: IdentityDriver, urls: UrlSource
+) -> RemoteImages:
+    return RemoteImages(
+        identity,
+        urls,
+        JobTokens(_derive(key, b"job-token")),
+        regions=conf["import"].remote_regions,
+        prefixes=conf["import"].remote_properties,
     )
 
 

@@ -65,6 +65,9 @@ DATABASE_OPTS = (
 LIMIT_OPTS = (
     cfg.IntOpt("image_size_bytes", default=1 << 40, min=1, help="Largest image in bytes (1 TiB)."),
     cfg.IntOpt("image_properties", default=128, min=-1, help="Most properties; -1: no limit."),
+    cfg.IntOpt(
+        "image_locations", default=10, min=-1, help="Most places of an image's bytes; -1: no limit."
+    ),
     cfg.IntOpt("image_tags", default=128, min=-1, help="Most tags of an image; -1: no limit."),
     cfg.IntOpt(
         "servers_per_request",

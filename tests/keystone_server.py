@@ -24,6 +24,7 @@ VENV = pathlib.Path(os.environ.get("IMAGESVC_KEYSTONE_VENV", ROOT / ".venv-keyst
 CONSTRAINTS = ROOT / "tests" / "keystone_constraints.txt"
 PASSWORD = "a password of tests"
 START_S = 120.0
+INTERFACES = ("public", "internal", "admin")
 
 CONF = """
 [DEFAULT]
@@ -147,9 +148,15 @@ class KeystoneServer:
         """Make `url` the endpoint of a service type in the catalog."""
         for service in self.call("GET", f"/services?type={kind}").json()["services"]:
             self.call("DELETE", f"/services/{service['id']}")
-        service_id = self._made("service", {"type": kind, "name": kind})
-        for interface in ("public", "internal", "admin"):
-            endpoint = {"interface": interface, "url": url, "region": "RegionOne"}
+        self._made("service", {"type": kind, "name": kind})
+        self.place(kind, url, "RegionOne")
+
+    def place(self, kind: str, url: str, region: str, interfaces=INTERFACES) -> None:
+        """Make `url` one more endpoint of a service type, in a region of its own."""
+        services = self.call("GET", f"/services?type={kind}").json()["services"]
+        service_id = services[0]["id"] if services else self._made("service", {"type": kind})
+        for interface in interfaces:
+            endpoint = {"interface": interface, "url": url, "region": region}
             self._made("endpoint", {"service_id": service_id, **endpoint})
 
     def call(self, method: str, path: str, body=None, *, token: str = "", headers=None):

@@ -33,6 +33,7 @@ CAPABILITY = {
     "identity": {
         "lookup": "``find_project``: a project by name or id",
         "access-keys": "``access_key``: the secret of an access key, for signed requests",
+        "catalog": "``endpoint``: services of other regions are found",
         "login": "``login``, ``revoke``: the service itself answers below ``/v3``",
     },
     "audit_sink": {

@@ -1,6 +1,7 @@
 """Jobs: insert, get, list, cancel, retry; what workers do stands in `job_lease`."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -150,6 +151,16 @@ def retry(conn: sa.Connection, job_id: str, project_id: str | None = None) -> do
 def _filling(image_id: str) -> sa.Select[str]:
     makers = TABLE.c.type.in_(sorted(domain.FILLS_IMAGE))
     return sa.select(TABLE.c.id).where(TABLE.c.image_id == image_id, makers)
+
+
+def drop_argument(conn: sa.Connection, job_ids: Iterable[str], name: str) -> None:
+    """Remove an argument from those of these jobs that have it; the caller holds their rows."""
+    wanted = TABLE.c.id.in_(sorted(job_ids))
+    found = conn.execute(sa.select(TABLE.c.id, TABLE.c.args).where(wanted)).all()
+    for job_id, args in found:
+        if name in args:
+            kept = {key: value for key, value in args.items() if key != name}
+            conn.execute(sa.update(TABLE).where(TABLE.c.id == job_id).values(args=kept))
 
 
 def _cancel(row: state.Transition) -> sa.Update:

@@ -4,9 +4,12 @@ import dataclasses
 import enum
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from imagesvc import errors
+from imagesvc.domain.image import Image
 from imagesvc.domain.job import JobType
+from imagesvc.domain.remote_image import RemoteRequest
 from imagesvc.domain.state import ImageStatus
 
 # Properties that the service alone writes, and everybody who sees the image may read.
@@ -21,6 +24,26 @@ class Method(enum.StrEnum):
     GLANCE_DIRECT = "glance-direct"
     COPY_IMAGE = "copy-image"
     WEB_DOWNLOAD = "web-download"
+    GLANCE_DOWNLOAD = "glance-download"
+
+
+class Plugin(enum.StrEnum):
+    """What is done to every import that brings bytes, in Glance's words."""
+
+    INJECT = "inject_metadata_properties"
+    UNPACK = "image_decompression"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Injection:
+    """Properties that an import gives its image, unless the caller has one of the roles."""
+
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    spared_roles: frozenset[str] = frozenset()
+
+    def for_roles(self, roles: frozenset[str]) -> dict[str, str]:
+        """What a caller with these roles gets."""
+        return {} if roles & self.spared_roles else dict(self.properties)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,12 +58,17 @@ class Rule:
 RULES: Mapping[Method, Rule] = {
     Method.GLANCE_DIRECT: Rule(ImageStatus.UPLOADING, "image_import:start", JobType.IMPORT_STAGED),
     Method.WEB_DOWNLOAD: Rule(ImageStatus.QUEUED, "image_import:start", JobType.IMPORT_URL),
+    Method.GLANCE_DOWNLOAD: Rule(ImageStatus.QUEUED, "image_import:start", JobType.IMPORT_REMOTE),
     Method.COPY_IMAGE: Rule(ImageStatus.ACTIVE, "image_import:copy", JobType.COPY_IMAGE),
 }
 
 
 # A location that is added: web-download by another permission, with a digest to compare.
 LOCATION = Rule(ImageStatus.QUEUED, "location:add", JobType.IMPORT_LOCATION)
+# An import that made its image just now, for administrators.
+TASK_IMPORT = Rule(ImageStatus.QUEUED, "task:create", JobType.IMPORT_TASK)
+# A location for an image that is whole: one more copy of its very bytes, in another store.
+LOCATION_COPY = Rule(ImageStatus.ACTIVE, "location:add", JobType.IMPORT_LOCATION)
 # Algorithms that a caller may give a digest of, and the length of each in hex.
 DIGESTS: Mapping[str, int] = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 _HEX = re.compile(r"[0-9a-fA-F]+")
@@ -50,7 +78,8 @@ _HEX = re.compile(r"[0-9a-fA-F]+")
 class ImportRequest:
     """What a caller asks for. `stores` of () is the default store; `uri` is of web-download.
 
-    `digest` is the algorithm and the hex value that the bytes of the URL must have.
+    `digest` is the algorithm and the hex value that the bytes of the URL must have. `md5`
+    is one more, in hex. `remote` is of glance-download.
     """
 
     method: str
@@ -59,6 +88,18 @@ class ImportRequest:
     all_must_succeed: bool = True
     uri: str | None = None
     digest: tuple[str, str] | None = None
+    md5: str | None = None
+    remote: RemoteRequest | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """What a job keeps of it, but for stores, and what is sealed."""
+        named = {
+            "uri": self.uri if self.method == Method.WEB_DOWNLOAD else None,
+            "digest": list(self.digest) if self.digest else None,
+            "md5": self.md5,
+        }
+        kept = {name: value for name, value in named.items() if value is not None}
+        return {"method": self.method, "all_must_succeed": self.all_must_succeed, **kept}
 
 
 def check_digest(algorithm: str | None, value: str | None) -> tuple[str, str] | None:
@@ -72,6 +113,17 @@ def check_digest(algorithm: str | None, value: str | None) -> tuple[str, str] | 
     if len(value) != DIGESTS[algorithm] or not _HEX.fullmatch(value):
         raise errors.InvalidRequest(f"A digest by {algorithm} has {DIGESTS[algorithm]} hex digits.")
     return algorithm, value.lower()
+
+
+def of_image(image: Image, request: ImportRequest) -> ImportRequest:
+    """The request with the image's own digest, which a copy must have.
+
+    Raises Conflict if other digests were asked for.
+    """
+    own = (image.hash_algorithm or "", image.hash_value or "")
+    if request.digest not in (None, own) or request.md5 not in (None, image.md5):
+        raise errors.Conflict("The image has other digests than validation_data.")
+    return dataclasses.replace(request, digest=own, md5=None)
 
 
 def marks(job_id: str, importing: Iterable[str], failed: Iterable[str] = ()) -> dict[str, str]:

@@ -17,6 +17,8 @@ class JobType(enum.StrEnum):
     IMPORT_STAGED = "import-staged"
     IMPORT_URL = "import-url"
     IMPORT_LOCATION = "import-location"
+    IMPORT_REMOTE = "import-remote"
+    IMPORT_TASK = "import-task"
     COPY_IMAGE = "copy-image"
 
 
@@ -33,7 +35,14 @@ def args_version(job_type: str) -> int:
 MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK})
 # Jobs that bring bytes to an image that was there before, and stays if they fail.
 IMPORTS = frozenset(
-    {JobType.IMPORT_STAGED, JobType.IMPORT_URL, JobType.IMPORT_LOCATION, JobType.COPY_IMAGE}
+    {
+        JobType.IMPORT_STAGED,
+        JobType.IMPORT_URL,
+        JobType.IMPORT_LOCATION,
+        JobType.IMPORT_REMOTE,
+        JobType.IMPORT_TASK,
+        JobType.COPY_IMAGE,
+    }
 )
 # Jobs that end with the image they name; any other only reads it.
 FILLS_IMAGE = MAKES_IMAGE | IMPORTS

@@ -2,6 +2,8 @@
 
 import dataclasses
 import enum
+from collections.abc import Mapping
+from typing import Any
 
 SORT_KEYS = frozenset({"created_at", "updated_at", "expires_at", "id", "status", "type"})
 
@@ -33,3 +35,12 @@ class TaskQuery:
     marker: str | None = None
     sort_key: str = "created_at"
     descending: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """An import that makes its image: from which URL, of what format, and what was said of it."""
+
+    import_from: str
+    import_from_format: str
+    image_properties: Mapping[str, Any]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from imagesvc.interface import base, errors
 
-VERSION = base.Version(1, 0)
+VERSION = base.Version(1, 1)
 
 
 class IdentityCapability(base.Capability):
@@ -16,6 +16,7 @@ class IdentityCapability(base.Capability):
     LOOKUP = "lookup"
     ACCESS_KEYS = "access-keys"
     LOGIN = "login"
+    CATALOG = "catalog"
 
 
 class Unauthenticated(errors.DriverError):
@@ -125,3 +126,11 @@ class IdentityDriver(base.Driver):
     def revoke(self, token: str) -> None:
         """End a token at once; one that is gone is success (LOGIN)."""
         raise errors.NotSupported("This identity backend has no login.")
+
+    def endpoint(self, token: str, service_type: str, *, region: str, interface: str) -> str:
+        """The URL of a service in the catalogue that the token's owner is given (CATALOG).
+
+        `interface` is public, internal or admin. Raises NotFound if the catalogue has none,
+        Unauthenticated for a token that is not valid, Unavailable.
+        """
+        raise errors.NotSupported("This identity backend has no catalogue.")

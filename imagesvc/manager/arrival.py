@@ -8,11 +8,13 @@ from imagesvc import errors
 from imagesvc.db import image as image_rows
 from imagesvc.db import location as location_rows
 from imagesvc.db import pending
-from imagesvc.domain import image_import
+from imagesvc.domain import image_import, image_property
 from imagesvc.domain.image import ImageDisk
+from imagesvc.domain.image_property import Change, Limits
 from imagesvc.domain.job import Job
 from imagesvc.domain.state import ImageStatus
 from imagesvc.manager import image_bytes
+from imagesvc.manager.image import write_update
 from imagesvc.manager.quota import QuotaManager
 
 _WHOLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
@@ -59,3 +61,13 @@ def unmark(conn: Any, job: Job, failed: Iterable[str]) -> None:
     """The import is over; the lists stay, as clients look at them afterwards."""
     mark(conn, job, (), failed)
     image_rows.set_properties(conn, job.image_id or "", {}, {image_import.TASK})
+
+
+def inject(conn: Any, job: Job, limits: Limits) -> None:
+    """The image gets the properties that the operator gives to imports. Raises TooLarge."""
+    given = job.args.get("properties", {})
+    image = image_rows.get(conn, job.image_id or "", lock=True)
+    if image is None or not given:
+        return
+    changes = tuple(Change("add", ("properties", name), given[name]) for name in sorted(given))
+    write_update(conn, image.id, image_property.apply(image, changes, limits))

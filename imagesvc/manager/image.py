@@ -11,10 +11,11 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import image_property
 from imagesvc.domain.image import Image, ImageDisk, NewImage, Visibility
-from imagesvc.domain.image_property import Change, Limits
+from imagesvc.domain.image_property import Change, Limits, Update
 from imagesvc.domain.image_query import ImageQuery, Page
 from imagesvc.domain.quota import UNCOUNTED
 from imagesvc.domain.state import IMAGE, ImageStatus
+from imagesvc.manager import job_token
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.sweep import sweep
@@ -136,12 +137,7 @@ class ImageManager:
             )
             if not changes:
                 return image
-            image_rows.set_properties(
-                op.conn, image_id, update.set_properties, update.remove_properties
-            )
-            if update.tags is not None:
-                tag.replace(op.conn, image_id, update.tags)
-            changed = image_rows.update(op.conn, image_id, update.values)
+            changed = write_update(op.conn, image_id, update)
             if changed.owner != image.owner:
                 self._move(op, image, changed)
             return changed
@@ -187,7 +183,9 @@ class ImageManager:
             over = self._staged(op, image)
             image_rows.transition(op.conn, image_id, "delete", action="image:delete")
             objects, size_bytes = image_disk.delete_for(op.conn, image_id)
-            over += job_rows.cancel_for_image(op.conn, image_id, held)
+            ended = job_rows.cancel_for_image(op.conn, image_id, held)
+            job_token.forget(op.conn, *ended)
+            over += ended
             if over:  # nobody works on them, so nobody cleans up after them
                 objects += pending.take(op.conn, over)
             for store_id, key in objects:
@@ -232,6 +230,14 @@ def visible_image(conn: Any, ctx: RequestContext, image_id: str, *, lock: bool =
     if image is None:
         raise errors.ImageNotFound(image_id=image_id)
     return image
+
+
+def write_update(conn: Any, image_id: str, update: Update) -> Image:
+    """Write what changes come to, in the caller's transaction; the image as it is then."""
+    image_rows.set_properties(conn, image_id, update.set_properties, update.remove_properties)
+    if update.tags is not None:
+        tag.replace(conn, image_id, update.tags)
+    return image_rows.update(conn, image_id, update.values)
 
 
 def _image_id(wanted: str | None) -> str:

@@ -1,6 +1,7 @@
 """Imports: the bytes of an image fetched, taken from staging, or copied to further stores."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from imagesvc import errors
@@ -10,13 +11,15 @@ from imagesvc.db import attempt, pending
 from imagesvc.db import image as image_rows
 from imagesvc.domain import image_import
 from imagesvc.domain.image import Image
-from imagesvc.domain.image_import import ImportRequest, Method, Rule
+from imagesvc.domain.image_import import ImportRequest, Injection, Method, Rule
 from imagesvc.domain.job import Job
+from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.remote_image import RemoteImages
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import container
 from imagesvc.stream.source import UrlSource
@@ -35,6 +38,8 @@ class ImportManager:
         *,
         methods: tuple[Method, ...],
         urls: UrlSource,
+        remotes: RemoteImages,
+        injection: Injection,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
@@ -42,6 +47,8 @@ class ImportManager:
         self._jobs = jobs
         self._quotas = quotas
         self._urls = urls
+        self._remotes = remotes
+        self._injection = injection
         self.methods = methods
 
     @attempt.again
@@ -67,6 +74,8 @@ class ImportManager:
             stores = self._targets(image, method, request)
             if method == Method.WEB_DOWNLOAD:
                 self._check_url(request)
+            elif method == Method.GLANCE_DOWNLOAD:
+                self._remotes.check(request.remote)
             if not stores:
                 return None
             job = self._submit(op, ctx, image, rule, stores, request)
@@ -74,24 +83,67 @@ class ImportManager:
             return job
 
     @attempt.again
-    def add_location(self, ctx: RequestContext, image_id: str, request: ImportRequest) -> Job:
+    def add_location(
+        self, ctx: RequestContext, image_id: str, request: ImportRequest, *, copy: bool = False
+    ) -> Job:
         """Hand in the job that fetches a URL, and keeps its bytes if they have the digest.
 
+        With `copy` an active image takes them as one more copy, if they are its own bytes.
         Raises what `start` does; Forbidden for what is no URL of the web, and where
-        web-download is not enabled.
+        web-download is not enabled; Conflict if no store is left for a copy.
         """
         rule = image_import.LOCATION
         with self._operation.write(ctx, rule.action, "image", image_id) as op:
             self._require_room(op, ctx)
+            if copy:
+                rule, request = self._as_copy(op, ctx, image_id, request)
             image = self._checked(op, ctx, image_id, rule)
             web = (request.uri or "").lower().startswith(("http://", "https://"))
             if Method.WEB_DOWNLOAD not in self.methods or not web:
                 raise errors.Forbidden("Only locations that the service may fetch can be added.")
             self._check_url(request)
             stores = self._targets(image, Method.WEB_DOWNLOAD, request)
+            if rule == image_import.LOCATION_COPY:
+                stores = self._left(image)
             job = self._submit(op, ctx, image, rule, stores, request)
             op.detail.update(job_id=job.id, stores=list(stores))
             return job
+
+    def begin(
+        self,
+        op: Step,
+        ctx: RequestContext,
+        image: Image,
+        request: ImportRequest,
+        more: Mapping[str, Any],
+    ) -> Job:
+        """Hand in the job of a task inside the caller's operation, which made the image.
+
+        `more` are arguments that only its view reads. Raises InvalidRequest where web-download is
+        not enabled, and for a URL that may not be fetched; QuotaExceeded, Conflict.
+        """
+        if Method.WEB_DOWNLOAD not in self.methods:
+            raise errors.InvalidRequest("web-download is not enabled here, and this is one.")
+        self._require_room(op, ctx)
+        checked = self._checked(op, ctx, image.id, image_import.TASK_IMPORT)
+        self._check_url(request)
+        stores = self._targets(checked, Method.WEB_DOWNLOAD, request)
+        return self._submit(op, ctx, checked, image_import.TASK_IMPORT, stores, request, more)
+
+    def _as_copy(
+        self, op: Step, ctx: RequestContext, image_id: str, request: ImportRequest
+    ) -> tuple[Rule, ImportRequest]:
+        image = visible_image(op.conn, ctx, image_id, lock=True)
+        if image.status != ImageStatus.ACTIVE:
+            return image_import.LOCATION, request
+        return image_import.LOCATION_COPY, image_import.of_image(image, request)
+
+    def _left(self, image: Image) -> tuple[str, ...]:
+        every = ImportRequest(Method.COPY_IMAGE, all_stores=True)
+        left = self._targets(image, Method.COPY_IMAGE, every)
+        if not left:
+            raise errors.Conflict("Every store has the image already.")
+        return left[:1]
 
     def _require_room(self, op: Step, ctx: RequestContext) -> None:
         room = self._quotas.room(op.conn, ctx.project_id)
@@ -154,28 +206,23 @@ class ImportManager:
         rule: Rule,
         stores: tuple[str, ...],
         request: ImportRequest,
+        more: Mapping[str, Any] = MappingProxyType({}),
     ) -> Job:
-        method = Method(request.method)
-        args: dict[str, Any] = {
-            "method": str(method),
-            "stores": list(stores),
-            "all_must_succeed": request.all_must_succeed,
-        }
-        token = None
-        if method == Method.GLANCE_DIRECT:
+        args: dict[str, Any] = {"stores": list(stores), **request.arguments(), **more}
+        token, job_id = None, self._jobs.new_id()
+        if request.method == Method.GLANCE_DIRECT:
             token = image_rows.resting(op.conn, image.id)
             if token is None:  # the bytes are still on their way
                 raise _busy(image.id)
             args["size_bytes"] = image.size_bytes or 0
-        elif method == Method.WEB_DOWNLOAD:
-            args["uri"] = request.uri
-        if request.digest:
-            args["digest"] = list(request.digest)
-        job_id = self._jobs.new_id()
+        if image.status != ImageStatus.ACTIVE:
+            args["properties"] = self._injection.for_roles(ctx.roles)
+        if request.remote is not None:
+            args.update(self._remotes.arguments(request.remote, job_id))
         if token is not None:
             args["staged"] = self._staged(op, token, job_id)
         job = self._jobs.submit(op.conn, ctx, rule.job_type, args, image_id=image.id, job_id=job_id)
-        if method != Method.COPY_IMAGE:
+        if image.status != ImageStatus.ACTIVE:
             image_rows.transition(op.conn, image.id, "import")
         image_rows.set_properties(op.conn, image.id, image_import.marks(job.id, stores))
         if token is not None:

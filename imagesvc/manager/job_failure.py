@@ -14,6 +14,7 @@ from imagesvc.domain import image_import
 from imagesvc.domain.image import Image
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.state import ImageStatus
+from imagesvc.manager import job_token
 from imagesvc.manager.quota import QuotaManager
 
 
@@ -39,6 +40,7 @@ def _kill(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> 
 
 
 def _import(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
+    job_token.forget(conn, job.id)
     image = image_rows.get(conn, job.image_id or "", lock=True)
     importing = image is not None and image.status == ImageStatus.IMPORTING
     if image is not None:
@@ -68,5 +70,7 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.IMPORT_STAGED: _import,
     JobType.IMPORT_URL: _import,
     JobType.IMPORT_LOCATION: _import,
+    JobType.IMPORT_REMOTE: _import,
+    JobType.IMPORT_TASK: _import,
     JobType.COPY_IMAGE: _import,
 }

@@ -1,15 +1,18 @@
 """Where the bytes of an image are: who is told, and which place is read first."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.backend.store import Store
 from imagesvc.context import RequestContext
-from imagesvc.db import image_disk
-from imagesvc.domain.image import Image
+from imagesvc.db import attempt, doomed, image_disk
+from imagesvc.db import location as location_rows
+from imagesvc.domain.image import Image, ImageDisk
+from imagesvc.domain.state import ImageStatus
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.operation import Operation
+from imagesvc.manager.sweep import sweep
 from imagesvc.policy.check import Enforcer
 
 Location = tuple[str, str]  # store id, storage key
@@ -18,9 +21,10 @@ Location = tuple[str, str]  # store id, storage key
 class LocationManager:
     """Tells where the bytes of images are."""
 
-    def __init__(self, operation: Operation, enforcer: Enforcer) -> None:
+    def __init__(self, operation: Operation, enforcer: Enforcer, backends: Backends) -> None:
         self._operation = operation
         self._enforcer = enforcer
+        self._backends = backends
 
     def list(self, ctx: RequestContext, image_id: str) -> tuple[Location, ...]:
         """The places of the first disk, in the order in which they came.
@@ -34,6 +38,43 @@ class LocationManager:
             self._enforcer.authorize(ctx, "location:list", image)
             return image_disk.places_of(conn, (image_id,)).get(image_id, ())
 
+    def remove(self, ctx: RequestContext, image_id: str, positions: Iterable[int]) -> None:
+        """Remove places of an active image, each counted in the list that the one before left.
+
+        Raises ImageNotFound, Forbidden (also for the only copy), StateConflict, InvalidRequest
+        for a position where no place is.
+        """
+        objects = self._forget(ctx, image_id, tuple(positions))
+        sweep(self._operation.database, self._backends, objects)
+
+    @attempt.again
+    def _forget(
+        self, ctx: RequestContext, image_id: str, positions: tuple[int, ...]
+    ) -> tuple[Location, ...]:
+        """Take the places from the image; the objects that are nobody's by that."""
+        with self._operation.write(ctx, "location:remove", "image", image_id) as op:
+            image = visible_image(op.conn, ctx, image_id, lock=True)
+            op.owner = image.owner
+            self._enforcer.authorize(ctx, "location:remove", image)
+            if image.status != ImageStatus.ACTIVE:
+                raise errors.StateConflict(
+                    noun="image", id=image_id, status=image.status, event="removal of a location",
+                    allowed="active",
+                )  # fmt: skip
+            places = list(image_disk.places_of(op.conn, (image_id,)).get(image_id, ()))
+            stores = [_pop(places, position)[0] for position in positions]
+            if any(is_last(disk, stores) for disk in image_disk.list_for(op.conn, image_id)):
+                raise errors.Forbidden("The only copy of an image cannot be removed.")
+            objects = tuple(
+                (store_id, key)
+                for store_id in stores
+                for key in location_rows.take(op.conn, image_id, store_id)
+            )
+            for place in objects:
+                doomed.add(op.conn, *place)
+            op.detail["stores"] = stores
+        return objects
+
     def of(self, images: Iterable[Image]) -> Mapping[str, tuple[Location, ...]]:
         """Image id -> places, as `list`, of images that the caller was shown already."""
         wanted = [image.id for image in images if image.stores]
@@ -41,6 +82,19 @@ class LocationManager:
             return {}
         with self._operation.database.read() as conn:
             return image_disk.places_of(conn, wanted)
+
+
+def _pop(places: list[Location], position: int) -> Location:
+    if position >= len(places):
+        raise errors.InvalidRequest(f"The image has no location at position {position}.")
+    return places.pop(position)
+
+
+def is_last(disk: ImageDisk, stores: Collection[str]) -> bool:
+    """Whether without these stores no copy were left, or none of which nothing bad is known."""
+    bad = {(one.store_id, one.storage_key) for one in disk.damages}
+    good = [place for place in disk.locations if place not in bad]
+    return all(store in stores for store, _ in good or disk.locations)
 
 
 def ordered(

@@ -9,10 +9,10 @@ from imagesvc.backend.store import Stores
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt, doomed, image_disk
 from imagesvc.db import location as location_rows
-from imagesvc.domain.image import ImageDisk
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.manager.image import visible_image
+from imagesvc.manager.location import is_last
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.sweep import sweep
 from imagesvc.policy.check import Enforcer
@@ -81,7 +81,7 @@ class StoreManager:
                     allowed="active",
                 )  # fmt: skip
             disks = image_disk.list_for(op.conn, image_id)
-            if any(_is_last(disk, store_id) for disk in disks):
+            if any(len(one.locations) < 2 or is_last(one, (store_id,)) for one in disks):
                 raise errors.Forbidden("The only copy of an image cannot be removed.")
             keys = location_rows.take(op.conn, image_id, store_id)
             if not keys:
@@ -92,11 +92,3 @@ class StoreManager:
             for place in objects:
                 doomed.add(op.conn, *place)
         return tuple(objects)
-
-
-def _is_last(disk: ImageDisk, store_id: str) -> bool:
-    """Whether no copy would be left, or none at a place of which nothing bad is known."""
-    bad = {(one.store_id, one.storage_key) for one in disk.damages}
-    good = [place for place in disk.locations if place not in bad]
-    left = [store for store, _ in good or disk.locations if store != store_id]
-    return len(disk.locations) < 2 or not left

@@ -7,8 +7,13 @@ _OWNER = "role:admin or (role:member and project_id:%(owner)s)"
 _OWN_READER = "role:admin or (role:reader and project_id:%(owner)s)"
 _READER = "role:reader or role:service"
 _MEMBER = "role:member or role:service"
-_SERVICE = "role:admin or role:service"
-_ADDER = "role:admin or role:service or (role:member and project_id:%(owner)s)"
+# A service that sends its own token beside its user's: it counts for what that user sees.
+_SENT = "service_roles:service"
+_SERVICE = f"role:admin or role:service or {_SENT}"
+_ADDER = (
+    "role:admin or role:service or (role:member and project_id:%(owner)s) "
+    f"or ({_SENT} and project_id:%(owner)s)"
+)
 _RECEIVER = "role:admin or (role:member and project_id:%(member_id)s)"
 
 _TABLE = (
@@ -35,6 +40,7 @@ _TABLE = (
     ("location:add", _ADDER, "Import the bytes of an image from the URL of a location."),
     ("location:remove", _ADMIN, "Remove an image from one of several stores."),
     ("task:list_for_image", _READER, "List the imports of an image that the caller sees."),
+    ("task:create", _ADMIN, "Make an image from a URL as a task."),
     ("task:list", _ADMIN, "List the imports of all projects."),
     ("task:get", _ADMIN, "Show an import of any project."),
     ("tag:add", _OWNER, "Add a tag."),

@@ -95,6 +95,21 @@ class FetchRules:
         allowed = everywhere if named else self.allowed_networks
         return fetch_address.is_allowed(address, allowed=allowed, denied=self.denied_networks)
 
+    def trusting(self, url: fetch_url.Url) -> "FetchRules":
+        """The rules for a URL that the operator gave: its host and port may be asked, no other.
+
+        No redirect is followed, whoever it leads to.
+        """
+        networks = () if url.address is None else (ipaddress.ip_network(str(url.address)),)
+        return dataclasses.replace(
+            self,
+            allowed_schemes=frozenset({url.scheme}) & fetch_url.PORTS.keys(),
+            allowed_ports=frozenset({url.port}),
+            allowed_hosts=frozenset({url.host}),
+            allowed_networks=networks,
+            max_redirects=0,
+        )
+
 
 def from_conf(conf: cfg.ConfigOpts) -> FetchRules:
     """The rules of the configuration. Raises ConfigurationError."""

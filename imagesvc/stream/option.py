@@ -37,7 +37,7 @@ OPTS = (
     cfg.BoolOpt(
         "show_multiple_locations",
         default=False,
-        help="Whether everyone who sees an image sees as locations all places of its bytes. They "
-        "are never writable.",
+        help="Whether everyone who sees an image sees as locations all places of its bytes. A "
+        "PATCH may then add and remove places, for those who may.",
     ),
 )

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Mapping
 
-from imagesvc.stream import fetch, fetch_rule
+from imagesvc.stream import fetch, fetch_rule, fetch_url
 
 
 class UrlSource:
@@ -11,6 +11,13 @@ class UrlSource:
 
     def __init__(self, rules: fetch_rule.FetchRules) -> None:
         self._rules = rules
+
+    def trusting(self, url: str) -> "UrlSource":
+        """The same for a URL of the operator's: its host and port are allowed, no redirects are.
+
+        Networks that are denied stay so. Raises InvalidRequest (URL_REFUSED) for what is no URL.
+        """
+        return UrlSource(self._rules.trusting(fetch_url.parse(url)))
 
     def check(self, url: str) -> None:
         """Judge a URL before any work. Raises InvalidRequest (URL_REFUSED)."""

@@ -5,6 +5,7 @@ from imagesvc.worker.flow import Flow
 from imagesvc.worker.step.activate import Activate
 from imagesvc.worker.step.cleanup import DeleteSnapshot
 from imagesvc.worker.step.conclude import Conclude
+from imagesvc.worker.step.consult import Consult
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.provision import CreateServers
@@ -19,5 +20,7 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_STAGED: (Inspect(), Spread(), Conclude()),
     JobType.IMPORT_URL: (Fetch(), Spread(), Conclude()),
     JobType.IMPORT_LOCATION: (Fetch(), Spread(), Conclude()),
+    JobType.IMPORT_REMOTE: (Consult(), Fetch(), Spread(), Conclude()),
+    JobType.IMPORT_TASK: (Fetch(), Spread(), Conclude()),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
 }

@@ -24,7 +24,7 @@ _LIBRARY = "the driver keystone needs more libraries: pip install 'imagesvc[keys
 class KeystoneIdentity(identity.IdentityDriver):
     """Checks tokens and looks up projects; logins are Keystone's own."""
 
-    contract = base.Version(1, 0)
+    contract = base.Version(1, 1)
     OPTS = keystone_option.OPTS
 
     def __init__(self, options: Any, *, backend_id: str) -> None:
@@ -59,7 +59,9 @@ class KeystoneIdentity(identity.IdentityDriver):
             name="keystone",
             vendor="imagesvc",
             version="1",
-            capabilities=frozenset((identity.IdentityCapability.LOOKUP,)),
+            capabilities=frozenset(
+                (identity.IdentityCapability.LOOKUP, identity.IdentityCapability.CATALOG)
+            ),
             limits={"token_length_max": _TOKEN_LENGTH_MAX},
         )
 
@@ -95,7 +97,9 @@ class KeystoneIdentity(identity.IdentityDriver):
         token = request.headers.get("x-auth-token", "").strip()
         if not _sendable(token) or not _sendable(request.headers.get("x-service-token", "-")):
             raise identity.Unauthenticated(_REFUSED)
-        known = self._cache.get(token)
+        # Beside a service's token the gate looks at both, each time.
+        alone = "x-service-token" not in request.headers
+        known = self._cache.get(token) if alone else None
         if known is not None and not known.restricted:
             return known.identity
         if not self._gate.admits(request):
@@ -125,6 +129,19 @@ class KeystoneIdentity(identity.IdentityDriver):
             quoted = urllib.parse.quote(user_id, safe="")
             found = self._projects(f"/users/{quoted}/projects", whole=True)
         return sorted(found, key=lambda project: project.name)
+
+    def endpoint(self, token: str, service_type: str, *, region: str, interface: str) -> str:
+        body = self._describe(token, False, catalog=True) if _sendable(token) else None
+        if body is None:
+            raise identity.Unauthenticated(_REFUSED)
+        services = self._parse(body).get("token", {}).get("catalog", ())
+        for service in services:
+            for found in service["endpoints"] if service["type"] == service_type else ():
+                if (found["region_id"], found["interface"]) == (region, interface):
+                    return str(found["url"])
+        raise errors.NotFound(
+            f"The catalogue has no {interface} endpoint of type {service_type} in region {region}."
+        )
 
     def _projects(self, query: str = "", *, whole: bool = False) -> list[identity.Project]:
         path = query if whole else f"/projects{query}"

@@ -12,14 +12,15 @@ PATCH = "application/openstack-images-v2.1-json-patch"
 class Caller:
     """Sends requests as one user of one project."""
 
-    def __init__(self, app, project=None, *roles, token=None):
+    def __init__(self, app, project=None, *roles, token=None, service=None):
         self.client = testing.TestClient(app)
+        self.service = {"X-Service-Token": service} if service else {}
         self.project = project if project is not None else uuid.uuid4().hex
         self.token = token or f"u{self.project}/{self.project}/{','.join(roles or ('member',))}"
 
     def request(self, method, path, body=None, *, kind=None, headers=None, **more):
         """Send one request; anything but bytes goes as JSON."""
-        sent = {"X-Auth-Token": self.token, **(headers or {})}
+        sent = {"X-Auth-Token": self.token, **self.service, **(headers or {})}
         if body is not None and not isinstance(body, bytes):
             body, kind = json.dumps(body).encode(), kind or "application/json"
         if kind:

@@ -26,6 +26,7 @@ class Caller:
     side: str  # owner, accepted, pending, rejected, other
     roles: tuple[str, ...]
     cells: tuple[str, str, str, str]
+    service: tuple[str, ...] = ()  # roles of a service that sends its own token along
 
 
 #          caller               project     roles         private shared community public
@@ -38,6 +39,10 @@ MATRIX = (
     Caller("other-tenant",     "other",    ("member",),  ("", "", "RD", "RD")),
     Caller("admin",            "other",    ("admin",),   ("RDMS", "RDMS", "RDM", "RDM")),
     Caller("service",          "other",    ("service",), ("RD", "RD", "RD", "RD")),
+    Caller("reader-by-nova",   "owner",    ("reader",),  ("R", "R", "R", "R"), ("service",)),
+    Caller("member-by-nova",   "accepted", ("member",),  ("", "RD", "RD", "RD"), ("service",)),
+    Caller("other-by-nova",    "other",    ("member",),  ("", "", "RD", "RD"), ("service",)),
+    Caller("other-by-other",   "other",    ("member",),  ("", "", "RD", "RD"), ("member",)),
 )  # fmt: skip
 
 # The same callers: whose default list holds the image.
@@ -50,7 +55,16 @@ LISTED = {
     "other-tenant": frozenset({"public"}),
     "admin": frozenset({"private", "shared", "public"}),
     "service": None,  # the table does not say
+    "reader-by-nova": frozenset(VISIBILITIES),
+    "member-by-nova": frozenset({"shared", "public"}),
+    "other-by-nova": frozenset({"public"}),
+    "other-by-other": frozenset({"public"}),
 }
+
+# Who is told where the bytes of an image are, of those that see it.
+TOLD_LOCATIONS = frozenset(
+    {"admin", "service", "reader-by-nova", "member-by-nova", "other-by-nova"}
+)
 
 
 def cases():

@@ -89,6 +89,12 @@ def test_real_tokens_get_what_the_matrix_says(people, row, visibility):
     image_id = image(people, visibility)
     cell = row.cells[permission_matrix.VISIBILITIES.index(visibility)]
     caller = people.of(row.side, *row.roles)
+    if row.service:
+        token = people.of("services", *row.service).token
+        caller = Caller(caller.client.app, caller.project, token=caller.token, service=token)
+    if row.service and "service" not in row.service:
+        assert caller.get(f"/v2/images/{image_id}").status_code == 401
+        return
     for letter, (method, below, done) in REQUESTS.items():
         outcome = permission_matrix.outcome(cell, letter)
         expected = STATUS.get(outcome, done)

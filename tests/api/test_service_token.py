@@ -56,6 +56,24 @@ def test_the_roles_of_the_service_are_not_the_users(app, owner, roles):
     assert reader.request("DELETE", path, headers=headers).status_code == 403
 
 
+def test_a_service_reads_locations_of_what_its_user_sees_and_adds_to_what_its_user_owns(app, owner):
+    private = owner.active(visibility="private")
+    by_nova = Caller(app, owner.project, "reader", service=NOVA["X-Service-Token"])
+    path = f"/v2/images/{private}/locations"
+    assert by_nova.get(path).status_code == 200
+    for service in (None, "nova/services/member", "nova/services/admin"):
+        assert Caller(app, owner.project, "reader", service=service).get(path).status_code == 403
+    stranger = Caller(app, service=NOVA["X-Service-Token"])
+    assert stranger.get(path).status_code == 404
+    body = {"url": "file:///etc/passwd"}
+    queued = owner.create(visibility="community")["id"]
+    for caller, image_id, status in ((by_nova, queued, 403), (stranger, queued, 403)):
+        found = caller.request("POST", f"/v2/images/{image_id}/locations", body)
+        assert found.status_code == status
+        allowed = "Only locations that the service may fetch" in found.text
+        assert allowed == (caller is by_nova)
+
+
 def test_a_rule_may_ask_for_the_roles_of_the_service(conf):
     enforcer = Enforcer(conf)
     enforcer._enforcer.register_default(policy.RuleDefault("test:service", "service_roles:service"))

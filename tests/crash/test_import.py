@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 import http.client
 import io
 import json
@@ -16,8 +17,9 @@ from imagesvc import service as services
 from imagesvc.cmd import worker
 from imagesvc.db import doomed, image_disk, metadata, pending
 from imagesvc.domain.image import NewImage
-from imagesvc.domain.image_import import ImportRequest
-from imagesvc.manager import store_verify
+from imagesvc.domain.image_import import ImportRequest, Method
+from imagesvc.domain.remote_image import RemoteRequest
+from imagesvc.manager import remote_image, store_verify
 from imagesvc.worker import reaper
 from tests.crash.paper_station import _FORKS
 from tests.crash.station import Station, until
@@ -41,7 +43,14 @@ FETCH_POINTS = (
     "step.fetch.committed",
     "step.fetch.done",
 )
+CONSULT_POINTS = ("step.consult.begin", "step.consult.taken", "step.consult.done")
 DATA = random.Random(7).randbytes(3_000_000)  # the same in every process
+REMOTE = json.dumps(
+    {
+        "status": "active", "size": len(DATA), "disk_format": "raw", "container_format": "bare",
+        "os_hash_algo": "sha256", "os_hash_value": hashlib.sha256(DATA).hexdigest(), "hw_x": "y",
+    }
+).encode()  # fmt: skip
 
 
 class Urls:
@@ -50,11 +59,16 @@ class Urls:
     def check(self, url):
         """Every one is fine."""
 
+    def trusting(self, url):
+        """The same."""
+        return self
+
     @contextlib.contextmanager
     def open(self, url, *, headers=None):
-        """The bytes."""
-        body = io.BytesIO(DATA)
-        body_size = type("Body", (), {"size": len(DATA), "read": body.read})
+        """The bytes; the description of a remote image."""
+        data = REMOTE if "/v2/images/" in url and not url.endswith("/file") else DATA
+        body = io.BytesIO(data)
+        body_size = type("Body", (), {"size": len(data), "read": body.read})
         yield body_size
 
 
@@ -66,6 +80,8 @@ def fetching_worker(path, log, environment, point="", died=""):
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    # The embedded identity has no catalogue.
+    remote_image.RemoteImages.locate = lambda self, job: "http://far/v2/images/x"
     services.build = functools.partial(services.build, urls=Urls())
     sys.exit(worker.main(["--config-file", str(path)]))
 
@@ -171,10 +187,26 @@ def test_an_import_ends_once_whatever_line_its_worker_dies_at(station, point, mu
 
 @pytest.mark.parametrize("point", FETCH_POINTS)
 def test_a_fetch_ends_once_whatever_line_its_worker_dies_at(station, point):
+    request = ImportRequest("web-download", ("local", "far"), uri="http://x/")
+    fetched(station, request, point)
+
+
+@pytest.mark.parametrize("point", CONSULT_POINTS)
+def test_an_image_is_taken_over_once_whatever_line_its_worker_dies_at(station, point):
+    remote = RemoteRequest("far", "00000000-0000-4000-8000-000000000000", token="secret")
+    image, job = fetched(
+        station, ImportRequest("glance-download", ("local", "far"), remote=remote), point
+    )
+    assert station.service.images.get(station.caller, image.id).properties["hw_x"] == "y"
+    assert "sealed_token" not in station.job(job.id).args
+
+
+def fetched(station, request, point):
+    """Import from a URL with a worker that dies at `point` and one that does not."""
     image = new(station)
     service = station.service
-    service.imports.methods, service.imports._urls = ("web-download",), Urls()
-    request = ImportRequest("web-download", ("local", "far"), uri="http://x/")
+    service.imports.methods, service.imports._urls = (Method(request.method),), Urls()
+    service.remotes._regions = frozenset({"far"})
     job = service.imports.start(station.caller, image.id, request)
     log = station.folder / "fetching.log"
     stores = {name: value for name, value in os.environ.items() if name.startswith("OS_STORAGE")}
@@ -199,6 +231,7 @@ def test_a_fetch_ends_once_whatever_line_its_worker_dies_at(station, point):
         second.close()
     assert (station.job(job.id).state, station.job(job.id).error_text) == ("done", None)
     is_whole(station, image.id, ("local", "far"))
+    return image, job
 
 
 @pytest.mark.parametrize("point", ["job.unwinding", "job.ended"])

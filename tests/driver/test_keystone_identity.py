@@ -12,7 +12,7 @@ import requests
 
 from imagesvc.interface import base, errors
 from imagesvc.interface.identity import AuthRequest, Unauthenticated
-from imagesvc.testing.conformance.identity import IdentityConformance, Person
+from imagesvc.testing.conformance.identity import Endpoint, IdentityConformance, Person
 from imagesvc_drivers.identity import keystone_cache, keystone_client
 from imagesvc_drivers.identity.keystone import KeystoneIdentity
 from tests.keystone_server import PASSWORD, KeystoneServer
@@ -69,6 +69,12 @@ class TestKeystoneIdentity(IdentityConformance):
     @pytest.fixture
     def foreign_project(self, keystone_server):
         return keystone_server.project()
+
+    @pytest.fixture
+    def known_endpoint(self, keystone_server):
+        project = keystone_server.project()
+        token = keystone_server.token(keystone_server.user(project, "member"), project)
+        return Endpoint(token, "identity", "RegionOne", "public", keystone_server.url)
 
     def of(self, server, **more):
         return self.make(KeystoneIdentity, **options(server, **more))
@@ -189,6 +195,17 @@ class TestKeystoneIdentity(IdentityConformance):
             assert self.whoami(driver, token, service).project_id == project
             with pytest.raises(Unauthenticated):
                 self.whoami(driver, token, token)
+
+    def test_a_token_that_is_known_already_does_not_excuse_a_service_without_its_role(
+        self, keystone_server
+    ):
+        driver = self.of(keystone_server)
+        project = keystone_server.project()
+        token = keystone_server.token(keystone_server.user(project, "member"), project)
+        assert self.whoami(driver, token).project_id == project
+        with pytest.raises(Unauthenticated):
+            self.whoami(driver, token, token)
+        assert self.whoami(driver, token).project_id == project
 
     def test_access_rules_of_an_application_credential_hold(self, keystone_server):
         keystone_server.register("image", "http://127.0.0.1:1")

@@ -7,6 +7,7 @@ import falcon
 
 from imagesvc.api import media, page, patch, validate
 from imagesvc.api.glance import image_body, image_filter, image_view
+from imagesvc.api.glance.location_patch import LocationPatch
 from imagesvc.api.glance.location_view import ShownLocations
 from imagesvc.backend.store import Stores
 from imagesvc.domain.image import Image
@@ -62,10 +63,13 @@ class ImageResource:
 
     body_bytes_max = media.BODY_BYTES_MAX
 
-    def __init__(self, images: Any, stores: Stores, locations: ShownLocations) -> None:
+    def __init__(
+        self, images: Any, stores: Stores, locations: ShownLocations, places: LocationPatch
+    ) -> None:
         self._images = images
         self._stores = stores
         self._locations = locations
+        self._places = places
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """Show it."""
@@ -73,8 +77,13 @@ class ImageResource:
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """Change all that the patch names, or nothing."""
-        changes = tuple(image_body.translate(change) for change in patch.load(req))
-        resp.media = self._render(self._images.patch(req.context.caller, image_id, changes))
+        changes = patch.load(req)
+        caller = req.context.caller
+        if self._places.apply(caller, image_id, changes):
+            resp.media = self._render(self._images.get(caller, image_id))
+            return
+        translated = tuple(image_body.translate(change) for change in changes)
+        resp.media = self._render(self._images.patch(caller, image_id, translated))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """Delete record and bytes."""

@@ -9,6 +9,7 @@ from imagesvc import errors
 from imagesvc.api import media, validate
 from imagesvc.api.glance import image_file
 from imagesvc.domain.image_import import ImportRequest, Method
+from imagesvc.domain.remote_image import RemoteRequest
 
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
@@ -18,6 +19,9 @@ class MethodBody(msgspec.Struct):
 
     name: Word
     uri: Annotated[str, msgspec.Meta(max_length=8192)] | None = None
+    glance_image_id: Word | None = None
+    glance_region: Word | None = None
+    glance_service_interface: Word = "public"
 
 
 class ImportBody(msgspec.Struct):
@@ -64,6 +68,7 @@ class ImageImportResource:
             all_stores=body.all_stores,
             all_must_succeed=body.all_stores_must_succeed,
             uri=body.method.uri,
+            remote=_remote(req, body.method),
         )
         self._imports.start(req.context.caller, image_id, request)
         resp.status = falcon.HTTP_202
@@ -86,6 +91,20 @@ class ImportInfoResource:
                 "value": [str(method) for method in self._methods],
             }
         }
+
+
+def _remote(req: falcon.Request, method: MethodBody) -> RemoteRequest | None:
+    """The image of another region, with the token that opens it; None if it is not named whole."""
+    if method.name != Method.GLANCE_DOWNLOAD:
+        return None
+    if method.glance_region is None or method.glance_image_id is None:
+        return None
+    return RemoteRequest(
+        region=method.glance_region,
+        image_id=method.glance_image_id,
+        interface=method.glance_service_interface,
+        token=req.get_header("X-Auth-Token") or "",
+    )
 
 
 def _stores(req: falcon.Request, body: ImportBody) -> tuple[str, ...]:

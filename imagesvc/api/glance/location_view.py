@@ -30,11 +30,24 @@ def render(place: Location, stores: Stores) -> dict[str, Any]:
 class ShownLocations:
     """What images tell everyone of their places: nothing, unless the operator wants it."""
 
-    def __init__(self, locations: Any, stores: Stores, *, direct_url: bool, all_: bool) -> None:
+    def __init__(
+        self, locations: Any, stores: Stores, *, direct_url: bool, all_: bool, most: int = -1
+    ) -> None:
         self._locations = locations
         self._stores = stores
         self._direct_url = direct_url
         self._all = all_
+        self.most = most
+
+    @property
+    def all(self) -> bool:
+        """Whether images show all of their places, so that a patch may change them."""
+        return self._all
+
+    def urls(self, image: Image) -> tuple[str, ...]:
+        """The URLs of an image's places, in the order in which they came."""
+        places = self._locations.of((image,)).get(image.id, ())
+        return tuple(url(place, self._stores) for place in places)
 
     def members(self, images: Iterable[Image]) -> Mapping[str, dict[str, Any]]:
         """Image id -> members beside those of `image_view`; asks nothing if none are shown."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from imagesvc.api.glance import (
+    cache,
     image,
     image_action,
     image_file,
@@ -17,6 +18,7 @@ from imagesvc.api.glance import (
     usage,
     version,
 )
+from imagesvc.api.glance.location_patch import LocationPatch
 from imagesvc.api.glance.location_view import ShownLocations
 
 
@@ -29,12 +31,14 @@ def table(service: Any) -> list[tuple[str, Any]]:
         stores,
         direct_url=service.conf.image.show_image_direct_url,
         all_=service.conf.image.show_multiple_locations,
+        most=service.conf.limit.image_locations,
     )
+    places = LocationPatch(images, service.locations, service.imports, shown)
     return [
         ("/", version.VersionsResource(service, choices=True)),
         ("/versions", version.VersionsResource(service, choices=False)),
         ("/v2/images", image.ImagesResource(images, stores, shown, methods)),
-        ("/v2/images/{image_id}", image.ImageResource(images, stores, shown)),
+        ("/v2/images/{image_id}", image.ImageResource(images, stores, shown, places)),
         (
             "/v2/images/{image_id}/file",
             image_file.ImageFileResource(service.image_files, stores),
@@ -62,6 +66,8 @@ def table(service: Any) -> list[tuple[str, Any]]:
         ("/v2/images/{image_id}/tags/{tag}", tag.TagResource(service.tags)),
         ("/v2/images/{image_id}/members", member.MembersResource(service.members)),
         ("/v2/images/{image_id}/members/{member_id}", member.MemberResource(service.members)),
+        ("/v2/cache", cache.CacheResource()),
+        ("/v2/cache/{image_id}", cache.CacheImageResource()),
         ("/v2/info/import", image_import.ImportInfoResource(methods)),
         ("/v2/info/stores", store.StoreInfoResource(service.stores)),
         ("/v2/info/stores/detail", store.StoreDetailResource(service.stores)),

@@ -5,8 +5,8 @@ from typing import Any
 import falcon
 
 from imagesvc import errors
-from imagesvc.api import page
-from imagesvc.api.glance import task_view
+from imagesvc.api import page, validate
+from imagesvc.api.glance import task_body, task_view
 from imagesvc.domain.task import SORT_KEYS, TaskQuery, TaskStatus, TaskType
 
 _PATH = "/v2/tasks"
@@ -47,11 +47,13 @@ class TasksResource:
             resp.media["next"] = page.next_link(_PATH, pairs, found[-1].id)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Refuse: a task of the old kind is an import of an image."""
-        self._tasks.require(req.context.caller)
-        raise errors.InvalidRequest(
-            "Tasks are not made here; create an image and POST to its import."
-        )
+        """Make an image from a URL: the task `import` is one of our jobs, others are refused."""
+        caller = req.context.caller
+        self._tasks.require(caller)
+        job = self._tasks.create(caller, *task_body.parse(validate.json_object(req)))
+        resp.status = falcon.HTTP_201
+        resp.location = f"{req.prefix}{_PATH}/{job.id}"
+        resp.media = task_view.render(job)
 
 
 def _query(asked: dict[str, str]) -> TaskQuery:

@@ -19,7 +19,19 @@ _STATUS = {
     JobState.DEAD: "failure",
 }
 
-_TYPES: Mapping[str, TaskType] = {JobType.IMPORT_LOCATION: TaskType.LOCATION_IMPORT}
+_TYPES: Mapping[str, TaskType] = {
+    JobType.IMPORT_LOCATION: TaskType.LOCATION_IMPORT,
+    JobType.IMPORT_TASK: TaskType.IMPORT,
+}
+
+
+# What a caller gave with the method, and the argument of the job that keeps it.
+_METHOD = {
+    "uri": "uri",
+    "glance_region": "region",
+    "glance_image_id": "remote_image_id",
+    "glance_service_interface": "interface",
+}
 
 
 def render(job: Job) -> dict[str, Any]:
@@ -58,8 +70,12 @@ def render_short(job: Job) -> dict[str, Any]:
 
 def _input(job: Job) -> dict[str, Any]:
     """What was asked for; where staged bytes lie is nobody's to see."""
+    if job.type == JobType.IMPORT_TASK:
+        told = {name: job.args[name] for name in ("import_from_format", "image_properties")}
+        return {"import_from": job.args["uri"], **told}
     method = {"name": job.args["method"]}
-    if "uri" in job.args:
-        method["uri"] = job.args["uri"]
+    for name, argument in _METHOD.items():
+        if argument in job.args:
+            method[name] = job.args[argument]
     asked = {"method": method, "all_stores_must_succeed": job.args["all_must_succeed"]}
     return {"image_id": job.image_id, "import_req": asked, "backend": job.args["stores"]}

@@ -29,9 +29,20 @@ class Person:
     project_name: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A URL in the catalogue of whoever holds `token`."""
+
+    token: str = dataclasses.field(repr=False)
+    service_type: str
+    region: str
+    interface: str
+    url: str
+
+
 class IdentityConformance(DriverConformance):
     """Derive, give `driver`; with LOGIN or LOOKUP `person` and `foreign_project`, with
-    ACCESS_KEYS `known_key`.
+    ACCESS_KEYS `known_key`, with CATALOG `known_endpoint`.
     """
 
     VERSION = identity.VERSION
@@ -50,6 +61,11 @@ class IdentityConformance(DriverConformance):
     @pytest.fixture
     def known_key(self, driver: IdentityDriver) -> AccessKey | None:
         """An access key that the backend knows; None if the driver has no ACCESS_KEYS."""
+        return None
+
+    @pytest.fixture
+    def known_endpoint(self, driver: IdentityDriver) -> Endpoint | None:
+        """An endpoint of the catalogue; None if the driver has no CATALOG."""
         return None
 
     def request(self, **headers: str) -> AuthRequest:
@@ -86,6 +102,9 @@ class IdentityConformance(DriverConformance):
                 driver.list_projects,
             ),
             IdentityCapability.ACCESS_KEYS: (lambda: driver.access_key("x"),),
+            IdentityCapability.CATALOG: (
+                lambda: driver.endpoint("x", "image", region="x", interface="public"),
+            ),
             IdentityCapability.LOGIN: (
                 lambda: driver.login("x", "y", LoginScope()),
                 lambda: driver.describe("x"),
@@ -112,6 +131,25 @@ class IdentityConformance(DriverConformance):
         for unknown in (f"{known_key.access_key_id}x", "", "x" * 5000, "é\0'; --"):
             with pytest.raises(errors.NotFound):
                 driver.access_key(unknown)
+
+    def test_an_endpoint_is_found(
+        self, driver: IdentityDriver, known_endpoint: Endpoint | None
+    ) -> None:
+        """CATALOG: by type, region and interface; Unauthenticated for whoever is nobody."""
+        if not self.has(driver, IdentityCapability.CATALOG):
+            return
+        assert known_endpoint is not None, "a driver with CATALOG needs `known_endpoint`"
+        token, kind = known_endpoint.token, known_endpoint.service_type
+        where = {"region": known_endpoint.region, "interface": known_endpoint.interface}
+        assert driver.endpoint(token, kind, **where) == known_endpoint.url
+        for wrong in ({"region": f"{where['region']}x"}, {"region": ""}, {"interface": "x"}):
+            with pytest.raises(errors.NotFound):
+                driver.endpoint(token, kind, **{**where, **wrong})
+        with pytest.raises(errors.NotFound):
+            driver.endpoint(token, f"{kind}-x", **where)
+        for nobody in ("", "nonsense", "x" * 5000, "é\0'; --"):
+            with pytest.raises(Unauthenticated):
+                driver.endpoint(nobody, kind, **where)
 
     # -------------------------------------------------------------- LOGIN
 

@@ -3,7 +3,7 @@
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
-from imagesvc.manager import arrival
+from imagesvc.manager import arrival, job_token
 from imagesvc.manager.operation import Step as AuditStep
 from imagesvc.worker import intake
 from imagesvc.worker.flow import Step, StepContext, Wait
@@ -19,7 +19,7 @@ class Conclude(Step):
     def run(self, ctx: StepContext) -> Wait | None:
         """Insert places, importing -> active, quota, audit; staged bytes go.
 
-        Raises Cancelled, ImageGone, QuotaExceeded.
+        Raises Cancelled, ImageGone, QuotaExceeded, TooLarge for more properties than there may be.
         """
         origin = spread.origin_of(ctx)
         memo = ctx.results["spread"]
@@ -32,8 +32,10 @@ class Conclude(Step):
                 raise errors.Cancelled(job_id=ctx.job.id)  # the last moment for it
             arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, held)
             arrival.unmark(conn, ctx.job, failed)
+            arrival.inject(conn, ctx.job, ctx.service.limits)
             if staged := ctx.job.args.get("staged"):
                 intake.doom(conn, staged["store_id"], staged["key"])
+            job_token.forget(conn, ctx.job.id)
             detail = {
                 "size_bytes": origin.size_bytes, "job_id": ctx.job.id, "stores": sorted(held),
                 "failed": failed,

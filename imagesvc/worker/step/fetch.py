@@ -1,11 +1,14 @@
 """Bytes of a URL into the first of the stores, by the one pipe."""
 
-import hashlib
+import contextlib
+from collections.abc import Mapping
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
-from imagesvc.stream import fetch, gate, pipe
-from imagesvc.worker import intake
+from imagesvc.stream import fetch, pipe
+from imagesvc.stream.unpacked import UnpackedReader
+from imagesvc.worker import intake, landing
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 
@@ -36,72 +39,39 @@ class Fetch(Step):
 
 def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
     image = intake.image_of(ctx)
-    urls = ctx.service.urls
-    store = ctx.service.backends.storage(store_id)
-    expected = ctx.job.args.get("digest")
-    with urls.open(ctx.job.args["uri"]) as body, store.open_write(key, size=body.size) as writer:
-        # What the pipe hashes anyway is not hashed twice.
-        wanted = {expected[0]} if expected else set()
-        apart = next(iter(wanted - ctx.service.rules.algorithms), None)
-        within = _Within(ctx, body, image.owner, apart)
-        result = intake.pump(
-            ctx,
-            within,
-            writer,
-            disk_format=image.disk_format or "",
-            container_format=image.container_format,
-            total=body.size,
-        )
-        crashpoint("step.fetch.written")
-        if expected is not None and _digest(expected[0], result, within) != expected[1]:
-            raise errors.InvalidRequest(
-                "The bytes at the URL do not have the digest that was given."
-            )
-        ctx.check()
-        converter = ctx.service.backends.converter()
-        gate.commit(converter, result.facts, writer, store, key, result.size_bytes)
-    return result
+    remote = ctx.results.get("consult")
+    expected = _expected(ctx, remote)
+    with _source(ctx, remote) as body:
+        unpacking = landing.unpacks(ctx, image)
+        # What the pipe hashes anyway is not hashed twice, unless it hashes other bytes.
+        apart = expected.keys() - (frozenset() if unpacking else ctx.service.rules.algorithms)
+        came = landing.Hashed(body, apart)
+        reader = landing.unpacked(ctx, came) if unpacking else came
+        size = None if isinstance(reader, UnpackedReader) and reader.packed else body.size
+
+        def check(result: pipe.PipeResult) -> None:
+            own = {"md5": result.md5, result.hash_algorithm: result.hash_value, **came.digests()}
+            if any(own[algorithm] != value for algorithm, value in expected.items()):
+                raise errors.InvalidRequest(
+                    "The bytes that came do not have the digest that was given."
+                )
+
+        return landing.land(ctx, reader, (store_id, key), image, size, check)
 
 
-def _digest(algorithm: str, result: pipe.PipeResult, within: "_Within") -> str | None:
-    own = {"md5": result.md5, result.hash_algorithm: result.hash_value}
-    return own.get(algorithm) or within.hexdigest()
+def _source(
+    ctx: StepContext, remote: Mapping[str, Any] | None
+) -> contextlib.AbstractContextManager[fetch.FetchedBody]:
+    if remote is None:
+        return ctx.service.urls.open(ctx.job.args["uri"])
+    return ctx.service.remotes.open(ctx.job, remote["url"])
 
 
-class _Within:
-    """Gives the bytes of a body as long as the owner has room for them. Raises QuotaExceeded.
-
-    With `algorithm` they are hashed as they pass.
-    """
-
-    def __init__(
-        self,
-        ctx: StepContext,
-        body: fetch.FetchedBody,
-        owner: str | None,
-        algorithm: str | None,
-    ) -> None:
-        self._ctx = ctx
-        self._body = body
-        self._owner = owner
-        self._count = 0
-        self._hash = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
-        self._room = self._look(body.size or 0)
-
-    def read(self, size: int, /) -> bytes:
-        """Give at most `size` bytes; none at the end."""
-        data = self._body.read(size)
-        self._count += len(data)
-        if self._hash is not None:
-            self._hash.update(data)
-        if self._room is not None and self._count > self._room:
-            self._room = self._look(self._count)
-        return data
-
-    def hexdigest(self) -> str | None:
-        """The hash of what was given so far; None without an algorithm."""
-        return None if self._hash is None else self._hash.hexdigest()
-
-    def _look(self, wanted: int) -> int | None:
-        with self._ctx.service.database.read() as conn:
-            return self._ctx.service.quotas.room(conn, self._owner, wanted)
+def _expected(ctx: StepContext, remote: Mapping[str, Any] | None) -> dict[str, str]:
+    """Algorithm -> hex value that the bytes must have."""
+    args = ctx.job.args
+    digest = args.get("digest") if remote is None else remote["digest"]
+    return {
+        **({"md5": args["md5"]} if "md5" in args else {}),
+        **({digest[0]: digest[1]} if digest else {}),
+    }

@@ -1,9 +1,10 @@
 """Staged bytes are what the image says, and what their digests are."""
 
 from imagesvc.crashpoint import crashpoint
+from imagesvc.domain.image import Image
 from imagesvc.interface.storage import StorageCapability, StorageDriver
 from imagesvc.stream import gate, pipe
-from imagesvc.worker import intake
+from imagesvc.worker import intake, landing
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 
@@ -20,6 +21,8 @@ class Inspect(Step):
         staged = ctx.job.args["staged"]
         store = ctx.service.backends.storage(staged["store_id"])
         crashpoint("step.inspect.begin")
+        if landing.unpacks(ctx, image) and _unpack(ctx, store, staged["key"], image):
+            return None
         with store.open_read(staged["key"]) as source:
             result = intake.pump(
                 ctx,
@@ -33,6 +36,26 @@ class Inspect(Step):
         ctx.memo.put(**staged, **intake.facts(result))
         crashpoint("step.inspect.done")
         return None
+
+    def undo(self, ctx: StepContext) -> Wait | None:
+        """Give what was unpacked to the reaper; staged bytes stay with their job."""
+        made = {ctx.memo["store_id"]: ctx.memo["key"]} if "unpacked" in ctx.memo else {}
+        intake.withdraw(ctx, made)
+        return None
+
+
+def _unpack(ctx: StepContext, staged: StorageDriver, key: str, image: Image) -> bool:
+    """Write what the staged bytes hold into the first store; False if they are not packed."""
+    with staged.open_read(key) as source:
+        reader = landing.unpacked(ctx, source)
+        if not reader.packed:
+            return False
+        store_id = ctx.job.args["stores"][0]
+        fresh = intake.announce(ctx, store_id)
+        result = landing.land(ctx, reader, (store_id, fresh), image, None)
+    made = {"store_id": store_id, "key": fresh, "unpacked": True}
+    intake.keep(ctx, (store_id, fresh), **made, **intake.facts(result))
+    return True
 
 
 class _Nowhere:

@@ -60,7 +60,8 @@ class World:
 
     def caller(self, row):
         """The caller of a row."""
-        return Caller(self.app, self.sides[row.side].project, *row.roles)
+        service = f"nova/services/{','.join(row.service)}" if row.service else None
+        return Caller(self.app, self.sides[row.side].project, *row.roles, service=service)
 
 
 @pytest.mark.parametrize(("row", "visibility", "request_row", "outcome"), CASES)
@@ -75,6 +76,16 @@ def test_a_caller_gets_what_the_matrix_says(app, row, visibility, request_row, o
     if outcome is Outcome.DONE and below.startswith("/members") and visibility != "shared":
         expected = 403  # in this dialect only shared images have members
     assert found.status_code == expected, found.text
+
+
+@pytest.mark.parametrize("visibility", permission_matrix.VISIBILITIES)
+@pytest.mark.parametrize("row", permission_matrix.MATRIX, ids=lambda row: row.name)
+def test_locations_are_told_to_services_and_administrators_that_see_the_image(app, row, visibility):
+    world = World(app, visibility)
+    cell = row.cells[permission_matrix.VISIBILITIES.index(visibility)]
+    expected = 200 if row.name in permission_matrix.TOLD_LOCATIONS else 403
+    found = world.caller(row).get(f"/v2/images/{world.image_id}/locations")
+    assert found.status_code == (expected if cell else 404), found.text
 
 
 @pytest.mark.parametrize("visibility", permission_matrix.VISIBILITIES)

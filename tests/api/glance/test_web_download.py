@@ -16,10 +16,10 @@ DATA = bytes(range(256)) * 4100
 class Site:
     """One server, and a service that may fetch from it."""
 
-    def __init__(self, folder, url, answers):
+    def __init__(self, folder, url, answers, more=""):
         self._stack = serving(lambda _, connection: connection.sendall(answers[0]))
         self.web = self._stack.__enter__()
-        more = (
+        more += (
             f"[fetch]\nallowed_ports = {self.web.port}\nallowed_networks = 127.0.0.1/32\n"
             "answer_timeout_s = 0.5\nidle_timeout_s = 1\n"
         )

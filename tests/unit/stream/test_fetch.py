@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from imagesvc import errors, opts
-from imagesvc.stream import fetch, fetch_address, fetch_rule
+from imagesvc.stream import fetch, fetch_address, fetch_rule, fetch_url
 from imagesvc.worker import failure
 from tests import web_server
 from tests.web_server import answer, serving
@@ -182,6 +182,25 @@ def test_an_allowed_host_may_have_an_inner_address_and_no_other_name_may() -> No
         assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "inner.example"])
+def test_a_url_of_the_operators_is_read_where_users_may_not_and_leads_nowhere(host: str) -> None:
+    users = rules(80, allowed_networks=(), resolve=lambda host, port: ["127.0.0.1"])
+    both = [answer(b"inner"), answer(b"", "Location: /next", status="302 Found")]
+    with serving(
+        lambda head, connection: connection.sendall(both[len(server.requests) - 1])
+    ) as server:
+        url = server.url(host=host)
+        own = users.trusting(fetch_url.parse(url))
+        assert read(url, own) == b"inner"
+        assert "too many redirects" in refusal(url, own).operator_message
+        for other in (server.url(host="127.0.0.2"), f"http://{host}:1/", f"https://{host}/"):
+            with pytest.raises((errors.FetchFailed, errors.InvalidRequest)):
+                read(other, replace(own, answer_timeout_s=0.1))
+        with pytest.raises((errors.FetchFailed, errors.InvalidRequest)):
+            read(url, replace(own, denied_networks=LOOPBACK, answer_timeout_s=0.1))
+        assert len(server.requests) == 2
+
+
 def test_the_certificate_is_the_names_though_an_address_is_connected_to(tmp_path: Path) -> None:
     ca_file, context = web_server.certify(tmp_path, "mirror.example", "127.0.0.1")
     with serving(says(answer(BODY)), context) as server:
@@ -264,7 +283,7 @@ def test_the_whole_time_ends_a_body_that_keeps_coming() -> None:
         answer(BODY[:100], length=200),
         answer(b"", "Transfer-Encoding: chunked", length=None) + b"64\r\nabc",
         answer(b"", "Transfer-Encoding: chunked", length=None) + b"3\r\nabc\r\n",
-        answer(gzip.compress(BODY), "Content-Encoding: gzip"),
+        answer(gzip.compress(BODY, mtime=0), "Content-Encoding: gzip"),
         answer(b"x", "Content-Length: 7"),
         answer(b"x", "Transfer-Encoding: chunked"),
         answer(b"x", "Transfer-Encoding: gzip, chunked", length=None),

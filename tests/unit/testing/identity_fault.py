@@ -128,3 +128,24 @@ class Keys(Inventive):
         if access_key_id != "known":
             raise errors.NotFound("There is no such key.")
         return identity.AccessKey("known", "secret", "user")
+
+
+class Everywhere(LocalIdentity):
+    """Has an image service in every region, for everybody."""
+
+    def info(self):
+        return dataclasses.replace(super().info(), capabilities=frozenset({Capability.CATALOG}))
+
+    def endpoint(self, token, service_type, *, region, interface):
+        return "http://image.example"
+
+
+class Catalog(Everywhere):
+    """Sound: has one, for one token."""
+
+    def endpoint(self, token, service_type, *, region, interface):
+        if token != "known":
+            raise identity.Unauthenticated("The token is not valid.")
+        if (service_type, region, interface) != ("image", "near", "public"):
+            raise errors.NotFound("There is no such endpoint.")
+        return super().endpoint(token, service_type, region=region, interface=interface)

@@ -6,7 +6,7 @@ import pytest
 
 from imagesvc.interface import identity
 from imagesvc.testing.conformance.base import DriverConformance
-from imagesvc.testing.conformance.identity import IdentityConformance, Person
+from imagesvc.testing.conformance.identity import Endpoint, IdentityConformance, Person
 from imagesvc_drivers.identity.local import LocalIdentity
 from tests.unit.testing import identity_fault
 from tests.unit.testing.law import broken
@@ -17,6 +17,7 @@ CASES = [
     ("Unclaimed", "what_is_not_promised_is_not_supported"),
     ("Boastful", "an_access_key_is_found"),
     ("Inventive", "an_access_key_is_found"),
+    ("Everywhere", "an_endpoint_is_found"),
     ("Administrator", "a_login_gives_a_token_that_names_the_user"),
     ("Administrator", "a_login_without_scope_has_no_project"),
     ("Shown", "a_token_is_never_shown"),
@@ -28,6 +29,11 @@ CASES = [
     ("Unsorted", "projects_are_found"),
     ("EveryProject", "projects_are_found"),
 ]
+ENDPOINT = Endpoint("known", "image", "near", "public", "http://image.example")
+SOUND = {
+    "an_access_key_is_found": identity_fault.Keys,
+    "an_endpoint_is_found": identity_fault.Catalog,
+}
 KEY = identity.AccessKey("known", "secret", "user")
 
 
@@ -50,6 +56,7 @@ def run(path, driver_class, law):
             "person": Person(user, "alice", "correct horse", project, "demo"),
             "foreign_project": driver.create_project("foreign"),
             "known_key": KEY,
+            "known_endpoint": ENDPOINT,
         }
         method = getattr(suite, f"test_{law}")
         method(**{name: given[name] for name in inspect.signature(method).parameters})
@@ -60,8 +67,7 @@ def run(path, driver_class, law):
 
 @pytest.mark.parametrize(("fault", "law"), CASES)
 def test_a_fault_breaks_its_law(tmp_path, fault, law):
-    sound = identity_fault.Keys if "key" in law else LocalIdentity
-    run(tmp_path / "sound.sqlite", sound, law)
+    run(tmp_path / "sound.sqlite", SOUND.get(law, LocalIdentity), law)
     with broken():
         run(tmp_path / "faulty.sqlite", getattr(identity_fault, fault), law)
 

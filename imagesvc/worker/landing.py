@@ -1,0 +1,97 @@
+"""Bytes that come from outside the stores, on their way into the first of them."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+from imagesvc.crashpoint import crashpoint
+from imagesvc.domain import disk_format
+from imagesvc.domain.image import Image
+from imagesvc.stream import gate, limit, pipe
+from imagesvc.stream.unpacked import UnpackedReader
+from imagesvc.worker import intake
+from imagesvc.worker.flow import StepContext
+
+
+def unpacks(ctx: StepContext, image: Image) -> bool:
+    """Whether packed bytes of this image are to be unpacked; in a container they stay as they are."""
+    return ctx.service.unpacks and image.container_format not in disk_format.WRAPPING_CONTAINERS
+
+
+def unpacked(ctx: StepContext, reader: limit.Reader) -> UnpackedReader:
+    """What the bytes hold, within the operator's bound."""
+    return UnpackedReader(reader, ctx.service.rules.unpacked_cap_bytes)
+
+
+def land(
+    ctx: StepContext,
+    reader: limit.Reader,
+    place: tuple[str, str],
+    image: Image,
+    size_bytes: int | None,
+    check: Callable[[pipe.PipeResult], None] = lambda _: None,
+) -> pipe.PipeResult:
+    """Write all of `reader` to an announced place, judged by both gates and by `check`.
+
+    Raises UnsupportedImage, QuotaExceeded, and what the two ends and `check` raise.
+    """
+    store_id, key = place
+    store = ctx.service.backends.storage(store_id)
+    with store.open_write(key, size=size_bytes) as writer:
+        result = intake.pump(
+            ctx,
+            Within(ctx, reader, image.owner, size_bytes or 0),
+            writer,
+            disk_format=image.disk_format or "",
+            container_format=image.container_format,
+            total=size_bytes,
+        )
+        crashpoint("step.fetch.written")
+        check(result)
+        ctx.check()
+        converter = ctx.service.backends.converter()
+        gate.commit(converter, result.facts, writer, store, key, result.size_bytes)
+    return result
+
+
+class Hashed:
+    """Gives the bytes of a reader, hashed by `algorithms` as they pass."""
+
+    def __init__(self, reader: limit.Reader, algorithms: Iterable[str]) -> None:
+        self._reader = reader
+        self._hashes = {one: hashlib.new(one, usedforsecurity=False) for one in algorithms}
+
+    def read(self, size: int, /) -> bytes:
+        """Give at most `size` bytes; none at the end."""
+        data = self._reader.read(size)
+        for one in self._hashes.values():
+            one.update(data)
+        return data
+
+    def digests(self) -> dict[str, str]:
+        """The hashes of what was given so far."""
+        return {algorithm: one.hexdigest() for algorithm, one in self._hashes.items()}
+
+
+class Within:
+    """Gives the bytes of a reader as long as the owner has room for them. Raises QuotaExceeded."""
+
+    def __init__(
+        self, ctx: StepContext, reader: limit.Reader, owner: str | None, expected_bytes: int
+    ) -> None:
+        self._ctx = ctx
+        self._reader = reader
+        self._owner = owner
+        self._count = 0
+        self._room = self._look(expected_bytes)
+
+    def read(self, size: int, /) -> bytes:
+        """Give at most `size` bytes; none at the end."""
+        data = self._reader.read(size)
+        self._count += len(data)
+        if self._room is not None and self._count > self._room:
+            self._room = self._look(self._count)
+        return data
+
+    def _look(self, wanted: int) -> int | None:
+        with self._ctx.service.database.read() as conn:
+            return self._ctx.service.quotas.room(conn, self._owner, wanted)

@@ -1,0 +1,185 @@
+"""What the operator does to every import."""
+
+import gzip
+import hashlib
+import lzma
+
+import pytest
+import zstandard
+
+from imagesvc import errors
+from tests import hostile_image
+from tests.api.caller import Caller
+from tests.api.glance.conftest import Several
+from tests.api.glance.test_task import imported
+from tests.api.glance.test_web_download import Site
+from tests.web_server import answer
+
+INJECT = """
+[import]
+plugins = inject_metadata_properties
+injected_properties = from:outside, os_type:linux, hw_x:operator
+injection_spares_roles = admin, curator
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def service(request, tmp_path):
+    """A service that injects properties."""
+    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
+    made = Several(tmp_path, url, INJECT)
+    yield made
+    made.close()
+
+
+def test_imports_give_the_operators_properties(service):
+    owner = Caller(service.app)
+    image_id = imported(service, owner)
+    path = f"/v2/images/{image_id}"
+    owner.patch(image_id, ("add", "/hw_x", "mine"), ("add", "/hw_y", "mine"))
+    assert "from" not in owner.get(path).json
+    service.work()
+    image = owner.get(path).json
+    assert image["status"] == "active"
+    assert (image["from"], image["os_type"], image["hw_x"], image["hw_y"]) == (
+        "outside", "linux", "operator", "mine",
+    )  # fmt: skip
+    uploaded = owner.get(f"/v2/images/{owner.active()}").json
+    assert "from" not in uploaded
+
+
+@pytest.mark.parametrize("roles", [("admin",), ("member", "curator")])
+def test_some_roles_are_spared(service, roles):
+    caller = Caller(service.app, None, *roles)
+    image_id = imported(service, caller)
+    service.work()
+    image = caller.get(f"/v2/images/{image_id}").json
+    assert (image["status"], "from" in image) == ("active", False)
+
+
+def test_a_copy_into_a_store_injects_nothing(service):
+    owner = Caller(service.app)
+    admin = Caller(service.app, owner.project, "admin", "member")
+    image_id = owner.active()
+    body = {"method": {"name": "copy-image"}, "stores": ["fast"]}
+    assert admin.request("POST", f"/v2/images/{image_id}/import", body).status_code == 202
+    service.work()
+    image = owner.get(f"/v2/images/{image_id}").json
+    assert ("fast" in image["stores"], "from" in image) == (True, False)
+
+
+def test_more_properties_than_an_image_may_have_are_a_failure(service):
+    owner = Caller(service.app)
+    image_id = imported(service, owner)
+    owner.patch(image_id, *(("add", f"/p{n}", "x") for n in range(127)))
+    service.work()
+    image = owner.get(f"/v2/images/{image_id}").json
+    assert (image["status"], "from" in image) == ("uploading", False)
+    task = owner.get(f"/v2/images/{image_id}/tasks").json["tasks"][0]
+    assert (task["status"], "properties" in task["message"]) == ("failure", True)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "plugins = x", "plugins = inject_metadata_properties\ninjected_properties = os_glance_x:y",
+        "plugins = inject_metadata_properties\ninjected_properties = deleted:y",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_told_at_the_start(tmp_path, more):
+    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
+    with pytest.raises(errors.ConfigurationError, match="import"):
+        Several(tmp_path, url, f"[import]\n{more}\n")
+
+
+DATA = bytes(range(256)) * 5000
+UNPACK = "[import]\nplugins = image_decompression\n[image]\nmax_unpacked_bytes = 2000000\n"
+PACKERS = {
+    "gzip": lambda data: gzip.compress(data, mtime=0),
+    "xz": lzma.compress,
+    "zstd": zstandard.compress,
+}
+
+
+@pytest.fixture
+def answers():
+    """What the server answers with; a test may change it."""
+    return [answer(DATA)]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def site(request, tmp_path, answers):
+    """A service that unpacks what it imports."""
+    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
+    made = Site(tmp_path, url, answers, UNPACK)
+    yield made
+    made.close()
+
+
+def brought(site, answers, way, data, **values):
+    """An image that these bytes were imported into, and its last task."""
+    if way == "fetched":
+        answers[0] = answer(data)
+        image_id, status = site.begin(**values)
+        assert status == 202
+    else:
+        image_id = imported(site.several, site.owner, data, **values)
+    image = site.done(image_id)
+    return image, site.owner.get(f"/v2/images/{image_id}/tasks").json["tasks"][0]
+
+
+@pytest.mark.parametrize("way", ["fetched", "staged"])
+@pytest.mark.parametrize("packer", [*PACKERS, ""])
+def test_packed_bytes_are_unpacked(site, answers, way, packer):
+    image, _ = brought(site, answers, way, PACKERS.get(packer, bytes)(DATA))
+    assert (image["status"], image["size"]) == ("active", len(DATA))
+    assert site.owner.get(f"/v2/images/{image['id']}/file").content == DATA
+
+
+@pytest.mark.parametrize("way", ["fetched", "staged"])
+def test_what_is_in_the_packing_is_judged(site, answers, way):
+    good, bad = hostile_image.qcow2(), b"QFI\xfb" + bytes(5000)
+    image, _ = brought(site, answers, way, gzip.compress(good, mtime=0), disk_format="qcow2")
+    assert (image["status"], image["size"]) == ("active", len(good))
+    image, task = brought(site, answers, way, gzip.compress(bad, mtime=0))
+    assert (image["status"] in ("queued", "uploading"), task["status"]) == (True, "failure")
+
+
+PACKED = gzip.compress(DATA, mtime=0)
+
+
+@pytest.mark.parametrize("way", ["fetched", "staged"])
+@pytest.mark.parametrize(
+    "data",
+    [PACKED[:-1], PACKED[:5], PACKED + b"x", PACKED * 2, gzip.compress(bytes(3_000_000), mtime=0),
+     gzip.compress(PACKED, mtime=0)[:3] + b"\xff" * 2000],
+    ids=["cut", "head", "trailing", "twice", "bomb", "broken"],
+)  # fmt: skip
+def test_hostile_packing_makes_no_image(site, answers, way, data):
+    image, task = brought(site, answers, way, data)
+    assert (image["status"] in ("queued", "uploading"), task["status"]) == (True, "failure")
+    assert task["message"]
+
+
+def test_a_container_of_packed_bytes_stays_packed(site, answers):
+    image, _ = brought(site, answers, "fetched", PACKED, container_format="compressed")
+    assert (image["status"], image["size"]) == ("active", len(PACKED))
+    assert site.owner.get(f"/v2/images/{image['id']}/file").content == PACKED
+
+
+def test_a_digest_that_was_given_is_that_of_the_packed_bytes(site, answers):
+    answers[0] = answer(PACKED)
+    for data, status in ((PACKED, "active"), (DATA, "queued")):
+        image_id = site.owner.create()["id"]
+        value = hashlib.sha512(data).hexdigest()
+        body = {
+            "url": site.web.url(),
+            "validation_data": {"os_hash_algo": "sha512", "os_hash_value": value},
+        }
+        found = site.owner.request("POST", f"/v2/images/{image_id}/locations", body)
+        assert found.status_code == 202
+        assert site.done(image_id)["status"] == status
