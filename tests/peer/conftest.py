@@ -1,0 +1,71 @@
+"""A small cloud: Keystone, this service as its image service, and neighbours that use it."""
+
+import contextlib
+import os
+import re
+from collections import Counter
+
+import pytest
+
+from tests import keystone_service
+from tests.keystone_server import KeystoneServer
+from tests.peer import nova_server
+
+DATABASE = """
+[database]
+url = {url}
+"""
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory, postgresql_server, postgresql_template):
+    """API and worker on PostgreSQL, in the catalog of a Keystone of these tests alone."""
+    keystone = KeystoneServer()
+    with contextlib.ExitStack() as stack:
+        stack.callback(keystone.remove)
+        keystone.start()
+        more = DATABASE.format(url=postgresql_server.create(postgresql_template))
+        folder = tmp_path_factory.mktemp("cloud")
+        yield stack.enter_context(keystone_service.started(folder, keystone, more))
+
+
+@pytest.fixture(scope="session")
+def service_project(cloud):
+    """The project of services: imagesvc's own user is in it already."""
+    (found,) = cloud.keystone.call("GET", "/projects?name=service").json()["projects"]
+    return found["id"]
+
+
+@pytest.fixture(scope="session")
+def nova(tmp_path_factory, cloud, service_project):
+    """Nova on the image service; gives the folder of its servers' disks."""
+    user = cloud.keystone.user(service_project, "service", "admin")
+    with nova_server.started(tmp_path_factory.mktemp("nova"), cloud.keystone, user) as disks:
+        yield disks
+
+
+@pytest.fixture(scope="session")
+def disk(tmp_path_factory):
+    """A raw disk of 3 MiB; no two sectors are alike."""
+    path = tmp_path_factory.mktemp("disk") / "disk.raw"
+    path.write_bytes(os.urandom(3 << 20))
+    return path
+
+
+@pytest.fixture
+def calls(cloud):
+    """Calls at the image service since the test began: `(method, path, status)` -> how often.
+
+    Ids in paths are written ID.
+    """
+    log = cloud.folder / "log"
+    begun = log.stat().st_size
+
+    def read():
+        with log.open("rb") as lines:
+            lines.seek(begun)
+            text = lines.read().decode()
+        text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
+        return Counter(re.findall(r"method=(\S+) path=(\S+) status=(\d+)", text))
+
+    return read
