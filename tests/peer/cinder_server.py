@@ -6,6 +6,7 @@ place of the share: bubblewrap binds it where the driver expects the mount, for 
 
 import contextlib
 import hashlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.peer.nova_server import login
 INSIDE = Path(__file__).parent / "inside"
 PACKAGES = ("cinder==29.0.0",)
 SHARE = "local:/share"
-SERVICES = ("cinder-scheduler", "cinder-volume")
+SERVICES = {"cinder-scheduler", "cinder-volume"}
 
 CONF = """
 [DEFAULT]
@@ -108,19 +109,18 @@ def started(folder: Path, keystone: KeystoneServer, user: str) -> Iterator[Path]
         venv / "bin" / "python", INSIDE / "cinder_all.py", "--config-file", conf,
     ]  # fmt: skip
     path = f"{folder / 'bin'}:{venv / 'bin'}:{peer_process.clean()['PATH']}"
+    database = folder / "cinder.sqlite"
     with peer_process.running(
         command,
         folder / "stdout.log",
-        lambda: _serves(keystone, port),
+        lambda: peer_process.answers(f"http://127.0.0.1:{port}/", 300) and _registered(database),
         environment={"PATH": path},
     ):
         yield share
 
 
-def _serves(keystone: KeystoneServer, port: int) -> bool:
-    """Whether it answers, and scheduler and volume service have reported."""
-    if not peer_process.answers(f"http://127.0.0.1:{port}/", 300):
-        return False
-    url = f"http://127.0.0.1:{port}/v3/os-services"
-    found = keystone.ask(url).json()["services"]
-    return {one["binary"] for one in found if one["state"] == "up"} >= set(SERVICES)
+def _registered(database: Path) -> bool:
+    """Whether scheduler and volume service are there."""
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as conn:
+        rows = conn.execute('SELECT "binary" FROM services').fetchall()
+    return {binary for (binary,) in rows} >= SERVICES

@@ -9,7 +9,7 @@ import pytest
 
 from tests import keystone_service
 from tests.keystone_server import KeystoneServer
-from tests.peer import nova_server
+from tests.peer import cinder_server, nova_server
 
 DATABASE = """
 [database]
@@ -42,6 +42,14 @@ def nova(tmp_path_factory, cloud, service_project):
     user = cloud.keystone.user(service_project, "service", "admin")
     with nova_server.started(tmp_path_factory.mktemp("nova"), cloud.keystone, user) as disks:
         yield disks
+
+
+@pytest.fixture(scope="session")
+def cinder(tmp_path_factory, cloud, service_project):
+    """Cinder on the image service; gives the folder of its volumes' files."""
+    user = cloud.keystone.user(service_project, "service")
+    with cinder_server.started(tmp_path_factory.mktemp("cinder"), cloud.keystone, user) as volumes:
+        yield volumes
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def _wait(process: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]
         words = log.read_text(errors="replace")[-WORDS:]
         assert process.poll() is None, f"it ended while starting:\n{words}"
         assert time.monotonic() < end, f"not ready after {READY_S:g} s:\n{words}"
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
