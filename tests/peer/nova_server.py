@@ -132,9 +132,7 @@ def _make_databases(folder: Path, venv: Path) -> None:
     manage = (venv / "bin" / "nova-manage", "--config-file", folder / "nova.conf")
     url = f"sqlite:///{folder}/{{}}.sqlite?timeout=60"
     peer_process.run(*manage, "api_db", "sync")
-    peer_process.run(
-        *manage, "cell_v2", "map_cell0", "--database_connection", url.format("cell0")
-    )
+    peer_process.run(*manage, "cell_v2", "map_cell0", "--database_connection", url.format("cell0"))
     peer_process.run(*manage, "db", "sync")
     peer_process.run(
         *manage, "cell_v2", "create_cell", "--name", "cell1", "--transport-url", "fake:/",

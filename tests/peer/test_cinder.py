@@ -1,7 +1,6 @@
 """Cinder makes volumes from images of here, and uploads volumes as images to here."""
 
 import hashlib
-import json
 import subprocess
 
 import pytest
@@ -61,5 +60,41 @@ def test_an_image_becomes_a_volume_and_that_an_image(cloud, cinder, disk, tmp_pa
     assert uploaded["size"] == 1 << 30
     assert uploaded["properties"]["os_distro"] == "debian"
     assert uploaded["properties"]["os_hash_value"] == hashlib.sha512(made).hexdigest()
-    print(json.dumps(uploaded))
-    print(*sorted((*call, n) for call, n in calls().items()), sep="\n")
+
+
+def test_a_volume_of_a_qcow2_image_is_uploaded_as_qcow2(cloud, cinder, disk, tmp_path, calls):
+    packed = tmp_path / "disk.qcow2"
+    subprocess.run(
+        ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", disk, packed], check=True, timeout=120
+    )
+    image = cloud.json(
+        "image", "create", "--disk-format", "qcow2", "--container-format", "bare",
+        "--file", packed, "base-qcow2",
+    )["id"]  # fmt: skip
+    volume = cloud.json("volume", "create", "--image", image, "--size", "1", "qcow2")["id"]
+    wait(cloud, "volume", volume, "available")
+    made = contents(cinder, volume, tmp_path)
+    assert made[: 3 << 20] == disk.read_bytes()
+
+    cloud.openstack("image", "create", "--volume", volume, "--disk-format", "qcow2", "packed")
+    wait(cloud, "image", "packed", "active")
+    cloud.openstack("image", "save", "--file", tmp_path / "saved", "packed")
+    uploaded = cloud.json("image", "show", "packed")
+    assert uploaded["disk_format"] == "qcow2"
+    assert uploaded["size"] == (tmp_path / "saved").stat().st_size
+    assert uploaded["virtual_size"] == 1 << 30
+    command = ["qemu-img", "compare", "-f", "qcow2", "-F", "raw", tmp_path / "saved"]
+    subprocess.run([*command, tmp_path / "raw"], check=True, timeout=120)
+
+
+def test_a_deactivated_image_becomes_no_volume(cloud, cinder, disk, calls):
+    image = cloud.json(
+        "image", "create", "--disk-format", "raw", "--container-format", "bare",
+        "--file", disk, "inactive-volume",
+    )["id"]  # fmt: skip
+    cloud.openstack("image", "set", "--deactivate", image, cloud="admin")
+    refused = cloud.run(
+        "openstack", "--os-cloud", "demo", "volume", "create", "--image", image, "--size", "1",
+        "never", check=False,
+    )  # fmt: skip
+    assert b"is not active" in refused.stderr

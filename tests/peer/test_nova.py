@@ -1,7 +1,6 @@
 """Nova takes the images of its servers from here, and puts their snapshots here."""
 
 import hashlib
-import json
 
 import pytest
 
@@ -66,4 +65,48 @@ def test_a_server_boots_and_its_snapshot_boots_again(cloud, nova, flavor, disk, 
 
     again = boot(cloud, flavor, snapshot["id"], "again")
     assert (nova / f"{again}.raw").read_bytes() == changed
-    print(json.dumps(sorted((*call, n) for call, n in calls().items()), indent=0))
+    made = calls()
+    assert made["PUT", "/v2/images/ID/file", "204"] == 2
+    assert made["GET", "/v2/images/ID/file", "200"] == 3
+
+
+def test_servers_and_images_are_deleted_in_any_order(cloud, nova, flavor, disk, calls):
+    image = upload(cloud, disk, "short")
+    server = boot(cloud, flavor, image, "short")
+    cloud.openstack("image", "delete", image)
+    assert (nova / f"{server}.raw").exists()
+    cloud.openstack("server", "delete", "--wait", server)
+    assert not (nova / f"{server}.raw").exists()
+
+
+def test_servers_of_one_request_get_the_same_bytes(cloud, nova, flavor, disk, calls):
+    image = upload(cloud, disk, "many")
+    cloud.openstack(
+        *COMPUTE, "server", "create", "--image", image, "--flavor", flavor, "--nic", "none",
+        "--min", "4", "--max", "4", "--wait", "many",
+    )  # fmt: skip
+    made = [one for one in cloud.json("server", "list") if one["Name"].startswith("many-")]
+    assert [one["Status"] for one in made] == ["ACTIVE"] * 4
+    assert {(nova / f"{one['ID']}.raw").read_bytes() for one in made} == {disk.read_bytes()}
+
+
+def test_an_image_of_another_project_boots_when_it_was_offered(cloud, nova, flavor, disk, calls):
+    image = upload(cloud, disk, "offered", "--shared")
+    create = (
+        *COMPUTE, "server", "create", "--image", image, "--flavor", flavor, "--nic", "none",
+        "--wait", "taken",
+    )  # fmt: skip
+    assert cloud.run("openstack", "--os-cloud", "other", *create, check=False).returncode != 0
+    cloud.openstack("image", "add", "project", image, cloud.projects["other"])
+    made = cloud.json(*create, cloud="other")
+    assert made["status"] == "ACTIVE"
+
+
+def test_a_deactivated_image_boots_no_server(cloud, nova, flavor, disk, calls):
+    image = upload(cloud, disk, "inactive")
+    cloud.openstack("image", "set", "--deactivate", image, cloud="admin")
+    refused = cloud.run(
+        "openstack", "--os-cloud", "demo", *COMPUTE, "server", "create", "--image", image,
+        "--flavor", flavor, "--nic", "none", "never", check=False,
+    )  # fmt: skip
+    assert b"is not active" in refused.stderr
