@@ -44,7 +44,7 @@ send_service_user_token = true
 {login}
 [glance]
 service_type = image
-valid_interfaces = public
+valid_interfaces = internal
 region_name = RegionOne
 [cinder]
 catalog_info = block-storage::publicURL
