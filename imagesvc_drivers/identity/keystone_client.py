@@ -68,8 +68,11 @@ class KeystoneClient:
     def get(
         self, path: str, *, headers: dict[str, str] | None = None, timeout_s: float | None = None
     ) -> bytes | None:
-        """The body of an answer 200; None for 404."""
-        with self._guarded():
+        """The body of an answer 200; None for 404.
+
+        With a `timeout_s` of its own it says nothing about how long others may wait.
+        """
+        with self._guarded(impatient=timeout_s is not None):
             answer = self._send(path, headers or {}, timeout_s)
             if answer.status_code == 404:
                 return None
@@ -123,8 +126,11 @@ class KeystoneClient:
             return self._session.get(self._url + path, **ask)
 
     @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Translate errors; repeat the last one at once while its pause lasts."""
+    def _guarded(self, *, impatient: bool = False) -> Iterator[None]:
+        """Translate errors; repeat the last one at once while its pause lasts.
+
+        When an impatient call runs out of time, Keystone may just be slow: others are not told.
+        """
         with self._lock:
             failure = self._failure
             if failure is not None and time.monotonic() < self._pause_until:
@@ -138,7 +144,8 @@ class KeystoneClient:
             raise
         except (exceptions.ClientException, exceptions.RetriableConnectionFailure) as exc:
             failure = self._translate(exc)
-            self._failed(failure)
+            if not (impatient and isinstance(exc, exceptions.ConnectTimeout)):
+                self._failed(failure)
             raise failure from exc
         with self._lock:
             self._failure = None

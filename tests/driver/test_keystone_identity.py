@@ -1,6 +1,7 @@
 """Keystone as identity backend: the laws of identity, and what is its own, on a real Keystone."""
 
 import concurrent.futures
+import contextlib
 import datetime
 import http.server
 import json
@@ -327,6 +328,13 @@ class TestKeystoneIdentity(IdentityConformance):
                 self.whoami(driver, "token")
         assert datetime.datetime.now() - began < datetime.timedelta(seconds=10)
 
+    def test_a_keystone_that_is_slow_for_probes_serves_requests(self, keystone_server, slow_server):
+        project = keystone_server.project()
+        token = keystone_server.token(keystone_server.user(project, "member"), project)
+        driver = self.of(keystone_server, auth_url=slow_server)
+        assert driver.health().state is base.HealthState.DOWN
+        assert self.whoami(driver, token).project_id == project
+
     def test_something_else_at_the_address_is_unavailable_or_denied(self, other_server):
         driver = self.make(KeystoneIdentity, auth_url=other_server, username="u", password="p")
         with pytest.raises((errors.Unavailable, errors.AccessDenied)):
@@ -406,6 +414,40 @@ def paging_server():
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def slow_server(keystone_server):
+    """Keystone behind a door that opens later than a probe waits."""
+
+    class Door(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            threading.Event().wait(2.5)
+            self.answer(requests.get(self.url(), headers=self.headers, timeout=60))
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(requests.post(self.url(), body, headers=self.headers, timeout=60))
+
+        def url(self):
+            return keystone_server.url + self.path.removeprefix("/v3")
+
+        def answer(self, found):
+            with contextlib.suppress(BrokenPipeError):  # the probe has gone
+                self.send_response(found.status_code)
+                for name in ("Content-Type", "X-Subject-Token"):
+                    self.send_header(name, found.headers.get(name, ""))
+                self.end_headers()
+                self.wfile.write(found.content)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v3"
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
