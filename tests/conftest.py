@@ -87,5 +87,8 @@ def keystone_service(
         more = keystone_service.scaled(folder, url, s3_place, address)
         with keystone_service.started(folder, keystone_server, more) as service:
             service.web_root, service.web_url = root, address
+            service.run(
+                "imagesvc-manage", "--config-file", folder / "imagesvc.conf", "metadef", "load"
+            )
             yield service
     postgresql_server.drop(url)

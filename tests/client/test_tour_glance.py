@@ -33,7 +33,7 @@ def glance(keystone_service):
     def run(*args, user="demo", code=0):
         RAN.add(args[0])
         done = keystone_service.glance(*args, cloud=user, check=False)
-        assert done.returncode == code, (args, done.stdout, done.stderr)
+        assert code in (None, done.returncode), (args, done.stdout, done.stderr)
         return done.stdout.decode() + done.stderr.decode()
 
     return run
@@ -130,10 +130,17 @@ def test_locations(keystone_service, glance, data):
     glance("location-add", image_id, "--url", urls[0], user="admin")
     status_is(glance, image_id, "active")
     glance("location-add", image_id, "--url", urls[1], user="admin")
-    glance(
-        "location-update", image_id, "--url", urls[1], "--metadata", '{"rack": "7"}', user="admin"
-    )
-    glance("location-delete", image_id, "--url", urls[1], user="admin")
+
+    def places():
+        shown = keystone_service.json("image", "show", image_id, cloud="admin")
+        return [place["url"] for place in shown["properties"]["locations"]]
+
+    poll.until(lambda: len(places()) == 2, 60)
+    first, second = places()
+    glance("location-update", image_id, "--url", second, user="admin")
+    assert places() == [first, second]
+    glance("location-delete", image_id, "--url", second, user="admin")
+    assert places() == [first]
     glance("image-delete", image_id)
     image_id = create(glance, user="admin")
     glance("add-location", image_id, "--url", urls[0], user="admin")
@@ -145,12 +152,11 @@ def test_locations(keystone_service, glance, data):
 
 def test_there_is_no_cache_and_that_is_said(glance):
     image_id = create(glance)
-    for words in (
-        ("cache-list",), ("cache-delete", image_id), ("cache-clear",), ("cache-clean",),
-        ("cache-prune",), ("cache-nodes-list", image_id),
-    ):  # fmt: skip
-        glance(*words, user="admin", code=1)
-    assert "does not support" in glance("cache-queue", image_id, user="admin")
+    # Of some commands the client takes a failure for an end like another.
+    for word in ("cache-list", "cache-clear", "cache-clean", "cache-prune"):
+        assert "does not support" in glance(word, user="admin", code=None)
+    for word in ("cache-queue", "cache-delete", "cache-nodes-list"):
+        assert "does not support" in glance(word, image_id, user="admin", code=None)
 
 
 def test_no_command_was_left_out():

@@ -200,7 +200,7 @@ def test_there_is_no_cache_and_that_is_said(admin, demo):
         (admin.get_image_cache,), (admin.queue_image, image), (admin.clear_cache,),
         (admin.clean_cache,), (admin.prune_cache,), (admin.cached_image_nodes, image),
     ):  # fmt: skip
-        assert refused(call, *args) == 404
+        assert refused(call, *args) in (404, 405)
     admin.cache_delete_image(image)  # what is missing is deleted, says the client
     demo.delete_image(image)
 
