@@ -69,7 +69,7 @@ def immediate(conn, cursor, statement, parameters, execution, many):
     """Take SQLite's write lock at the start of a transaction.
 
     oslo.db begins them deferred: one that reads and then writes beside another fails at once with
-    "database is locked", whatever the time-out. Three of twenty servers did not boot before.
+    "database is locked", whatever the time-out, as servers of one request do.
     """
     return ("BEGIN IMMEDIATE" if statement == "BEGIN" else statement), parameters
 
