@@ -101,6 +101,13 @@ def many(ours: Source, nginx: Source, glance: Source, pairs: int) -> list[ratio.
     return found
 
 
+def from_store(ours: Source, glance: Source, pairs: int) -> list[ratio.Outcome]:
+    """S2: 8 clients read the whole file, which lies in S3."""
+    subject, peer = _turns([ours, glance], pairs, lambda source: read_whole(source, 8))
+    goal = ratio.Goal(1.8, 1.4)
+    return _rates("S2", "8 clients MiB/s / Glance, from S3", subject, peer, goal)
+
+
 def ranges(ours: Source, nginx: Source, pairs: int, count: int) -> list[ratio.Outcome]:
     """D3: random pieces over one connection that is kept."""
     subject, peer = _turns([ours, nginx], pairs, lambda source: read_ranges(source, count))

@@ -2,7 +2,8 @@
 
     python bench/race.py [ROW ...] [--quick] [--mib N] [--pairs N] [--seconds S]
 
-ROW is U1, U2, U3, U5, D1, D2, D3, D4, M1, M2, M3, M4 or M5; all without. Exit status 1 if a row
+ROW is U1, U2, U3, U5, D1, D2, D3, D4, S1, S2, M1, M2, M3, M4 or M5; all without. S1 and S2 are U1
+and a download by 8 clients with the bytes of both in one S3 server. Exit status 1 if a row
 is below its floor, 2 if one is inconclusive.
 """
 
@@ -29,6 +30,7 @@ import stalled
 import transfer
 
 from imagesvc.db import engine, migrate
+from tests import s3_server
 from tests.postgresql_server import PostgresqlServer
 
 # 64 clients read at a time, and one process may get most of them.
@@ -111,6 +113,14 @@ class Track:
         """A bare falcon."""
         return self._stack.enter_context(hello.hello(self.crowded[0]))
 
+    @functools.cached_property
+    def s3(self) -> tuple[running.Party, running.Party]:
+        """Both with their bytes in one S3 server."""
+        place = self._stack.enter_context(s3_server.shared(self.folder))
+        ours = self._stack.enter_context(running.service(self.server.create(), place=place))
+        peer = peer_glance.glance(self.server.create(), "b" * 32, place=place)
+        return ours, self._stack.enter_context(peer)
+
     def _glance(self, settings: str) -> running.Party:
         url, project_id = self.server.create(), "b" * 32
         return self._stack.enter_context(peer_glance.glance(url, project_id, settings))
@@ -154,6 +164,16 @@ def _d4(track: Track) -> list[ratio.Outcome]:
     return stalled.stalled(track.ours, path, track.pairs, track.calls)
 
 
+def _s1(track: Track) -> list[ratio.Outcome]:
+    goals = {"cpu_goal": ratio.Goal(1.2, 1.1), "wall_goal": ratio.Goal(2.2, 1.6)}
+    return transfer.against_glance("S1", *track.s3, track.file, track.pairs, **goals)
+
+
+def _s2(track: Track) -> list[ratio.Outcome]:
+    sources = [track.source(party, track.part) for party in track.s3]
+    return download.from_store(*sources, track.pairs)
+
+
 def _m4(track: Track) -> list[ratio.Outcome]:
     small_url = track.server.create()
     migrate.upgrade(small_url)
@@ -175,6 +195,8 @@ ROWS: dict[str, Callable[[Track], list[ratio.Outcome]]] = {
     "D2": _d2,
     "D3": _d3,
     "D4": _d4,
+    "S1": _s1,
+    "S2": _s2,
     "M1": lambda track: metadata.show(*track.crowded[:2], track.hello, track.pace),
     "M2": lambda track: metadata.pages(*track.crowded[:2], track.pace),
     "M3": lambda track: metadata.changes(*track.crowded[:2], track.pace),

@@ -14,6 +14,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import s3_server
+
 
 class Party:
     """A running server: its address, the headers of each request, its folder and process."""
@@ -111,20 +113,32 @@ def wait_for(check, deadline_s: float = 60.0) -> None:
             time.sleep(0.1)
 
 
+def _s3(place: s3_server.Place) -> str:
+    return (
+        "[storage]\nenabled_backends = main:s3\n[storage_main]\n"
+        f"endpoint_urls = {','.join(place.endpoints)}\nbucket = {place.bucket}\n"
+        f"access_key = {s3_server.KEY}\nsecret_key = {s3_server.SECRET}\n"
+    )
+
+
 @contextlib.contextmanager
-def service(url: str = "", settings: str = "") -> Iterator[Party]:
+def service(
+    url: str = "", settings: str = "", place: s3_server.Place | None = None
+) -> Iterator[Party]:
     """Start the API on a fresh state folder; stop and remove it afterwards.
 
     `url` is that of an empty database, SQLite without; `settings` are lines of `[service]`.
+    Bytes lie in files, or in S3 at `place`.
     """
     folder = Path(tempfile.mkdtemp(prefix="imagesvc-bench-"))
     port = free_port()
     binaries = Path(sys.executable).parent
     conf = folder / "imagesvc.conf"
+    store = _s3(place) if place else f"[storage_local]\ndirectory = {folder}/store\n"
     conf.write_text(
         f"[service]\nstate_dir = {folder}\nbind_port = {port}\nworkers = 2\n{settings}\n"
         f"[database]\nurl = {url or f'sqlite:///{folder}/imagesvc.sqlite'}\n"
-        f"[storage_local]\ndirectory = {folder}/store\n"
+        f"{store}"
         f"[identity_local]\npath = {folder}/identity.sqlite\n"
         f"[audit_sink_local]\npath = {folder}/audit.jsonl\n"
         f"[compute]\nenabled_backends =\n"

@@ -68,14 +68,14 @@ def against_glance(
     cpu_goal: ratio.Goal,
     wall_goal: ratio.Goal | None = None,
 ) -> list[ratio.Outcome]:
-    """U1 and U3: an upload to each, by turns."""
+    """U1, U3 and S1: an upload to each, by turns."""
     subject, peer = [], []
     for number in range(pairs + 1):
         for party in (ours, glance) if number % 2 else (glance, ours):
             (subject if party is ours else peer).append(timed_upload(party, path))
     subject, peer = subject[1:], peer[1:]  # the first is a warm-up
     gib = path.stat().st_size / (1 << 30)
-    name = f"upload{' sha256' if row == 'U3' else ''}"
+    name = {"U3": "upload sha256", "S1": "upload into S3"}.get(row, "upload")
     return [
         ratio.report(
             row,
