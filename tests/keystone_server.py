@@ -71,6 +71,7 @@ class KeystoneServer:
         self._ids = {}
         self._admin = ""
         self._roles = {}
+        self._registered = {}
 
     def start(self) -> None:
         """Start it, the first time with users and projects, and wait until it answers."""
@@ -144,12 +145,14 @@ class KeystoneServer:
         """End a token."""
         self.call("DELETE", "/auth/tokens", headers={"X-Subject-Token": token})
 
-    def register(self, kind: str, url: str) -> None:
-        """Make `url` the endpoint of a service type in the catalog."""
+    def register(self, kind: str, url: str) -> str:
+        """Make `url` the endpoint of a service type in the catalog; gives what it was, or ""."""
         for service in self.call("GET", f"/services?type={kind}").json()["services"]:
             self.call("DELETE", f"/services/{service['id']}")
         self._made("service", {"type": kind, "name": kind})
         self.place(kind, url, "RegionOne")
+        before, self._registered[kind] = self._registered.get(kind, ""), url
+        return before
 
     def place(self, kind: str, url: str, region: str, interfaces=INTERFACES) -> None:
         """Make `url` one more endpoint of a service type, in a region of its own."""

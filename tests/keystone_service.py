@@ -76,7 +76,7 @@ class KeystoneService(client.RunningService):
         """The root of the API, as it stands in the catalog under `image`."""
         return f"http://127.0.0.1:{self.port}"
 
-    def glance(self, *args, cloud="demo", check=True):
+    def glance(self, *args, cloud="demo", check=True, region="RegionOne"):
         """The unmodified `glance` command, which knows no clouds.yaml, as a cloud's user.
 
         Its input is a terminal: from anything else it would read bytes for an image.
@@ -86,7 +86,7 @@ class KeystoneService(client.RunningService):
         words = [f"--os-{name.replace('_', '-')}={value}" for name, value in auth.items()]
         with client.terminal() as stdin:
             return self.run(
-                "glance", *words, "--os-region-name=RegionOne", *args, check=check, stdin=stdin
+                "glance", *words, f"--os-region-name={region}", *args, check=check, stdin=stdin
             )  # fmt: skip
 
     def add_cloud(self, name, user, project_id):
@@ -140,7 +140,10 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def started(folder: Path, server: KeystoneServer, more: str = ""):
-    """A service in a folder, registered as `image` in the catalog of a Keystone that runs."""
+    """A service in a folder, registered as `image` in the catalog of a Keystone that runs.
+
+    What stood there before stands there afterwards.
+    """
     port = client.free_port()
     identity = IDENTITY.format(url=server.url, user=server.service_user, password=PASSWORD)
     conf = folder / "imagesvc.conf"
@@ -148,7 +151,7 @@ def started(folder: Path, server: KeystoneServer, more: str = ""):
     text = text.replace(f"[identity_local]\npath = {folder}/identity.sqlite\n", "")
     conf.write_text(text)
     client.manage(folder, "db", "upgrade")
-    server.register("image", f"http://127.0.0.1:{port}")
+    before = server.register("image", f"http://127.0.0.1:{port}")
     with (folder / "log").open("wb") as log:
         command = [str(client.BIN / "imagesvc-supervisor"), "--config-file", str(conf)]
         supervisor = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -164,3 +167,5 @@ def started(folder: Path, server: KeystoneServer, more: str = ""):
     finally:
         supervisor.send_signal(signal.SIGTERM)
         supervisor.wait(client.STOP_S)
+        if before:
+            server.register("image", before)

@@ -1,12 +1,10 @@
 """Two regions with one Keystone: images go from one to the other by the unmodified clients."""
 
-import os
 import uuid
 
 import pytest
 
 from tests import keystone_service
-from tests.keystone_server import PASSWORD
 from tests.poll import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keystone")]
@@ -30,36 +28,25 @@ def here(tmp_path_factory, keystone_server):
         ) as service,
     ):
         keystone_server.place("image", far.url, region)
-        project = service.projects["demo"]
-        yield service, far, region, keystone_server.user(project, "member"), project
+        yield service, region
 
 
-def glance(service, user, project, *args, check=True, region="RegionOne"):
-    """The unmodified `glance` command as this user; what it says."""
-    named = [
-        "--os-auth-url", service.keystone.url, "--os-username", user, "--os-password", PASSWORD,
-        "--os-user-domain-id", "default", "--os-project-id", project, "--os-region-name", region,
-    ]  # fmt: skip
-    # What is no terminal is data to this command.
-    ends = os.openpty()
-    try:
-        done = service.run("glance", *named, *args, check=check, stdin=ends[1])
-    finally:
-        for end in ends:
-            os.close(end)
+def glance(service, *args, check=True, region="RegionOne"):
+    """The unmodified `glance` command as demo; what it says."""
+    done = service.glance(*args, check=check, region=region)
     return (done.stdout + done.stderr).decode()
 
 
 def test_the_glance_command_takes_an_image_over_from_another_region(here, raw_image, tmp_path):
-    service, _, region, user, project = here
+    service, region = here
     there = glance(
-        service, user, project, "image-create", "--name", "there", "--disk-format", "raw",
+        service, "image-create", "--name", "there", "--disk-format", "raw",
         "--container-format", "bare", "--property", "hw_disk_bus=scsi", "--file", raw_image,
         region=region,
     )  # fmt: skip
     remote = next(line.split("|")[2].strip() for line in there.splitlines() if "| id " in line)
     made = glance(
-        service, user, project, "image-create-via-import", "--name", "here", "--disk-format",
+        service, "image-create-via-import", "--name", "here", "--disk-format",
         "raw", "--container-format", "bare", "--import-method", "glance-download",
         "--remote-region", region, "--remote-image-id", remote,
     )  # fmt: skip
@@ -67,18 +54,18 @@ def test_the_glance_command_takes_an_image_over_from_another_region(here, raw_im
     assert image_id != remote
 
     def shown():
-        return glance(service, user, project, "image-show", image_id)
+        return glance(service, "image-show", image_id)
 
     until(lambda: "| active" in shown())
     assert "scsi" in shown()
-    glance(service, user, project, "image-download", "--file", tmp_path / "out", image_id)
+    glance(service, "image-download", "--file", tmp_path / "out", image_id)
     assert (tmp_path / "out").read_bytes() == raw_image.read_bytes()
 
 
 def test_the_clients_say_that_there_is_no_cache(here):
-    service, _, _, user, project = here
+    service, _ = here
     for command in (["cache-list"], ["cache-clear"], ["cache-queue", str(uuid.uuid4())]):
-        told = glance(service, user, project, *command, check=False)
+        told = glance(service, *command, check=False)
         assert "does not support image caching API" in told, told
     done = service.run("openstack", "--os-cloud", "admin", "cached", "image", "list", check=False)
     assert done.returncode != 0

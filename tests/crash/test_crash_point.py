@@ -27,6 +27,7 @@ TESTED = {
     *test_import.STAGE_POINTS,
     *test_import.IMPORT_POINTS,
     *test_import.FETCH_POINTS,
+    *test_import.CONSULT_POINTS,
     "stage.rested",
     *test_operation.POINTS,
     *test_scrub.COPY_POINTS,

@@ -68,7 +68,14 @@ def test_a_failure_leaves_the_others(distribute, stubs):
 
 @pytest.mark.parametrize(
     ("contract", "fits"),
-    [((1, 0), True), ((1, 1), False), ((2, 0), False), ((0, 0), False), (None, False)],
+    [
+        ((1, 0), True),
+        ((1, 1), True),
+        ((1, 2), False),
+        ((2, 0), False),
+        ((0, 0), False),
+        (None, False),
+    ],
 )
 def test_the_contract_decides(contract, fits):
     class Driver(storage.StorageDriver):

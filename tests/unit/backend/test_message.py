@@ -7,6 +7,7 @@ import pytest
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.cmd import manage
+from imagesvc.interface import storage
 from tests.unit.backend.conftest import STORAGE
 
 # driver -> source, entry point. `twice` comes from two distributions, `nowhere` from none.
@@ -30,8 +31,8 @@ DRIVERS = {
     "twice": (STORAGE, "Storage"),
 }
 CAUSES = {
-    "major": "the driver was written for contract 2.0, the service speaks 1.0",
-    "minor": "the driver was written for contract 1.7, the service speaks 1.0",
+    "major": f"the driver was written for contract 2.0, the service speaks {storage.VERSION}",
+    "minor": f"the driver was written for contract 1.7, the service speaks {storage.VERSION}",
     "unversioned": "Storage names no contract version",
     "broken": "import failed: ModuleNotFoundError: No module named 'surely_not_installed'",
     "noname": "import failed: AttributeError: module 'driver_noname",

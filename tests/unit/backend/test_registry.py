@@ -8,6 +8,7 @@ from imagesvc import errors
 from imagesvc.backend.backend import BackendState
 from imagesvc.backend.registry import Backends
 from imagesvc.interface import errors as driver_errors
+from imagesvc.interface import storage
 
 TWO = "[storage]\nenabled_backends = local:stub, second:{}\ndefault_backend = local\n"
 
@@ -126,7 +127,7 @@ def test_another_backend_that_fails_stays_failed(backends, stubs, monkeypatch, c
         ("raise RuntimeError('bad day')", "bad day"),
         (
             "class S(storage.StorageDriver):\n    contract = base.Version(2, 0)\n",
-            "contract 2.0, the service speaks 1.0",
+            f"contract 2.0, the service speaks {storage.VERSION}",
         ),
     ],
 )

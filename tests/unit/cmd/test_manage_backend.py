@@ -21,7 +21,7 @@ FAULTY = """
         def delete(self, key):
             raise RuntimeError("no") if "-copy" in key else None
 
-    subject = live.Subject("storage", storage.VERSION, Forgetful, "local", {"directory": "DIR"})
+    subject = live.Subject("storage", storage.VERSION, Forgetful, "local", {"directory": "DIR", "mirror_directory": None})
     for verdict in live.check(subject):
         if verdict.outcome == "broken":
             print(f"{verdict.law}: {verdict.cause}")

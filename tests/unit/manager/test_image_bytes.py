@@ -1,13 +1,15 @@
 """Signs of life of an upload, on a PostgreSQL that goes away in the middle."""
 
+import time
+
 import pytest
 import sqlalchemy as sa
 
 from imagesvc.domain.image import NewImage
-from imagesvc.manager import image_bytes
 from tests.unit.worker.conftest import CALLER
 
 BLOCK = bytes(1 << 20)
+INTERVAL_S = 0.01
 
 
 @pytest.fixture
@@ -63,6 +65,7 @@ class Reader:
     def read(self, size, /):
         if not self._acts:
             return b""
+        time.sleep(2 * INTERVAL_S)
         act = self._acts.pop(0)
         if act:
             act()
@@ -78,14 +81,14 @@ def send(service, image_id, reader, size):
 def test_an_upload_outlives_a_database_that_is_away_for_a_moment(
     service, image_id, door, monkeypatch, announced
 ):
-    monkeypatch.setattr(image_bytes, "HEARTBEAT_S", 0)
+    monkeypatch.setattr(service.image_files, "_heartbeat_s", INTERVAL_S)
     reader = Reader(None, door.shut, None, door.open, None)
     sent = send(service, image_id, reader, 5 * len(BLOCK) if announced else None)
     assert (sent.status, sent.size_bytes) == ("active", 5 * len(BLOCK))
 
 
 def test_bytes_that_may_pass_the_quota_are_not_taken_on_trust(service, image_id, door, monkeypatch):
-    monkeypatch.setattr(image_bytes, "HEARTBEAT_S", 0)
+    monkeypatch.setattr(service.image_files, "_heartbeat_s", INTERVAL_S)
     admin = CALLER.__class__("admin", "project", frozenset({"admin"}), is_admin=True)
     service.quotas.set_limits(admin, "project", {"stored_bytes": len(BLOCK) * 2})
     reader = Reader(None, door.shut, None, None, None)
