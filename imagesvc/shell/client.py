@@ -32,6 +32,10 @@ class Client:
         """Read bytes, with the headers."""
         return self._call("GET", path, params=_given(query))
 
+    def get_stream(self, path: str, **query: Any) -> requests.Response:
+        """Read bytes as they come; whoever calls closes."""
+        return self._call("GET", path, params=_given(query), stream=True)
+
     def post(self, path: str, body: Any = None, *, idempotent: bool = False) -> Any:
         """Send JSON; with `idempotent` under a new key, so that a repeat makes nothing new."""
         headers = {"Idempotency-Key": uuid.uuid4().hex} if idempotent else {}

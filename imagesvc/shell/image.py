@@ -1,9 +1,15 @@
-"""The command that shows how many copies an image has."""
+"""The commands on images that Glance's clients lack: their copies, their list as a file."""
 
 import argparse
+import contextlib
+import sys
+from pathlib import Path
 from typing import Any
 
 from imagesvc.shell import command
+from imagesvc.shell.cloud import ShellError
+
+_FILTERS = ("visibility", "status", "name", "kind", "os_type", "owner", "tag", "language")
 
 
 class ShowImage(command.Show):
@@ -22,3 +28,34 @@ class ShowImage(command.Show):
         for text in found["warnings"]:
             self.app.stderr.write(f"warning: {text}\n")
         return command.fields(found)
+
+
+class ExportImages(command.Command):
+    """Write the list of images as CSV, for a spreadsheet."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Where to, and which."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--file", type=Path, help="file to write (default: standard output)")
+        for name in _FILTERS[:-1]:
+            option = f"--{name.replace('_', '-')}"
+            parser.add_argument(option, help=f"only images with this {name.replace('_', ' ')}")
+        parser.add_argument("--language", choices=["en", "zh"], help="of the heading")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Write it as it comes."""
+        query = {name: getattr(parsed_args, name) for name in _FILTERS}
+        with contextlib.ExitStack() as stack:
+            target = sys.stdout.buffer
+            answer = self.client.get_stream("/image.csv", **query)
+            stack.callback(answer.close)
+            if parsed_args.file is not None:
+                try:
+                    target = stack.enter_context(parsed_args.file.open("wb"))
+                except OSError as exc:
+                    text = f"{parsed_args.file} cannot be written: {exc.strerror}."
+                    raise ShellError(text) from exc
+            for piece in answer.iter_content(1 << 16):
+                target.write(piece)
+            target.flush()

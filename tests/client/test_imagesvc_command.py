@@ -157,3 +157,22 @@ def test_commands_without_configuration_say_so_in_one_line(running_service):
         done = running_service.run(command, "--config-file", "/nonexistent", check=False)
         assert done.returncode == 2
         assert len(done.stderr.decode().strip().splitlines()) == 1
+
+
+def test_the_list_of_images_is_a_file(running_service, raw_image, tmp_path):
+    name = f"csv-{uuid.uuid4().hex}"
+    made = running_service.json(
+        "image", "create", "--disk-format", "raw", "--file", raw_image, "--tag", name, name
+    )
+    out = tmp_path / "images.csv"
+    running_service.imagesvc("image", "csv", "--tag", name, "--language", "zh", "--file", out)
+    heading, row = out.read_text("utf-8-sig").splitlines()
+    assert heading.startswith("名称,ID,")
+    assert row.startswith(f"{name},{made['id']},active,")
+    assert name in running_service.imagesvc("image", "csv", "--name", name)
+    nowhere = tmp_path / "none" / "images.csv"
+    done = running_service.run(
+        "imagesvc", "--os-cloud", "demo", "image", "csv", "--file", nowhere, check=False
+    )
+    assert (done.returncode, done.stderr.decode().count("\n")) == (1, 1)
+    assert b"cannot be written: No such file" in done.stderr

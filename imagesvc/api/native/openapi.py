@@ -19,6 +19,7 @@ _REF = "#/components/schemas/{name}"
 _FIELD = re.compile(r"{(\w+)}")
 _BYTES: operation.Schema = {"type": "string", "format": "binary"}
 _HEADERS: dict[str, tuple[operation.Schema, str]] = {
+    "Accept-Language": ({"type": "string"}, "Language of what is for people; zh or en."),
     "Idempotency-Key": (
         {"type": "string", "pattern": "^[ -~]{1,255}$"},
         "The same key in the same project gives the same job.",

@@ -5,7 +5,7 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
-from imagesvc.api.native import capture, job, query, quota, server, server_console
+from imagesvc.api.native import capture, image_csv, job, query, quota, server, server_console
 from imagesvc.errors import Reason
 from imagesvc.interface import errors as driver
 from imagesvc.manager.operation import OUTCOMES
@@ -94,6 +94,11 @@ _AUDIT_FILTERS: dict[str, Schema] = {
     "outcome": {"type": "string", "enum": list(OUTCOMES)}, "since": _MOMENT, "until": _MOMENT,
 }  # fmt: skip
 
+_CSV: dict[str, Schema] = {
+    name: TEXT | ({"enum": list(values)} if values else {})
+    for name, values in image_csv.FILTERS.items()
+}
+
 OPERATIONS: dict[str, dict[str, Operation]] = {
     "/servers": {
         "GET": Operation(
@@ -142,6 +147,9 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     },
     "/backends": {"GET": Operation(answers.BackendList)},
     "/health": {"GET": Operation(answers.HealthList)},
+    "/image.csv": {
+        "GET": Operation(image_csv.MEDIA_TYPE, query=_CSV, headers=("Accept-Language",)),
+    },
     "/images/{image_id}": {"GET": Operation(answers.OneImage, raises=(errors.ImageNotFound,))},
     "/images/{image_id}/disk/{disk}/file": {"GET": _FILE, "HEAD": _FILE_HEAD},
     "/signed/{image_id}/{disk}": {

@@ -11,6 +11,7 @@ from imagesvc.api.native import (
     capture,
     health,
     image,
+    image_csv,
     image_disk,
     job,
     metric,
@@ -42,6 +43,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/quota/{project_id}", quota.QuotaResource(service.quotas)),
         ("/backends", backend.BackendsResource(service.backend_manager)),
         ("/health", health.HealthResource(service.health)),
+        ("/image.csv", image_csv.ImageCsvResource(service.images)),
         ("/images/{image_id}", image.ImageResource(service.image_details)),
         (
             "/images/{image_id}/disk/{disk}/file",
