@@ -25,11 +25,15 @@ def add(conn: sa.Connection, store_id: str, storage_key: str) -> None:
     )
 
 
-def list(conn: sa.Connection, limit: int) -> tuple[tuple[str, str], ...]:
-    """(store id, storage key), longest doomed first."""
+def list(
+    conn: sa.Connection, limit: int, store_id: str | None = None
+) -> tuple[tuple[str, str], ...]:
+    """(store id, storage key), of one store or of all, longest doomed first."""
     statement = (
         sa.select(TABLE.c.store_id, TABLE.c.storage_key).order_by(TABLE.c.since).limit(limit)
     )
+    if store_id is not None:
+        statement = statement.where(TABLE.c.store_id == store_id)
     return tuple((row.store_id, row.storage_key) for row in conn.execute(statement))
 
 

@@ -35,11 +35,13 @@ def transition(
     values: Mapping[str, Any] | None = None,
     *,
     upload_token: str | None = None,
+    silent_since: datetime.datetime | None = None,
     action: str = "",
 ) -> str | None:
     """Take the image through `event`, and set `values` in the same statement; returns its owner.
 
-    With `upload_token`, only if the row still has it: the bytes are the caller's.
+    With `upload_token`, only if the row still has it: the bytes are the caller's. With
+    `silent_since`, only if the upload gave no sign of life from then on, and still has to.
     The event `delete` leaves a tombstone and removes tags, properties and members.
 
     Raises ImageNotFound (missing, deleted), StateConflict (not from this status),
@@ -54,6 +56,8 @@ def transition(
         statement = statement.where(GUARDS[row.guard])
     if upload_token is not None:
         statement = statement.where(TABLE.c.upload_token == upload_token)
+    if silent_since is not None:
+        statement = statement.where(TABLE.c.heartbeat_at < silent_since)
     statement = statement.values({**_entering(row.target), **(values or {}), "status": row.target})
     changed = conn.execute(statement.returning(TABLE.c.owner)).one_or_none()
     if changed is None:

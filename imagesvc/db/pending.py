@@ -54,6 +54,12 @@ def remove(conn: sa.Connection, store_id: str, storage_key: str) -> bool:
     return removed.rowcount == 1
 
 
+def drop(conn: sa.Connection, note: PendingObject) -> bool:
+    """Forget the note if it is still as it was read; False if it is gone, or another's."""
+    same = (TABLE.c[name] == value for name, value in dataclasses.asdict(note).items())
+    return conn.execute(sa.delete(TABLE).where(*same)).rowcount == 1
+
+
 def hand_over(conn: sa.Connection, owner_token: str, heir: str) -> PendingObject | None:
     """The object of `owner_token` is `heir`'s from now on; None if there is none."""
     changed = (
@@ -64,6 +70,13 @@ def hand_over(conn: sa.Connection, owner_token: str, heir: str) -> PendingObject
     )
     row = conn.execute(changed).mappings().one_or_none()
     return None if row is None else PendingObject(**row)
+
+
+def of(conn: sa.Connection, owner_token: str) -> list[tuple[str, str]]:
+    """(store id, key) of the owner's notes."""
+    statement = sa.select(TABLE.c.store_id, TABLE.c.storage_key)
+    found = conn.execute(statement.where(TABLE.c.owner_token == owner_token))
+    return [(row.store_id, row.storage_key) for row in found]
 
 
 def take(conn: sa.Connection, owner_tokens: Collection[str]) -> list[tuple[str, str]]:

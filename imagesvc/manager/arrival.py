@@ -26,17 +26,22 @@ def arrive(
     """The image gets these places (store id -> key), those that it has already left out.
 
     The first of them make an importing image active. In a transaction that holds the job's row;
-    called twice is no error. Raises ImageGone, QuotaExceeded.
+    called twice is no error. A place whose note is gone is nobody's to add: it was removed from
+    the image since, or the reaper has it. Raises ImageGone, QuotaExceeded.
     """
     image = image_rows.get(conn, job.image_id or "", lock=True)
     if image is None:
         raise errors.ImageGone(image_id=job.image_id)
-    new = tuple((store, key) for store, key in places.items() if store not in image.stores)
+    # Notes before the quota, which is always locked last.
+    new = tuple(
+        (store, key)
+        for store, key in places.items()
+        if store not in image.stores and pending.remove(conn, store, key)
+    )
     if not new:
+        if places and image.status == ImageStatus.IMPORTING:
+            raise errors.ImageGone(image_id=job.image_id)
         return
-    # Before the quota, which is always locked last.
-    for place in new:
-        pending.remove(conn, *place)
     if image.status == ImageStatus.IMPORTING:
         first = dataclasses.replace(disk, locations=new)
         owner = image_bytes.publish(conn, image.id, first, "import_done")

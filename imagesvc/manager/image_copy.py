@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,9 +11,10 @@ from imagesvc.backend.registry import Backends
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.errors import DriverError
 from imagesvc.interface.storage import StorageCapability
-from imagesvc.manager import location
 
 LOG = logging.getLogger(__name__)
+
+Place = tuple[str, str]  # store id, storage key
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Copy:
     number: int = 0
 
     @property
-    def place(self) -> location.Location:
+    def place(self) -> Place:
         """What the row of the disk says of it."""
         return self.store_id, self.key
 
@@ -48,11 +49,21 @@ def sound(
 ) -> tuple[Copy, ...]:
     """Those of which nothing bad is known. Raises ImageDamaged if that is none of them."""
     copies = of(backends, disk, preferred)
-    bad = {Copy(one.store_id, one.storage_key, one.number) for one in disk.damages}
-    good = tuple(one for one in copies if one not in bad)
+    good = _good(disk, copies)
     if copies and not good:
         raise errors.ImageDamaged(image_id=image_id)
     return good
+
+
+def is_last(backends: Backends, disk: ImageDisk, stores: Collection[str]) -> bool:
+    """Whether without these stores no copy were left, or none of which nothing bad is known."""
+    copies = of(backends, disk)
+    return all(one.store_id in stores for one in _good(disk, copies) or copies)
+
+
+def _good(disk: ImageDisk, copies: tuple[Copy, ...]) -> tuple[Copy, ...]:
+    bad = {Copy(one.store_id, one.storage_key, one.number) for one in disk.damages}
+    return tuple(one for one in copies if one not in bad)
 
 
 def open_copy(
@@ -97,6 +108,8 @@ def local_path(backends: Backends, copies: Iterable[Copy], disk: ImageDisk) -> P
         else:
             if size == disk.size_bytes:
                 return path
+            if kept(backends, copy.store_id) > 1:
+                return None  # the store's other copy may be whole
             failure = DriverError(f"The file has {size} bytes of {disk.size_bytes}.")
         LOG.warning("file not used store=%s key=%s: %s", copy.store_id, copy.key, failure)
     raise DriverError(
@@ -107,6 +120,14 @@ def local_path(backends: Backends, copies: Iterable[Copy], disk: ImageDisk) -> P
 
 
 def _of(backends: Backends, disk: ImageDisk, preferred: tuple[str, ...]) -> Iterator[Copy]:
-    for store_id, key in location.ordered(backends, disk.locations, preferred):
+    for store_id, key in _ordered(backends, disk.locations, preferred):
         for number in range(kept(backends, store_id)):
             yield Copy(store_id, key, number)
+
+
+def _ordered(
+    backends: Backends, locations: Iterable[Place], preferred: tuple[str, ...] = ()
+) -> tuple[Place, ...]:
+    """The places in the order in which they are read: the preferred stores, then by weight."""
+    found = dict(locations)
+    return tuple((store, found[store]) for store in backends.stores.order(found, preferred))

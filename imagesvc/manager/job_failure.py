@@ -48,6 +48,10 @@ def _import(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -
     if importing and keep and job.type == JobType.IMPORT_STAGED:
         values = {"upload_token": job.id, "heartbeat_at": None}
         image_rows.transition(conn, job.image_id or "", "import_returned", values)
+        staged = (job.args["staged"]["store_id"], job.args["staged"]["key"])
+        for place in pending.of(conn, job.id):
+            if place != staged and pending.remove(conn, *place):
+                doomed.add(conn, *place)
         return
     if importing:
         image_rows.transition(conn, job.image_id or "", "import_failed", {"size_bytes": None})

@@ -1,6 +1,6 @@
-"""Where the bytes of an image are: who is told, and which place is read first."""
+"""Where the bytes of an image are: who is told, and what is removed."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -8,8 +8,9 @@ from imagesvc.backend.store import Store
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt, doomed, image_disk
 from imagesvc.db import location as location_rows
-from imagesvc.domain.image import Image, ImageDisk
+from imagesvc.domain.image import Image
 from imagesvc.domain.state import ImageStatus
+from imagesvc.manager import image_copy
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.sweep import sweep
@@ -63,7 +64,8 @@ class LocationManager:
                 )  # fmt: skip
             places = list(image_disk.places_of(op.conn, (image_id,)).get(image_id, ()))
             stores = [_pop(places, position)[0] for position in positions]
-            if any(is_last(disk, stores) for disk in image_disk.list_for(op.conn, image_id)):
+            disks = image_disk.list_for(op.conn, image_id)
+            if any(image_copy.is_last(self._backends, disk, stores) for disk in disks):
                 raise errors.Forbidden("The only copy of an image cannot be removed.")
             objects = tuple(
                 (store_id, key)
@@ -88,21 +90,6 @@ def _pop(places: list[Location], position: int) -> Location:
     if position >= len(places):
         raise errors.InvalidRequest(f"The image has no location at position {position}.")
     return places.pop(position)
-
-
-def is_last(disk: ImageDisk, stores: Collection[str]) -> bool:
-    """Whether without these stores no copy were left, or none of which nothing bad is known."""
-    bad = {(one.store_id, one.storage_key) for one in disk.damages}
-    good = [place for place in disk.locations if place not in bad]
-    return all(store in stores for store, _ in good or disk.locations)
-
-
-def ordered(
-    backends: Backends, locations: Iterable[Location], preferred: tuple[str, ...] = ()
-) -> tuple[Location, ...]:
-    """The places in the order in which they are read: the preferred stores, then by weight."""
-    found = dict(locations)
-    return tuple((store, found[store]) for store in backends.stores.order(found, preferred))
 
 
 def require_store(backends: Backends, store_id: str) -> Store:

@@ -11,8 +11,8 @@ from imagesvc.db import attempt, doomed, image_disk
 from imagesvc.db import location as location_rows
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
+from imagesvc.manager import image_copy
 from imagesvc.manager.image import visible_image
-from imagesvc.manager.location import is_last
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.sweep import sweep
 from imagesvc.policy.check import Enforcer
@@ -81,7 +81,10 @@ class StoreManager:
                     allowed="active",
                 )  # fmt: skip
             disks = image_disk.list_for(op.conn, image_id)
-            if any(len(one.locations) < 2 or is_last(one, (store_id,)) for one in disks):
+            if any(
+                len(one.locations) < 2 or image_copy.is_last(self._backends, one, (store_id,))
+                for one in disks
+            ):
                 raise errors.Forbidden("The only copy of an image cannot be removed.")
             keys = location_rows.take(op.conn, image_id, store_id)
             if not keys:

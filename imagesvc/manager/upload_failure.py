@@ -37,7 +37,7 @@ def _undo(
     """The rows of `give_up`; the objects that are nobody's by that."""
     place = (upload.store_id, upload.key)
     with operation.database.write() as conn:
-        row = image_rows.get(conn, image_id)
+        row = image_rows.get(conn, image_id, lock=True)
         if row is not None and row.status in IMAGE.of(event).sources:
             try:
                 image_rows.transition(conn, image_id, event, upload_token=upload.token)

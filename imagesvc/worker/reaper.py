@@ -50,7 +50,9 @@ def _end_dead_uploads(service: services.Service) -> int:
         event = "upload_failed" if status == ImageStatus.SAVING else "stage_failed"
         with service.database.write() as conn:
             try:
-                image_rows.transition(conn, image_id, event, upload_token=token)
+                image_rows.transition(
+                    conn, image_id, event, upload_token=token, silent_since=before
+                )
             except (errors.NotFound, errors.StateConflict, errors.Conflict):
                 continue  # it went on by itself meanwhile
             service.quotas.release(conn, token)
@@ -68,7 +70,7 @@ def _doom_orphans(service: services.Service) -> int:
         orphans = [note for note in pending.stale(conn, before) if not _in_work(conn, note)]
     for note in orphans:
         with service.database.write() as conn:
-            if pending.remove(conn, note.store_id, note.storage_key):
+            if pending.drop(conn, note):
                 doomed.add(conn, note.store_id, note.storage_key)
                 service.quotas.release(conn, note.owner_token)
                 count += 1
@@ -77,11 +79,12 @@ def _doom_orphans(service: services.Service) -> int:
 
 
 def _in_work(conn: Any, note: pending.PendingObject) -> bool:
-    image = image_rows.get(conn, note.image_id)
-    if image is not None and image.status in (ImageStatus.SAVING, ImageStatus.UPLOADING):
-        return True
+    # The job first: one that ends in between may leave its bytes to the image.
     job = job_rows.get(conn, note.owner_token)
-    return job is not None and job.state not in JOB_ENDED
+    if job is not None and job.state not in JOB_ENDED:
+        return True
+    image = image_rows.get(conn, note.image_id)
+    return image is not None and image.status in (ImageStatus.SAVING, ImageStatus.UPLOADING)
 
 
 def _release_orphans(service: services.Service) -> int:
@@ -109,8 +112,13 @@ def _prune_jobs(service: services.Service) -> int:
 
 
 def _delete_doomed(service: services.Service) -> int:
+    """A batch of each store: one that is away holds up no other."""
+    return sum(_delete_from(service, store_id) for store_id in service.backends.ids("storage"))
+
+
+def _delete_from(service: services.Service, store: str) -> int:
     with service.database.read() as conn:
-        objects = doomed.list(conn, BATCH)
+        objects = doomed.list(conn, BATCH, store)
     count = 0
     for store_id, key in objects:
         try:

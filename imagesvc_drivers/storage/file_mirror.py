@@ -4,6 +4,7 @@ An object is written to both at once, flushed in both, compared, then named in t
 in the second. A kill between the two names leaves one whole copy, which `restore` gives its twin.
 """
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from imagesvc_drivers.storage import file_object
 from imagesvc_drivers.storage.file_folder import FileFolder
 from imagesvc_drivers.storage.file_writer import FileWriter
 
+LOG = logging.getLogger(__name__)
 _BLOCK = 1 << 20
 # A round of repair ends after so many seconds: the reaper has more to do, and comes again.
 ROUND_S = 5.0
@@ -112,10 +114,18 @@ class Mirror:
         count, left = 0, False
         for key in sorted(first ^ second):
             source, target = self._folders if key in first else reversed(self._folders)
-            if time.monotonic() > end or not _is_old(source.path_of(key), before):
-                left = True
+            try:
+                if time.monotonic() > end or not _is_old(source.path_of(key), before):
+                    left = True
+                    continue
+                count += _copy(key, source, target)
+            except errors.NoSpace:
+                raise
+            except errors.InvalidArgument:  # a name that is no key
                 continue
-            count += _copy(key, source, target)
+            except errors.DriverError as exc:  # the others may still get theirs
+                LOG.warning("no second copy of an object key=%s: %s", key, exc.operator_message)
+                left = True
         # A change of the very last moment may leave the time as it was.
         settled = max(changed_at) < time.time_ns() - 10**9
         self._equal_at = changed_at if settled and not left and not count else None
@@ -133,6 +143,7 @@ def _is_old(path: Path, before: float) -> bool:
 def _copy(key: str, source: FileFolder, target: FileFolder) -> bool:
     try:
         with (
+            file_object.translated(f"cannot restore {key}"),
             source.open_read(key, 0, None) as reader,
             FileWriter(key, target.new_part(), target.path_of(key)) as writer,
         ):
