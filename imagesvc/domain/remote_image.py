@@ -20,6 +20,8 @@ _BASE = frozenset(
     }
 )  # fmt: skip
 _FORMATS = ("disk_format", "container_format")
+# What no database of ours takes: NUL, and half of a surrogate pair.
+_ODD = re.compile("[\0\ud800-\udfff]")
 _HEX = re.compile(r"[0-9a-f]+")
 _LENGTHS = {"sha256": 64, "sha512": 128}
 _MD5_LENGTH = 32
@@ -88,6 +90,8 @@ def _is_hex(value: Any, length: int) -> bool:
 
 
 def _is_property(name: str, value: Any) -> bool:
+    if not isinstance(value, str) or _ODD.search(name) or _ODD.search(value):
+        return False
     if name in _BASE:
         return False
     try:

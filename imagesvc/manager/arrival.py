@@ -9,7 +9,7 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import location as location_rows
 from imagesvc.db import pending
 from imagesvc.domain import image_import, image_property
-from imagesvc.domain.image import ImageDisk
+from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.image_property import Change, Limits
 from imagesvc.domain.job import Job
 from imagesvc.domain.state import ImageStatus
@@ -21,13 +21,20 @@ _WHOLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
 
 
 def arrive(
-    conn: Any, quotas: QuotaManager, job: Job, disk: ImageDisk, places: Mapping[str, str]
+    conn: Any,
+    quotas: QuotaManager,
+    job: Job,
+    disk: ImageDisk,
+    places: Mapping[str, str],
+    limits: Limits,
 ) -> None:
     """The image gets these places (store id -> key), those that it has already left out.
 
-    The first of them make an importing image active. In a transaction that holds the job's row;
+    The first of them make an importing image active, with the properties that the operator gives to
+    imports. In a transaction that holds the job's row;
     called twice is no error. A place whose note is gone is nobody's to add: it was removed from
-    the image since, or the reaper has it. Raises ImageGone, QuotaExceeded.
+    the image since, or the reaper has it. Raises ImageGone, QuotaExceeded, TooLarge for more properties than there
+    may be.
     """
     image = image_rows.get(conn, job.image_id or "", lock=True)
     if image is None:
@@ -43,6 +50,7 @@ def arrive(
             raise errors.ImageGone(image_id=job.image_id)
         return
     if image.status == ImageStatus.IMPORTING:
+        _inject(conn, job, image, limits)
         first = dataclasses.replace(disk, locations=new)
         owner = image_bytes.publish(conn, image.id, first, "import_done")
         quotas.settle(conn, (job.id,), owner, stored_bytes=disk.size_bytes)
@@ -68,11 +76,8 @@ def unmark(conn: Any, job: Job, failed: Iterable[str]) -> None:
     image_rows.set_properties(conn, job.image_id or "", {}, {image_import.TASK})
 
 
-def inject(conn: Any, job: Job, limits: Limits) -> None:
-    """The image gets the properties that the operator gives to imports. Raises TooLarge."""
+def _inject(conn: Any, job: Job, image: Image, limits: Limits) -> None:
     given = job.args.get("properties", {})
-    image = image_rows.get(conn, job.image_id or "", lock=True)
-    if image is None or not given:
-        return
     changes = tuple(Change("add", ("properties", name), given[name]) for name in sorted(given))
-    write_update(conn, image.id, image_property.apply(image, changes, limits))
+    if changes:
+        write_update(conn, image.id, image_property.apply(image, changes, limits))

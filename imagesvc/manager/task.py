@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from imagesvc import errors
 from imagesvc.context import RequestContext
+from imagesvc.db import attempt
 from imagesvc.db import task as task_rows
 from imagesvc.domain.image import NewImage
 from imagesvc.domain.image_import import ImportRequest, Method
@@ -36,6 +37,7 @@ class TaskManager:
         self._images = images
         self._imports = imports
 
+    @attempt.again
     def create(self, ctx: RequestContext, request: TaskRequest, new: NewImage) -> Job:
         """Make an image and the job that fetches its bytes, both or neither.
 
@@ -71,10 +73,10 @@ class TaskManager:
         with self._operation.database.read() as conn:
             return task_rows.page(conn, types, query, limit)
 
-    def require(self, ctx: RequestContext) -> None:
+    def require(self, ctx: RequestContext, action: str = "task:list") -> None:
         """Raise Forbidden for whom tasks are not; before anything that was asked is judged."""
-        with self._operation.look(ctx, "task:list", "job"):
-            self._enforcer.authorize(ctx, "task:list")
+        with self._operation.look(ctx, action, "job"):
+            self._enforcer.authorize(ctx, action)
 
     def get(self, ctx: RequestContext, task_id: str) -> Job:
         """One import of any project. Raises Forbidden, JobNotFound."""

@@ -1,6 +1,7 @@
 """The service's own API over HTTP: sign-in, catalog, requests, errors as one sentence."""
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import requests
@@ -32,9 +33,13 @@ class Client:
         """Read bytes, with the headers."""
         return self._call("GET", path, params=_given(query))
 
-    def get_stream(self, path: str, **query: Any) -> requests.Response:
-        """Read bytes as they come; whoever calls closes."""
-        return self._call("GET", path, params=_given(query), stream=True)
+    def stream(self, path: str, **query: Any) -> Iterator[bytes]:
+        """Read bytes as they come."""
+        with self._call("GET", path, params=_given(query), stream=True) as answer:
+            try:
+                yield from answer.iter_content(1 << 16)
+            except requests.RequestException as exc:
+                raise ShellError(f"{path} broke off: {_cause(exc)}.") from exc
 
     def post(self, path: str, body: Any = None, *, idempotent: bool = False) -> Any:
         """Send JSON; with `idempotent` under a new key, so that a repeat makes nothing new."""

@@ -1,7 +1,6 @@
 """The commands on images that Glance's clients lack: their copies, their list as a file."""
 
 import argparse
-import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,16 +45,18 @@ class ExportImages(command.Command):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Write it as it comes."""
         query = {name: getattr(parsed_args, name) for name in _FILTERS}
-        with contextlib.ExitStack() as stack:
-            target = sys.stdout.buffer
-            answer = self.client.get_stream("/image.csv", **query)
-            stack.callback(answer.close)
-            if parsed_args.file is not None:
-                try:
-                    target = stack.enter_context(parsed_args.file.open("wb"))
-                except OSError as exc:
-                    text = f"{parsed_args.file} cannot be written: {exc.strerror}."
-                    raise ShellError(text) from exc
-            for piece in answer.iter_content(1 << 16):
-                target.write(piece)
-            target.flush()
+        pieces = self.client.stream("/image.csv", **query)
+        if parsed_args.file is None:
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+            return
+        part = parsed_args.file.with_name(f"{parsed_args.file.name}.part")
+        try:
+            with part.open("wb") as target:
+                for piece in pieces:
+                    target.write(piece)
+            part.replace(parsed_args.file)  # one that was cut short does not take its place
+        except OSError as exc:
+            text = f"{parsed_args.file} cannot be written: {exc.strerror}."
+            raise ShellError(text) from exc

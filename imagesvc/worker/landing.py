@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from imagesvc.crashpoint import crashpoint
 from imagesvc.domain import disk_format
 from imagesvc.domain.image import Image
+from imagesvc.domain.state import ImageStatus
 from imagesvc.stream import gate, limit, pipe
 from imagesvc.stream.unpacked import UnpackedReader
 from imagesvc.worker import intake
@@ -19,7 +20,20 @@ def unpacks(ctx: StepContext, image: Image) -> bool:
 
 def unpacked(ctx: StepContext, reader: limit.Reader) -> UnpackedReader:
     """What the bytes hold, within the operator's bound."""
-    return UnpackedReader(reader, ctx.service.rules.unpacked_cap_bytes)
+    return UnpackedReader(_Heeding(ctx, reader), ctx.service.rules.unpacked_cap_bytes)
+
+
+class _Heeding:
+    """Gives the bytes of a reader, and heeds a cancellation though nothing may come out of them."""
+
+    def __init__(self, ctx: StepContext, reader: limit.Reader) -> None:
+        self._ctx = ctx
+        self._reader = reader
+
+    def read(self, size: int, /) -> bytes:
+        """Give at most `size` bytes; none at the end. Raises what `StepContext.check` does."""
+        self._ctx.check()
+        return self._reader.read(size)
 
 
 def land(
@@ -36,10 +50,12 @@ def land(
     """
     store_id, key = place
     store = ctx.service.backends.storage(store_id)
+    if image.status == ImageStatus.IMPORTING:  # further copies of an image count no more bytes
+        reader = Within(ctx, reader, image.owner, size_bytes or 0)
     with store.open_write(key, size=size_bytes) as writer:
         result = intake.pump(
             ctx,
-            Within(ctx, reader, image.owner, size_bytes or 0),
+            reader,
             writer,
             disk_format=image.disk_format or "",
             container_format=image.container_format,

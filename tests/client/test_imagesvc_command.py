@@ -167,8 +167,8 @@ def test_the_list_of_images_is_a_file(running_service, raw_image, tmp_path):
     out = tmp_path / "images.csv"
     running_service.imagesvc("image", "csv", "--tag", name, "--language", "zh", "--file", out)
     heading, row = out.read_text("utf-8-sig").splitlines()
-    assert heading.startswith("名称,ID,")
-    assert row.startswith(f"{name},{made['id']},active,")
+    assert heading.startswith('"名称","ID",')
+    assert row.startswith(f'"{name}","{made["id"]}","active",')
     assert name in running_service.imagesvc("image", "csv", "--name", name)
     nowhere = tmp_path / "none" / "images.csv"
     done = running_service.run(

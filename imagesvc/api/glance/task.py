@@ -21,8 +21,14 @@ class ImageTasksResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """List them, newest first."""
-        found = self._tasks.list_for_image(req.context.caller, image_id)
-        resp.media = {"tasks": [task_view.render(job) for job in found]}
+        caller = req.context.caller
+        found = self._tasks.list_for_image(caller, image_id)
+        resp.media = {
+            "tasks": [
+                task_view.render(job, own=caller.is_admin or job.project_id == caller.project_id)
+                for job in found
+            ]
+        }
 
 
 class TasksResource:
@@ -49,7 +55,7 @@ class TasksResource:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Make an image from a URL: the task `import` is one of our jobs, others are refused."""
         caller = req.context.caller
-        self._tasks.require(caller)
+        self._tasks.require(caller, "task:create")
         job = self._tasks.create(caller, *task_body.parse(validate.json_object(req)))
         resp.status = falcon.HTTP_201
         resp.location = f"{req.prefix}{_PATH}/{job.id}"

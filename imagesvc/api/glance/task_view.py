@@ -1,6 +1,7 @@
 """Job of an import -> Glance's task."""
 
 import datetime
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,20 +35,23 @@ _METHOD = {
 }
 
 
-def render(job: Job) -> dict[str, Any]:
-    """One task in its long form; `expires_at` is there once it has ended."""
+def render(job: Job, *, own: bool = True) -> dict[str, Any]:
+    """One task in its long form; `expires_at` is there once it has ended.
+
+    Not `own`: without who asked, and without path and query of URLs, where signatures stand.
+    """
     begun = job.started_at or job.created_at
     view: dict[str, Any] = {
         "id": job.id,
         "type": str(_TYPES.get(job.type, TaskType.API_IMAGE_IMPORT)),
         "status": _STATUS[job.state] if job.started_at or job.finished_at else "pending",
         "owner": job.project_id,
-        "input": _input(job),
+        "input": _input(job, own),
         "result": dict(job.result) or None,
         "message": job.error_text or "",
         "image_id": job.image_id,
-        "user_id": job.user_id,
-        "request_id": job.request_id,
+        "user_id": job.user_id if own else None,
+        "request_id": job.request_id if own else None,
         "created_at": image_view.time(job.created_at),
         "updated_at": image_view.time(job.finished_at or begun),
         "self": f"/v2/tasks/{job.id}",
@@ -68,14 +72,22 @@ def render_short(job: Job) -> dict[str, Any]:
     return {name: value for name, value in render(job).items() if name in _SHORT}
 
 
-def _input(job: Job) -> dict[str, Any]:
+def _input(job: Job, own: bool) -> dict[str, Any]:
     """What was asked for; where staged bytes lie is nobody's to see."""
+    args = dict(job.args)
+    if "uri" in args and not own:
+        args["uri"] = _origin(args["uri"])
     if job.type == JobType.IMPORT_TASK:
-        told = {name: job.args[name] for name in ("import_from_format", "image_properties")}
-        return {"import_from": job.args["uri"], **told}
+        told = {name: args[name] for name in ("import_from_format", "image_properties")}
+        return {"import_from": args["uri"], **told}
     method = {"name": job.args["method"]}
     for name, argument in _METHOD.items():
-        if argument in job.args:
-            method[name] = job.args[argument]
+        if argument in args:
+            method[name] = args[argument]
     asked = {"method": method, "all_stores_must_succeed": job.args["all_must_succeed"]}
     return {"image_id": job.image_id, "import_req": asked, "backend": job.args["stores"]}
+
+
+def _origin(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}/"

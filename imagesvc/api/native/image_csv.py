@@ -9,6 +9,7 @@ from typing import Any
 import falcon
 
 from imagesvc.api.native import query, views
+from imagesvc.context import RequestContext
 from imagesvc.domain.image import Image, ImageKind, Visibility
 from imagesvc.domain.image_query import FieldFilter, ImageQuery, Operator
 from imagesvc.domain.state import ImageStatus
@@ -23,10 +24,10 @@ _FIELDS = {"name": None, "status": tuple(str(one) for one in ImageStatus), "os_t
 FILTERS = {"visibility": VISIBILITIES, "owner": None, "tag": None, "language": LANGUAGES, **_FIELDS}
 _GIB = 1 << 30
 # Excel takes UTF-8 for what it is only behind this mark.
-_BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+_BOM = "\N{ZERO WIDTH NO-BREAK SPACE}".encode()
 # A cell that begins so is a formula to a spreadsheet; an apostrophe makes it text (OWASP, "CSV
 # Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _ENCRYPTED = "cinder_encryption_key_id"
 
 # English heading, Chinese heading
@@ -57,6 +58,8 @@ COLUMNS = (
 class ImageCsvResource:
     """All images that a list shows, without pages."""
 
+    moves_bytes = True
+
     def __init__(self, manager: images.ImageManager) -> None:
         self._images = manager
 
@@ -67,7 +70,9 @@ class ImageCsvResource:
         pages = image_scan.scan(self._images, req.context.caller, _asked(req))
         # The first page before the answer begins: what is refused has a status.
         first = next(pages, ())
-        resp.stream = _lines(itertools.chain((first,), pages), LANGUAGES.index(language))
+        resp.stream = _lines(
+            req.context.caller, itertools.chain((first,), pages), LANGUAGES.index(language)
+        )
         resp.content_type = f"{MEDIA_TYPE}; charset=utf-8"
         resp.downloadable_as = "images.csv"
 
@@ -92,19 +97,21 @@ def _preferred(req: falcon.Request) -> str:
     return "zh" if first.startswith("zh") else "en"
 
 
-def _lines(pages: Iterable[tuple[Image, ...]], language: int) -> Iterator[bytes]:
-    yield _text([_BOM + COLUMNS[0][language], *(names[language] for names in COLUMNS[1:])])
+def _lines(
+    ctx: RequestContext, pages: Iterable[tuple[Image, ...]], language: int
+) -> Iterator[bytes]:
+    yield _BOM + _text([names[language] for names in COLUMNS])
     for page in pages:
-        yield b"".join(_text([_cell(value) for value in _row(image)]) for image in page)
+        yield b"".join(_text([_cell(value) for value in _row(ctx, image)]) for image in page)
 
 
 def _text(cells: list[str]) -> bytes:
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
+    csv.writer(buffer, quoting=csv.QUOTE_ALL).writerow(cells)
     return buffer.getvalue().encode()
 
 
-def _row(image: Image) -> tuple[Any, ...]:
+def _row(ctx: RequestContext, image: Image) -> tuple[Any, ...]:
     capacity = image.virtual_size_bytes or image.min_disk_gib * _GIB
     return (
         image.name,
@@ -121,7 +128,7 @@ def _row(image: Image) -> tuple[Any, ...]:
         image.min_disk_gib,
         image.min_ram_mib,
         "yes" if _ENCRYPTED in image.properties else "no",
-        _source(image),
+        _source(image) if ctx.is_admin or image.owner == ctx.project_id else None,
         image.owner,
         " ".join(image.tags),
         image.description,

@@ -148,7 +148,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/backends": {"GET": Operation(answers.BackendList)},
     "/health": {"GET": Operation(answers.HealthList)},
     "/image.csv": {
-        "GET": Operation(image_csv.MEDIA_TYPE, query=_CSV, headers=("Accept-Language",)),
+        "GET": Operation(image_csv.MEDIA_TYPE, query=_CSV, headers=("Accept-Language",), raises=(errors.Overloaded,)),
     },
     "/images/{image_id}": {"GET": Operation(answers.OneImage, raises=(errors.ImageNotFound,))},
     "/images/{image_id}/disk/{disk}/file": {"GET": _FILE, "HEAD": _FILE_HEAD},

@@ -30,9 +30,9 @@ class Conclude(Step):
         with ctx.service.database.write() as conn:
             if job_rows.fence(conn, ctx.job):
                 raise errors.Cancelled(job_id=ctx.job.id)  # the last moment for it
-            arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, held)
+            limits = ctx.service.limits
+            arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, held, limits)
             arrival.unmark(conn, ctx.job, failed)
-            arrival.inject(conn, ctx.job, ctx.service.limits)
             if staged := ctx.job.args.get("staged"):
                 intake.doom(conn, staged["store_id"], staged["key"])
             job_token.forget(conn, ctx.job.id)

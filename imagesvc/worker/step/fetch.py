@@ -6,6 +6,7 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
+from imagesvc.domain.state import ImageStatus
 from imagesvc.stream import fetch, pipe
 from imagesvc.stream.unpacked import UnpackedReader
 from imagesvc.worker import intake, landing
@@ -42,7 +43,8 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
     remote = ctx.results.get("consult")
     expected = _expected(ctx, remote)
     with _source(ctx, remote) as body:
-        unpacking = landing.unpacks(ctx, image)
+        # A further copy of an active image is to be the same bytes.
+        unpacking = image.status == ImageStatus.IMPORTING and landing.unpacks(ctx, image)
         # What the pipe hashes anyway is not hashed twice, unless it hashes other bytes.
         apart = expected.keys() - (frozenset() if unpacking else ctx.service.rules.algorithms)
         came = landing.Hashed(body, apart)

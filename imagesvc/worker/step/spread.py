@@ -94,7 +94,8 @@ class Spread(Step):
             job_rows.fence(conn, ctx.job)
             arrival.mark(conn, ctx.job, [one for one in left if one not in failed], failed)
             if early:
-                arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, early)
+                limits = ctx.service.limits
+                arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, early, limits)
         crashpoint("step.spread.told")
 
 

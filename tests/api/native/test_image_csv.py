@@ -27,6 +27,11 @@ def rows(found):
     return list(csv.DictReader(io.StringIO(found.content.decode("utf-8-sig"))))
 
 
+def heading(found):
+    """The first line."""
+    return next(csv.reader(io.StringIO(found.content.decode("utf-8-sig"))))
+
+
 def test_a_row_says_what_an_image_is(caller):
     image_id = caller.active(
         b"x" * 3000, name="Debian, \"12\"\nnew", os_version="12", os_type="linux", tags=["b", "a"],
@@ -49,11 +54,11 @@ def test_it_is_a_file_that_spreadsheets_read(caller):
     found = caller.get(PATH)
     assert found.headers["content-type"] == "text/csv; charset=utf-8"
     assert "images.csv" in found.headers["content-disposition"]
-    assert found.content.startswith(b"\xef\xbb\xbfName,ID,Status,")
+    assert found.content.startswith(b'\xef\xbb\xbf"Name","ID","Status",')
     assert found.content.count(b"\r\n") == 2
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_no_cell_is_a_formula(caller, start):
     caller.create(name=f"{start}1+1|cmd", description=f"{start}HYPERLINK()", tags=["=t"])
     (row,) = rows(caller.get(PATH))
@@ -64,11 +69,9 @@ def test_no_cell_is_a_formula(caller, start):
 
 def test_the_heading_is_english_or_chinese(caller):
     names = {name: chinese for name, chinese in image_csv.COLUMNS}
-    plain = caller.get(PATH).content.decode("utf-8-sig").strip().split(",")
-    assert plain == list(names)
+    assert heading(caller.get(PATH)) == list(names)
     for asked in ({"params": {"language": "zh"}}, {"headers": {"Accept-Language": "zh-CN,en"}}):
-        found = caller.get(PATH, **asked).content.decode("utf-8-sig")
-        assert found.strip().split(",") == list(names.values())
+        assert heading(caller.get(PATH, **asked)) == list(names.values())
 
 
 def test_filters_narrow_it(caller):
@@ -78,6 +81,19 @@ def test_filters_narrow_it(caller):
         assert [row["ID"] for row in rows(caller.get(PATH, params=query))] == [kept]
     assert rows(caller.get(PATH, params={"status": "active"})) == []
     assert rows(caller.get(PATH, params={"visibility": "public", "owner": caller.project})) == []
+
+
+def test_where_semicolons_part_cells_no_name_becomes_several(caller):
+    caller.create(name="x;=1+1;")
+    assert b'\r\n"x;=1+1;",' in caller.get(PATH).content
+
+
+def test_the_source_is_for_the_owner(each_app, caller):
+    image_id = caller.active(instance_uuid="server-1", visibility="shared")
+    stranger = Caller(each_app)
+    caller.share(image_id, stranger.project, "accepted")
+    assert [row["Source"] for row in rows(caller.get(PATH))] == ["server server-1"]
+    assert {row["ID"]: row["Source"] for row in rows(stranger.get(PATH))}[image_id] == ""
 
 
 @pytest.mark.parametrize(
