@@ -67,14 +67,14 @@ def test_json_has_the_facts_as_members_and_numbers_as_numbers():
 
 @pytest.mark.parametrize("formatter", [log.TextFormatter(), log.JsonFormatter()])
 def test_a_line_names_the_request_and_stays_one_line(formatter):
-    token = context.current_request_id.set("req-1")
+    token = context.current_request_id.set("req-own")
     try:
         line = write(formatter, "Something was seen id=%s", "i")
     finally:
         context.current_request_id.reset(token)
-    assert "req-1" in line
+    assert "req-own" in line
     assert "\n" not in line
-    assert "req-1" not in write(formatter, "Something was seen id=%s", "i")
+    assert "req-own" not in write(formatter, "Something was seen id=%s", "i")
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
