@@ -52,6 +52,7 @@ class CommandServer:
         """End it; its commands have ended."""
         if self._process is not None:
             self._process.stdin.close()
+            self._process.stdout.close()
             self._process.wait(30)
 
     def _ask(self, args, env, files, timeout):
