@@ -5,7 +5,8 @@ import datetime
 import pytest
 import sqlalchemy as sa
 
-from imagesvc.db import doomed, image, lease, metadata, pending, upload
+from imagesvc import errors
+from imagesvc.db import doomed, image, image_state, lease, metadata, pending, upload
 from tests.unit.db import make
 
 
@@ -71,3 +72,37 @@ def test_an_upload_is_kept_until_deleted(database):
         upload.delete(conn, "u")
         upload.delete(conn, "u")
         assert upload.get(conn, "u") is None
+
+
+def test_a_note_that_changed_since_it_was_read_is_not_dropped(database):
+    with database.write() as conn:
+        pending.insert(conn, "local", "key", "image", "upload")
+        (note,) = pending.stale(conn, metadata.now())
+        pending.hand_over(conn, "upload", "job")
+        assert pending.drop(conn, note) is False
+        assert pending.of(conn, "job") == [("local", "key")]
+        (note,) = pending.stale(conn, metadata.now())
+        assert pending.drop(conn, note) is True
+        assert pending.of(conn, "job") == []
+
+
+def test_doomed_objects_of_one_store_are_found_behind_those_of_another(database):
+    with database.write() as conn:
+        for number in range(5):
+            doomed.add(conn, "away", f"{number}")
+        doomed.add(conn, "local", "late")
+        assert doomed.list(conn, 2, "local") == (("local", "late"),)
+
+
+def test_an_upload_that_came_to_rest_is_not_ended_as_silent(database):
+    made = make.image()
+    later = metadata.now() + datetime.timedelta(seconds=1)
+    with database.write() as conn:
+        image.insert(conn, made)
+        image.transition(conn, made.id, "stage", {"upload_token": "mine"})
+        assert image.stale_saving(conn, later) == [(made.id, "uploading", "mine")]
+        assert image_state.rest(conn, made.id, "mine", 10)
+    with pytest.raises(errors.ImagesvcError), database.write() as conn:
+        image.transition(conn, made.id, "stage_failed", upload_token="mine", silent_since=later)
+    with database.read() as conn:
+        assert image.get(conn, made.id).status == "uploading"
