@@ -109,6 +109,15 @@ class TestMirroredFileStorage(StorageConformance):
         assert driver.discard_stale(older_than_s=0) == 5
         assert {item.copies for item in driver.list()} == {2}
 
+    def test_an_object_that_cannot_be_copied_back_holds_up_no_other(self, driver, key, one, two):
+        laws.write(driver, key, DATA)
+        shutil.rmtree(two)
+        (one / "object" / "! no key").touch()
+        (one / "object" / "a-directory").mkdir()
+        driver.open()
+        driver.discard_stale(older_than_s=-1)
+        assert files(two) == [key.replace("/", "+")]
+
     def test_a_kill_between_the_two_names_is_repaired(self, driver, key, one, two):
         data = self.kill_writer(driver, key, "committed", "storage.file.half")
         assert (len(files(one)), len(files(two))) == (1, 0)
