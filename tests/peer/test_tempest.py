@@ -44,6 +44,9 @@ directory = {folder}/beta
 [image]
 show_image_direct_url = true
 show_multiple_locations = true
+[import]
+methods = glance-direct, web-download, copy-image, glance-download
+remote_regions = RegionOne
 [fetch]
 allowed_ports = 80, 443, {port}
 allowed_networks = 127.0.0.1/32

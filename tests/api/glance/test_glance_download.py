@@ -210,10 +210,10 @@ def test_an_image_that_the_caller_may_not_read_there_is_not_had(regions):
 @pytest.mark.parametrize(
     "method",
     [
-        {"glance_region": "elsewhere"}, {"glance_region": None}, {"glance_image_id": None},
+        {"glance_region": None}, {"glance_image_id": None},
         {"glance_image_id": "x"}, {"glance_image_id": "../../v3"}, {"glance_region": ""},
         {"glance_image_id": "{9a516e80-85f5-41ee-bee7-8af568ef13e2}"}, {"glance_region": 1},
-        {"glance_service_interface": "x"}, {"glance_service_interface": ""},
+        {"glance_service_interface": ""},
     ],
     ids=str,
 )  # fmt: skip
@@ -221,6 +221,23 @@ def test_what_is_wrong_is_refused_at_once(regions, method):
     image_id, found = regions.begin(str(uuid.uuid4()), **method)
     assert found.status_code == 400, found.text
     assert regions.owner.get(f"/v2/images/{image_id}").json["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    ("method", "word"),
+    [
+        ({"glance_region": "not a region"}, "not a region"),
+        ({"glance_service_interface": "not an interface"}, "public"),
+    ],
+    ids=str,
+)
+def test_where_no_image_service_can_be_is_told_by_the_task(regions, method, word):
+    image_id, found = regions.begin(str(uuid.uuid4()), **method)
+    assert found.status_code == 202, found.text
+    image, task = regions.done(image_id)
+    assert (image["status"], image["size"], task["status"]) == ("queued", None, "failure")
+    assert word in task["message"]
+    assert "sealed_token" not in regions.args(image_id)
 
 
 def test_a_region_without_an_image_service_is_a_failure_with_words(regions):
