@@ -179,9 +179,10 @@ def test_an_image_of_another_region_is_taken_over(regions):
     assert token not in str(task)
 
 
-def test_formats_are_those_of_the_other_region(regions):
+@pytest.mark.parametrize("container", ["ami", "ovf"])
+def test_formats_are_those_of_the_other_region(regions, container):
     remote = regions.over_there.active(DATA, disk_format="raw", container_format="bare")
-    image_id = regions.owner.create(disk_format="qcow2", container_format="ami")["id"]
+    image_id = regions.owner.create(disk_format="iso", container_format=container)["id"]
     method = {
         "name": "glance-download", "glance_region": regions.far, "glance_image_id": remote,
         "glance_service_interface": "internal",
