@@ -22,6 +22,8 @@ from tests.api.identity_driver import TokenIdentity
 from tests.api.native.tus import Tus
 from tests.unit.worker.paper_compute import PaperCompute
 
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
 EXAMPLES = 40
 PROJECT = "made-up"
 CHECKS = (
