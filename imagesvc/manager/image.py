@@ -190,8 +190,7 @@ class ImageManager:
             objects += uploads.objects
             if over:  # nobody works on them, so nobody cleans up after them
                 objects += pending.take(op.conn, over)
-            for store_id, key in objects:
-                doomed.add(op.conn, store_id, key)
+            doomed.add_all(op.conn, objects)
             images = 0 if image.status in UNCOUNTED else 1
             self._quotas.settle(
                 op.conn, over, image.owner, images=-images, stored_bytes=-size_bytes

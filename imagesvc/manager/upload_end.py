@@ -34,8 +34,7 @@ def end(conn: Any, quotas: QuotaManager, upload: Upload) -> tuple[tuple[str, str
     objects = upload_part.take(conn, upload.id)
     upload_rows.delete(conn, upload.id)
     objects += pending.take(conn, (upload.id,))
-    for place in objects:
-        doomed.add(conn, *place)
+    doomed.add_all(conn, objects)
     quotas.release(conn, upload.id)
     return tuple(objects)
 
@@ -53,5 +52,4 @@ def forget(conn: Any, image_id: str) -> Forgotten:
 def doom_parts(conn: Any, job: Job) -> None:
     """The job that joins the parts of an upload is over: nobody needs them any more."""
     if upload_id := job.args.get("upload_id"):
-        for place in upload_part.take(conn, upload_id):
-            doomed.add(conn, *place)
+        doomed.add_all(conn, upload_part.take(conn, upload_id))

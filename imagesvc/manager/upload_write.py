@@ -99,8 +99,7 @@ class UploadWriter:
                 return found  # its last answer was lost
             if found.lease_until is not None and found.lease_until > metadata.now():
                 raise errors.UploadBusy(upload_id=upload_id)
-            for place in pending.take(conn, (upload_id,)):
-                doomed.add(conn, *place)
+            doomed.add_all(conn, pending.take(conn, (upload_id,)))
             until = upload_lease.until(self._limits.lease_s)
             upload = upload_rows.claim(conn, upload_id, size, until)
             if image is not None and size != found.size_bytes:
@@ -176,8 +175,7 @@ class UploadWriter:
                         "What was uploaded was removed before it was whole.",
                         f"the note of {part.storage_key} is gone",
                     )
-            for place in gone:
-                doomed.add(conn, *place)
+            doomed.add_all(conn, gone)
             if now.size_bytes is None:
                 self._uploads.reserve(conn, image.owner, now)
             elif end == now.size_bytes:

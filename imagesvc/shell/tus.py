@@ -16,7 +16,7 @@ from imagesvc.shell.cloud import ShellError
 VERSION = {"Tus-Resumable": "1.0.0"}
 _OCTETS = "application/offset+octet-stream"
 _GONE = (404, 410)
-_UNAUTHORIZED = 401
+_UNAUTHORIZED, _CONFLICT = 401, 409
 # What may go through later, or wants another look at the offset.
 _AGAIN = frozenset({408, 409, 423, 429, 460, 500, 502, 503, 504})
 _PAUSE_S = (0.2, 5.0)
@@ -120,7 +120,7 @@ class TusUpload:
 
 
 def begin(client: clients.Client, size: int, metadata: Mapping[str, str]) -> str:
-    """Begin an upload; its id. Raises ShellError."""
+    """Begin an upload into an image, or find the one that it has; its id. Raises ShellError."""
     pairs = (
         f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items()
     )
@@ -129,9 +129,13 @@ def begin(client: clients.Client, size: int, metadata: Mapping[str, str]) -> str
         answer = client.exchange("POST", "/uploads", headers=headers)
     except requests.RequestException as exc:
         raise ShellError(f"The upload could not begin: {clients.cause(exc)}.") from exc
-    if not answer.ok:
-        raise ShellError(clients.sentence(answer))
-    return answer.headers["Location"].rpartition("/")[2]
+    if answer.ok:
+        return answer.headers["Location"].rpartition("/")[2]
+    for one in client.items("/uploads", "uploads") if answer.status_code == _CONFLICT else ():
+        # The answer to its creation was lost, or what remembered it.
+        if (one["image_id"], one["size_bytes"]) == (metadata["image_id"], size):
+            return str(one["id"])
+    raise ShellError(clients.sentence(answer))
 
 
 def _place(answer: requests.Response) -> Place:

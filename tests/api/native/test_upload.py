@@ -1,13 +1,26 @@
 """Resumable uploads, through HTTP, on each engine: what goes well."""
 
 import dataclasses
+import datetime
 import hashlib
 import os
 
 import pytest
 
+from imagesvc.db import pending
+from imagesvc.db import quota as quota_rows
 from tests.api.caller import Caller
-from tests.api.native.tus import OCTETS, PATH, Tus, agrees, digest_of, encoded, objects, work
+from tests.api.native.tus import (
+    OCTETS,
+    PATH,
+    Tus,
+    agrees,
+    clean_up,
+    digest_of,
+    encoded,
+    objects,
+    work,
+)
 
 MIB = 1 << 20
 DATA = os.urandom(3 * MIB + 17)
@@ -187,6 +200,19 @@ def test_a_large_piece_with_a_checksum_counts_as_a_whole(tus, each_service):
     assert found.status_code == 204
     work(each_service)
     assert downloaded(tus, image_id) == DATA
+
+
+def test_what_an_upload_holds_stays_its_own_while_nobody_sends(tus, each_service):
+    path, image_id = tus.begin(2000)
+    tus.patch(path, 0, DATA[:1000])
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    with each_service.database.write() as conn:
+        conn.execute(quota_rows.RESERVATION.update().values(created_at=past))
+        conn.execute(pending.TABLE.update().values(created_at=past))
+    clean_up(each_service)
+    assert (tus.status(image_id), tus.offset(path)) == ("uploading", 1000)
+    assert tus.quota() == {"images": (1, 0), "stored_bytes": (0, 2000), "uploads": (0, 1)}
+    agrees(each_service)
 
 
 def test_an_upload_says_until_when_it_lives(tus):
