@@ -70,7 +70,8 @@ class Client:
 
     def create_image(self, body: dict[str, Any]) -> str:
         """Make an image without bytes; its id."""
-        answer = self._send("POST", f"{self._endpoint()}/v2/images", json=body)
+        headers = {"Accept": "application/json"}  # Glance's errors are HTML without it
+        answer = self._send("POST", f"{self._endpoint()}/v2/images", json=body, headers=headers)
         return str(answer.json()["id"])
 
     def delete(self, path: str) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import hashlib
 import http.client
+import io
 import json
 import os
 import random
@@ -18,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from imagesvc.db import upload as upload_rows
+from imagesvc.domain.image import NewImage
+from imagesvc.domain.upload import NewUpload
 from imagesvc.manager import store_verify
 from tests import s3_server
 from tests.crash.station import BIN, Station, free_port, until
@@ -32,7 +35,7 @@ PATCH_POINTS = ("upload.claimed", "upload.part_written", "upload.part_stored")
 COUNTED_POINTS = ("upload.part_counted",)
 JOIN_POINTS = ("step.join.begin", "step.join.committed", "step.join.done")
 EXPIRY_POINTS = ("reaper.upload_expired",)
-MORE = f"[upload]\npart_size_mib = {PART}\nlease_s = 1\n"
+MORE = f"[upload]\npart_size_mib = {PART}\nlease_s = 1\n[api]\nreserved_threads = 1\n"
 
 
 @pytest.fixture
@@ -51,21 +54,15 @@ def headers(station, **more):
     return {"X-Auth-Token": station.kept_token, "Tus-Resumable": "1.0.0", **named}
 
 
-def create(station):
-    """A queued image."""
-    sent = {**headers(station), "Content-Type": "application/json"}
-    body = json.dumps({"name": "x", "disk_format": "raw", "container_format": "bare"})
-    return json.loads(station.call("POST", "/v2/images", body, sent)[2])["id"]
-
-
-def begin(station, image_id):
-    """Ask for an upload; its path."""
-    text = f"image_id {base64.b64encode(image_id.encode()).decode()}"
-    sent = headers(station, Upload_Length=len(DATA), Upload_Metadata=text)
-    status, found, body = station.call("POST", "/imagesvc/v1/uploads", None, sent)
-    assert status == 201, body
-    named = {name.lower(): value for name, value in found.items()}
-    return "/" + named["location"].split("/", 3)[3]
+def created(station, data=b""):
+    """An upload by this process, and its first bytes; (image id, path, upload)."""
+    service, caller = station.service, station.caller
+    new = NewImage(name="x", disk_format="raw", container_format="bare")
+    image = service.images.create(caller, new)
+    upload = service.uploads.create(caller, NewUpload(image.id, size_bytes=len(DATA)))
+    if data:
+        upload = service.upload_writer.write(caller, upload.id, 0, io.BytesIO(data))
+    return image.id, f"/imagesvc/v1/uploads/{upload.id}", upload
 
 
 def patch(station, path, offset, data, port=None):
@@ -121,9 +118,12 @@ def is_whole(station, image_id, data=DATA):
 def test_a_kill_after_the_creation_leaves_an_upload_that_the_list_shows(station, point):
     station.start("api", point)
     until(station.ready)
-    image_id = create(station)
+    new = NewImage(name="x", disk_format="raw", container_format="bare")
+    image_id = station.service.images.create(station.caller, new).id
+    text = f"image_id {base64.b64encode(image_id.encode()).decode()}"
+    sent = headers(station, Upload_Length=len(DATA), Upload_Metadata=text)
     with pytest.raises((OSError, http.client.HTTPException)):
-        begin(station, image_id)
+        station.call("POST", "/imagesvc/v1/uploads", None, sent)
     until(lambda: station.died)
     until(station.ready)
     station.start("worker")
@@ -135,12 +135,7 @@ def test_a_kill_after_the_creation_leaves_an_upload_that_the_list_shows(station,
 
 @pytest.mark.parametrize("point", [*PATCH_POINTS, "storage.file.synced", *COUNTED_POINTS])
 def test_a_killed_request_leaves_what_was_safe_before_it(station, point):
-    station.start("api")
-    until(station.ready)
-    image_id = create(station)
-    path = begin(station, image_id)
-    assert patch(station, path, 0, DATA[:1000])[0] == 204
-    station.end_processes()
+    image_id, path, _ = created(station, DATA[:1000])
     station.start("api", point)
     until(station.ready)
     with pytest.raises((OSError, http.client.HTTPException)):
@@ -156,11 +151,8 @@ def test_a_killed_request_leaves_what_was_safe_before_it(station, point):
 
 @pytest.mark.parametrize("point", [*JOIN_POINTS, "step.spread.done", "step.conclude.done"])
 def test_an_upload_becomes_its_image_once_whatever_line_the_worker_dies_at(station, point):
-    station.start("api")
-    until(station.ready)
-    image_id = create(station)
-    path = begin(station, image_id)
-    job_id = patch(station, path, 0, DATA)[1]["x-job-id"]
+    image_id, _, upload = created(station, DATA)
+    job_id = upload.job_id
     assert station.start("worker", point).wait(60) == -signal.SIGKILL
     station.start("worker")
     until(lambda: station.job(job_id).finished_at)
@@ -170,11 +162,7 @@ def test_an_upload_becomes_its_image_once_whatever_line_the_worker_dies_at(stati
 
 @pytest.mark.parametrize("point", EXPIRY_POINTS)
 def test_an_upload_expires_once_whatever_line_the_worker_dies_at(station, point):
-    station.start("api")
-    until(station.ready)
-    image_id = create(station)
-    path = begin(station, image_id)
-    patch(station, path, 0, DATA[:1000])
+    image_id, _, _ = created(station, DATA[:1000])
     past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     with station.service.database.write() as conn:
         conn.execute(upload_rows.TABLE.update().values(expires_at=past))
@@ -192,12 +180,28 @@ def test_the_next_bytes_may_go_to_another_process(station):
     station.start("api", port=other)
     until(lambda: station.ready() and station.ready(other))
     station.start("worker")
-    image_id = create(station)
-    path = begin(station, image_id)
+    image_id, path, _ = created(station)
     for at in range(0, 2 * MIB, 300_000):
         port = other if at // 300_000 % 2 else station.port
         assert patch(station, path, at, DATA[at : at + 300_000], port)[0] == 204
     finish(station, path, image_id)
+
+
+def test_a_client_that_fell_silent_loses_the_upload_to_its_next_connection(station):
+    station.start("api")
+    until(station.ready)
+    station.start("worker")
+    image_id, path, _ = created(station)
+    sent = headers(station, Upload_Offset=0, Content_Type="application/offset+octet-stream")
+    lines = [f"PATCH {path} HTTP/1.1", "Host: x", f"Content-Length: {len(DATA)}"]
+    lines += [f"{name}: {value}" for name, value in sent.items()]
+    with socket.create_connection(("127.0.0.1", station.port)) as silent:
+        silent.sendall("\r\n".join([*lines, "", ""]).encode() + DATA[: MIB + 1000])
+        until(lambda: offset(station, path) == MIB)
+        busy = patch(station, path, MIB, DATA[MIB:])[0]
+        assert busy in (423, 204)  # the latter if this test was slower than the lease
+        if busy == 423:
+            finish(station, path, image_id)
 
 
 # ------------------------------------------------- the command, both ends killed
