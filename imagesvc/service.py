@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import hmac
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg
 
@@ -15,7 +16,7 @@ from imagesvc.domain.image_import import Plugin
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
-from imagesvc.manager import heartbeat, import_option, signed_url
+from imagesvc.manager import heartbeat, import_option, signed_url, upload_option
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
 from imagesvc.manager.capture import CaptureManager
@@ -45,6 +46,8 @@ from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
 from imagesvc.manager.tag import TagManager
 from imagesvc.manager.task import TaskManager
+from imagesvc.manager.upload import UploadManager
+from imagesvc.manager.upload_write import UploadWriter
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import fetch_rule
 from imagesvc.stream.source import UrlSource
@@ -70,6 +73,8 @@ class Service:
     image_files: ImageFileManager
     stages: StageManager
     imports: ImportManager
+    uploads: UploadManager
+    upload_writer: UploadWriter
     remotes: RemoteImages
     members: MemberManager
     tags: TagManager
@@ -113,13 +118,13 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
-    namespaces = NamespaceAccess(operation, enforcer)
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
         methods=import_option.methods(conf, backends.identity()),
         injection=import_option.injection(conf),
     )  # fmt: skip
+    uploads = _uploads(conf, operation, enforcer, backends, jobs, quotas)
     return Service(
         conf=conf,
         database=database,
@@ -137,14 +142,12 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         image_files=_image_files(conf, operation, enforcer, backends, signer, quotas),
         stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
+        uploads=uploads,
+        upload_writer=UploadWriter(operation, enforcer, backends, uploads),
         remotes=remotes,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
-        metadef_namespaces=MetadefNamespaceManager(operation, enforcer, namespaces),
-        metadef_objects=MetadefObjectManager(namespaces),
-        metadef_properties=MetadefPropertyManager(namespaces),
-        metadef_tags=MetadefTagManager(namespaces),
-        metadef_resource_types=MetadefResourceTypeManager(operation, enforcer, namespaces),
+        **_metadefs(operation, enforcer),
         stores=StoreManager(operation, enforcer, backends),
         locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
@@ -158,6 +161,17 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         metrics=MetricManager(database, probe, backends),
         urls=urls,
     )
+
+
+def _metadefs(operation: Operation, enforcer: Enforcer) -> dict[str, Any]:
+    access = NamespaceAccess(operation, enforcer)
+    return {
+        "metadef_namespaces": MetadefNamespaceManager(operation, enforcer, access),
+        "metadef_objects": MetadefObjectManager(access),
+        "metadef_properties": MetadefPropertyManager(access),
+        "metadef_tags": MetadefTagManager(access),
+        "metadef_resource_types": MetadefResourceTypeManager(operation, enforcer, access),
+    }
 
 
 def _image_files(
@@ -195,6 +209,18 @@ def _stages(
         cap_bytes=conf.limit.image_size_bytes,
         heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
     )
+
+
+def _uploads(
+    conf: cfg.ConfigOpts,
+    operation: Operation,
+    enforcer: Enforcer,
+    backends: Backends,
+    jobs: JobManager,
+    quotas: QuotaManager,
+) -> UploadManager:
+    limits, injection = upload_option.limits(conf), import_option.injection(conf)
+    return UploadManager(operation, enforcer, backends, jobs, quotas, limits, injection)
 
 
 def _remotes(

@@ -20,6 +20,7 @@ class JobType(enum.StrEnum):
     IMPORT_REMOTE = "import-remote"
     IMPORT_TASK = "import-task"
     COPY_IMAGE = "copy-image"
+    IMPORT_UPLOAD = "import-upload"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -42,6 +43,7 @@ IMPORTS = frozenset(
         JobType.IMPORT_REMOTE,
         JobType.IMPORT_TASK,
         JobType.COPY_IMAGE,
+        JobType.IMPORT_UPLOAD,
     }
 )
 # Jobs that end with the image they name; any other only reads it.

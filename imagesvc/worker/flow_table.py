@@ -8,6 +8,7 @@ from imagesvc.worker.step.conclude import Conclude
 from imagesvc.worker.step.consult import Consult
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
+from imagesvc.worker.step.join import Join
 from imagesvc.worker.step.provision import CreateServers
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
@@ -23,4 +24,5 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_REMOTE: (Consult(), Fetch(), Spread(), Conclude()),
     JobType.IMPORT_TASK: (Fetch(), Spread(), Conclude()),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
+    JobType.IMPORT_UPLOAD: (Join(), Spread(), Conclude()),
 }

@@ -5,7 +5,17 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
-from imagesvc.api.native import capture, image_csv, job, query, quota, server, server_console
+from imagesvc.api.native import (
+    capture,
+    image_csv,
+    job,
+    query,
+    quota,
+    server,
+    server_console,
+    upload_header,
+    upload_view,
+)
 from imagesvc.errors import Reason
 from imagesvc.interface import errors as driver
 from imagesvc.manager.operation import OUTCOMES
@@ -15,11 +25,13 @@ Schema = dict[str, Any]
 
 OCTETS = "application/octet-stream"
 TEXT: Schema = {"type": "string"}
+COUNT: Schema = {"type": "string", "pattern": "^[0-9]{1,18}$"}
 _ID: Schema = {"type": "string", "minLength": 1}
 PATH: dict[str, tuple[Schema, str]] = {
     "server_id": (_ID, "Id of a server."),
     "job_id": (_ID, "Id of a job."),
     "image_id": (_ID, "Id of an image."),
+    "upload_id": (_ID, "Id of an upload."),
     "project_id": (_ID, "Id of a project."),
     "disk": ({"type": "string", "pattern": "^[0-9]{1,4}$"}, "Number of the disk; 0 is the first."),
 }
@@ -94,6 +106,18 @@ _AUDIT_FILTERS: dict[str, Schema] = {
     "outcome": {"type": "string", "enum": list(OUTCOMES)}, "since": _MOMENT, "until": _MOMENT,
 }  # fmt: skip
 
+_TUS_VERSION = (errors.InvalidRequest, Reason.TUS_VERSION)
+_UPLOAD: tuple[Raised, ...] = (errors.UploadNotFound, _TUS_VERSION)
+_TUS = ("Tus-Resumable", "Upload-Offset", "Upload-Expires", "X-Job-Id")
+_SENT: tuple[Raised, ...] = (
+    errors.UploadNotFound, _TUS_VERSION, errors.ImageNotFound, errors.ImageGone, errors.Conflict,
+    (errors.Conflict, Reason.OFFSET), errors.UploadBusy, errors.StateConflict,
+    errors.QuotaExceeded, (errors.InvalidRequest, Reason.MEDIA_TYPE),
+    (errors.InvalidRequest, Reason.CHECKSUM), (errors.InvalidRequest, Reason.CLIENT_SLOW),
+    (errors.InvalidRequest, Reason.SIZE_CAP), (errors.InvalidRequest, Reason.FORMAT_MISSING),
+    errors.Overloaded, driver.Discarded, *_DRIVER,
+)  # fmt: skip
+
 _CSV: dict[str, Schema] = {
     name: TEXT | ({"enum": list(values)} if values else {})
     for name, values in image_csv.FILTERS.items()
@@ -138,6 +162,34 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/jobs/{job_id}/retry": {
         "POST": Operation(
             answers.OneJob, 202, raises=(errors.StateConflict, errors.ImageNotFound, *_JOB)
+        ),
+    },
+    "/uploads": {
+        "OPTIONS": Operation(
+            status=204, gives=("Tus-Version", "Tus-Extension", "Tus-Max-Size"),
+        ),
+        "GET": Operation(upload_view.UploadPage, query=PAGE),
+        "POST": Operation(
+            status=201, headers=(
+                "Tus-Resumable", "Upload-Length", "Upload-Defer-Length", "Upload-Metadata",
+                "Upload-Checksum",
+            ),
+            raises=(errors.DiskNotFound, errors.StoreReadOnly, errors.UnsupportedImage, *_SENT),
+            gives=("Location", *_TUS),
+        ),
+    },
+    "/uploads/{upload_id}": {
+        "GET": Operation(upload_view.OneUpload, raises=(errors.UploadNotFound,)),
+        "HEAD": Operation(
+            headers=("Tus-Resumable",), raises=_UPLOAD,
+            gives=("Upload-Length", "Upload-Defer-Length", "Upload-Metadata", *_TUS),
+        ),
+        "PATCH": Operation(
+            status=204, body=upload_header.OCTETS, raises=_SENT, gives=("Location", *_TUS),
+            headers=("Tus-Resumable", "Upload-Offset", "Upload-Length", "Upload-Checksum"),
+        ),
+        "DELETE": Operation(
+            status=204, headers=("Tus-Resumable",), raises=(errors.Conflict, *_UPLOAD)
         ),
     },
     "/audit": {"GET": Operation(answers.AuditPage, query=PAGE | _AUDIT_FILTERS)},
