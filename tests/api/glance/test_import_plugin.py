@@ -10,37 +10,33 @@ import zstandard
 from imagesvc import errors
 from tests import hostile_image
 from tests.api.caller import Caller
-from tests.api.glance.conftest import Several
+from tests.api.glance.conftest import DATA, Several
 from tests.api.glance.test_task import imported
-from tests.api.glance.test_web_download import Site
 from tests.web_server import answer
 
-INJECT = """
+PLUGINS = """
 [import]
-plugins = inject_metadata_properties
+plugins = inject_metadata_properties, image_decompression
 injected_properties = from:outside, os_type:linux, hw_x:operator
 injection_spares_roles = admin, curator
+[image]
+max_unpacked_bytes = 2000000
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def service(request, tmp_path):
-    """A service that injects properties."""
-    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    made = Several(tmp_path, url, INJECT)
-    yield made
-    made.close()
+@pytest.fixture
+def settings():
+    """All that an operator may have done to imports."""
+    return PLUGINS
 
 
-def test_imports_give_the_operators_properties(service):
-    owner = Caller(service.app)
-    image_id = imported(service, owner)
+def test_imports_give_the_operators_properties(own):
+    owner = Caller(own.app)
+    image_id = imported(own, owner)
     path = f"/v2/images/{image_id}"
     owner.patch(image_id, ("add", "/hw_x", "mine"), ("add", "/hw_y", "mine"))
     assert "from" not in owner.get(path).json
-    service.work()
+    own.work()
     image = owner.get(path).json
     assert image["status"] == "active"
     assert (image["from"], image["os_type"], image["hw_x"], image["hw_y"]) == (
@@ -51,30 +47,30 @@ def test_imports_give_the_operators_properties(service):
 
 
 @pytest.mark.parametrize("roles", [("admin",), ("member", "curator")])
-def test_some_roles_are_spared(service, roles):
-    caller = Caller(service.app, None, *roles)
-    image_id = imported(service, caller)
-    service.work()
+def test_some_roles_are_spared(own, roles):
+    caller = Caller(own.app, None, *roles)
+    image_id = imported(own, caller)
+    own.work()
     image = caller.get(f"/v2/images/{image_id}").json
     assert (image["status"], "from" in image) == ("active", False)
 
 
-def test_a_copy_into_a_store_injects_nothing(service):
-    owner = Caller(service.app)
-    admin = Caller(service.app, owner.project, "admin", "member")
+def test_a_copy_into_a_store_injects_nothing(own):
+    owner = Caller(own.app)
+    admin = Caller(own.app, owner.project, "admin", "member")
     image_id = owner.active()
     body = {"method": {"name": "copy-image"}, "stores": ["fast"]}
     assert admin.request("POST", f"/v2/images/{image_id}/import", body).status_code == 202
-    service.work()
+    own.work()
     image = owner.get(f"/v2/images/{image_id}").json
     assert ("fast" in image["stores"], "from" in image) == (True, False)
 
 
-def test_more_properties_than_an_image_may_have_are_a_failure(service):
-    owner = Caller(service.app)
-    image_id = imported(service, owner)
+def test_more_properties_than_an_image_may_have_are_a_failure(own):
+    owner = Caller(own.app)
+    image_id = imported(own, owner)
     owner.patch(image_id, *(("add", f"/p{n}", "x") for n in range(127)))
-    service.work()
+    own.work()
     image = owner.get(f"/v2/images/{image_id}").json
     assert (image["status"], "from" in image) == ("uploading", False)
     task = owner.get(f"/v2/images/{image_id}/tasks").json["tasks"][0]
@@ -94,30 +90,11 @@ def test_what_cannot_be_done_is_told_at_the_start(tmp_path, more):
         Several(tmp_path, url, f"[import]\n{more}\n")
 
 
-DATA = bytes(range(256)) * 5000
-UNPACK = "[import]\nplugins = image_decompression\n[image]\nmax_unpacked_bytes = 2000000\n"
 PACKERS = {
     "gzip": lambda data: gzip.compress(data, mtime=0),
     "xz": lzma.compress,
     "zstd": zstandard.compress,
 }
-
-
-@pytest.fixture
-def answers():
-    """What the server answers with; a test may change it."""
-    return [answer(DATA)]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def site(request, tmp_path, answers):
-    """A service that unpacks what it imports."""
-    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    made = Site(tmp_path, url, answers, UNPACK)
-    yield made
-    made.close()
 
 
 def brought(site, answers, way, data, **values):

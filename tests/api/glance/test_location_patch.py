@@ -5,9 +5,8 @@ import hashlib
 import pytest
 
 from tests.api.caller import Caller
-from tests.api.glance.conftest import Several
+from tests.api.glance.conftest import DATA, Several
 from tests.api.glance.test_location import SHOWN
-from tests.api.glance.test_web_download import DATA, Site
 from tests.web_server import answer
 
 DIGESTS = {
@@ -18,20 +17,9 @@ DIGESTS = {
 
 
 @pytest.fixture
-def answers():
-    """What the server answers with; a test may change it."""
-    return [answer(DATA)]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def site(request, tmp_path, answers):
-    """A service that shows locations, and a server that it may fetch from."""
-    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    made = Site(tmp_path, url, answers, SHOWN)
-    yield made
-    made.close()
+def settings():
+    """Locations are shown."""
+    return SHOWN
 
 
 def value(site, **given):
