@@ -8,9 +8,11 @@ import pytest
 import zstandard
 
 from imagesvc import errors
+from imagesvc.worker.step import spread
 from tests import hostile_image
 from tests.api.caller import Caller
 from tests.api.glance.conftest import DATA, Several
+from tests.api.glance.test_image_import import begin, show, staged
 from tests.api.glance.test_task import imported
 from tests.web_server import answer
 
@@ -44,6 +46,23 @@ def test_imports_give_the_operators_properties(own):
     )  # fmt: skip
     uploaded = owner.get(f"/v2/images/{owner.active()}").json
     assert "from" not in uploaded
+
+
+def test_an_image_that_is_active_before_its_last_store_has_its_properties_by_then(own, monkeypatch):
+    owner, seen = Caller(own.app), []
+    image_id = staged(owner)
+    asked = {"stores": ["fast", "archive"], "all_stores_must_succeed": False}
+    assert begin(owner, image_id, **asked).status_code == 202
+    write = spread.Spread._write
+
+    def looking(self, ctx, origin, store_id):
+        image = show(owner, image_id)
+        seen.append((image["status"], "from" in image))
+        return write(self, ctx, origin, store_id)
+
+    monkeypatch.setattr(spread.Spread, "_write", looking)
+    own.work()
+    assert seen == [("importing", False), ("active", True)]
 
 
 @pytest.mark.parametrize("roles", [("admin",), ("member", "curator")])
