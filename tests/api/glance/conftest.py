@@ -80,10 +80,19 @@ class Several:
 
 
 class Site:
-    """One server, and a service that may fetch from it."""
+    """One server, and a service that may fetch from it.
+
+    The first of `answers` is bytes to send, or a function of the connection that sends some.
+    """
 
     def __init__(self, folder, url, answers, more=""):
-        self._stack = serving(lambda _, connection: connection.sendall(answers[0]))
+        def serve(_, connection):
+            if callable(answers[0]):
+                answers[0](connection)
+            else:
+                connection.sendall(answers[0])
+
+        self._stack = serving(serve)
         self.web = self._stack.__enter__()
         more += (
             f"[fetch]\nallowed_ports = {self.web.port}\nallowed_networks = 127.0.0.1/32\n"

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import lzma
+import threading
 
 import pytest
 import zstandard
@@ -179,3 +180,22 @@ def test_a_digest_that_was_given_is_that_of_the_packed_bytes(site, answers):
         found = site.owner.request("POST", f"/v2/images/{image_id}/locations", body)
         assert found.status_code == 202
         assert site.done(image_id)["status"] == status
+
+
+def test_a_cancel_is_heeded_though_nothing_comes_out_of_the_packing(site, answers):
+    def send(connection):
+        """The head of gzip, and a name that does not end."""
+        head, name, count = b"\x1f\x8b\x08\x08" + bytes(6), b"x" * 100_000, 60
+        connection.sendall(answer(head, length=len(head) + len(name) * count))
+        task = show(site.owner, image_id)["os_glance_import_task"]
+        assert site.owner.request("POST", f"/imagesvc/v1/jobs/{task}/cancel").status_code == 202
+        for _ in range(count):
+            connection.sendall(name)
+            threading.Event().wait(0.02)
+
+    answers[0] = send
+    site.several.service.conf.set_override("lease_s", 1.0, "worker")
+    image_id, _ = site.begin()
+    site.done(image_id)
+    (job,) = site.owner.get("/imagesvc/v1/jobs").json["jobs"]
+    assert (job["image_id"], job["state"]) == (image_id, "cancelled")

@@ -55,6 +55,12 @@ def flip(own, image_id, number):
     path.write_bytes(data)
 
 
+def source_of(own, owner, image_id):
+    """The image as drivers get it."""
+    ctx = RequestContext("u", owner.project, frozenset({"member"}))
+    return own.service.image_files.image_source(own.service.images.get(ctx, image_id))
+
+
 @pytest.fixture
 def command(own, monkeypatch, capsys):
     """Run imagesvc-manage: its code, and what it printed."""
@@ -152,10 +158,17 @@ def test_a_lost_mirror_is_told_and_filled_by_the_reaper(own, owner, image_id, co
 def test_a_lost_directory_is_survived(own, owner, image_id):
     shutil.rmtree(own.folder / "plain")
     assert owner.get(f"/v2/images/{image_id}/file").content == DATA
-    source = own.service.image_files.image_source(
-        own.service.images.get(RequestContext("u", owner.project, frozenset({"member"})), image_id)
-    )
+    source = source_of(own, owner, image_id)
     assert source.local_path.read_bytes() == DATA
+
+
+def test_a_file_of_a_mirror_that_was_cut_short_is_not_given_as_the_image(own, owner, image_id):
+    path = file_of(own, image_id, 0)
+    path.chmod(0o600)
+    os.truncate(path, 500)
+    source = source_of(own, owner, image_id)
+    assert source.local_path is None
+    assert owner.get(source.url[source.url.index("/imagesvc/v1/") :]).content == DATA
 
 
 def test_the_kernel_can_send_either_copy(own, owner, image_id):

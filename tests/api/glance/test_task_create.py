@@ -65,6 +65,14 @@ def test_nobody_but_an_administrator_makes_tasks(site, role):
     assert caller.listed() == []
 
 
+def test_whoever_may_make_tasks_need_not_see_those_of_others(site):
+    (site.several.folder / "policy.yaml").write_text('"task:create": "role:member"\n')
+    made = site.owner.request("POST", "/v2/tasks", task(site))
+    assert made.status_code == 201, made.text
+    assert site.done(made.json["image_id"])["status"] == "active"
+    assert site.owner.get("/v2/tasks").status_code == 403
+
+
 @pytest.mark.parametrize(
     "body",
     [
