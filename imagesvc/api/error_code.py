@@ -7,6 +7,8 @@ ADVICE = {
     "tag-not-found": "List the image's tags; taking away what is not there is no success here.",
     "disk-not-found": "Disks are counted from 0; show the image to see how many it has.",
     "job-not-found": "Look at the id; jobs belong to the project that asked for them.",
+    "volume-not-found": "List the volumes; one of another project looks the same.",
+    "attachment-not-found": "Show the volume: it names the server that it is attached to.",
     "server-not-found": "List the servers; one of another project looks the same.",
     "project-not-found": "Look at the project's id or name.",
     "backend-not-found": "Leave the backend out to take the default, or ask the operator for ids.",

@@ -11,9 +11,11 @@ from tests.crash import (
     test_operation,
     test_scrub,
     test_upload,
+    test_volume,
 )
-from tests.driver import test_syslog_audit_sink, test_webhook_audit_sink
+from tests.driver import test_qemu_attach, test_syslog_audit_sink, test_webhook_audit_sink
 from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
+from tests.driver.test_local_volume import TestLocalVolume as Volume
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,6 +38,12 @@ TESTED = {
     *Mirrored.crashpoints,
     *Qemu.CREATE_CRASH_POINTS,
     *Qemu.SNAPSHOT_CRASH_POINTS,
+    *test_qemu_attach.POINTS,
+    *test_volume.CREATE_POINTS,
+    *test_volume.CAPTURE_POINTS,
+    *Volume.CREATE_CRASH_POINTS,
+    *Volume.SNAPSHOT_CRASH_POINTS,
+    *Volume.CONNECT_CRASH_POINTS,
     *test_syslog_audit_sink.TestTcp.crashpoints,
     *test_webhook_audit_sink.TestWebhook.crashpoints,
 }

@@ -5,7 +5,16 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
-from imagesvc.api.native import capture, image_csv, job, query, quota, server, server_console
+from imagesvc.api.native import (
+    capture,
+    image_csv,
+    job,
+    query,
+    quota,
+    server,
+    server_console,
+    volume,
+)
 from imagesvc.errors import Reason
 from imagesvc.interface import errors as driver
 from imagesvc.manager.operation import OUTCOMES
@@ -18,6 +27,7 @@ TEXT: Schema = {"type": "string"}
 _ID: Schema = {"type": "string", "minLength": 1}
 PATH: dict[str, tuple[Schema, str]] = {
     "server_id": (_ID, "Id of a server."),
+    "volume_id": (_ID, "Id of a volume."),
     "job_id": (_ID, "Id of a job."),
     "image_id": (_ID, "Id of an image."),
     "project_id": (_ID, "Id of a project."),
@@ -35,6 +45,9 @@ LIMIT: dict[str, Schema] = {
 PAGE = MARKER | LIMIT
 COMPUTE: dict[str, Schema] = {
     "compute_id": {"type": "string", "description": "The compute backend; without it, any."}
+}
+VOLUME_BACKEND: dict[str, Schema] = {
+    "backend_id": {"type": "string", "description": "The volume backend; without it, all."}
 }
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": 10**query.INTEGER_DIGITS_MAX - 1}
@@ -73,6 +86,7 @@ _DRIVER: tuple[Raised, ...] = (
     driver.DriverError, driver.NoSpace, driver.AccessDenied, driver.Busy, errors.BackendFailed,
 )  # fmt: skip
 _SERVER: tuple[Raised, ...] = (errors.ServerNotFound, errors.BackendNotFound, *_DRIVER)
+_VOLUME: tuple[Raised, ...] = (errors.VolumeNotFound, errors.BackendNotFound, *_DRIVER)
 _JOB: tuple[Raised, ...] = (errors.JobNotFound,)
 _PROJECT: tuple[Raised, ...] = (errors.ProjectNotFound, (errors.InvalidRequest, Reason.MEDIA_TYPE))
 _BYTES: tuple[Raised, ...] = (
@@ -124,10 +138,39 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
             raises=(driver.NotSupported, *_SERVER),
         ),
     },
+    "/servers/{server_id}/volumes": {
+        "POST": Operation(
+            answers.OneVolume, body=volume.NewAttachment,
+            raises=(
+                errors.ServerNotFound, driver.NotSupported,
+                (errors.InvalidRequest, Reason.MEDIA_TYPE), *_VOLUME,
+            ),
+        ),
+    },
+    "/servers/{server_id}/volumes/{volume_id}": {
+        "DELETE": Operation(status=204, raises=(errors.AttachmentNotFound, *_VOLUME)),
+    },
+    "/volumes": {
+        "GET": Operation(
+            answers.VolumePage, query=PAGE | VOLUME_BACKEND,
+            raises=(errors.BackendNotFound, *_DRIVER),
+        ),
+        "POST": Operation(
+            answers.OneJob, 202, body=volume.NewVolumes, headers=("Idempotency-Key",),
+            raises=(errors.ImageNotFound, errors.DiskNotFound, errors.StateConflict, *_START),
+        ),
+    },
+    "/volumes/{volume_id}": {
+        "GET": Operation(answers.OneVolume, raises=_VOLUME),
+        "DELETE": Operation(status=204, raises=_VOLUME),
+    },
     "/captures": {
         "POST": Operation(
             answers.Capture, 202, body=capture.NewCapture, headers=("Idempotency-Key",),
-            raises=(errors.ServerNotFound, errors.ImageNotFound, errors.TooLarge, *_START),
+            raises=(
+                errors.ServerNotFound, errors.VolumeNotFound, errors.ImageNotFound,
+                errors.TooLarge, driver.NotSupported, *_START,
+            ),
         ),
     },
     "/jobs": {"GET": Operation(answers.JobPage, query=PAGE | job.FILTERS)},

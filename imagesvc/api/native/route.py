@@ -20,6 +20,7 @@ from imagesvc.api.native import (
     server,
     server_console,
     signed_file,
+    volume,
 )
 
 PREFIX = "/imagesvc/v1"
@@ -34,7 +35,14 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/servers/{server_id}/start", server.ServerStartResource(servers)),
         ("/servers/{server_id}/stop", server.ServerStopResource(servers)),
         ("/servers/{server_id}/console", server_console.ServerConsoleResource(servers)),
-        ("/captures", capture.CapturesResource(service.captures)),
+        ("/servers/{server_id}/volumes", volume.ServerVolumesResource(service.attachments)),
+        (
+            "/servers/{server_id}/volumes/{volume_id}",
+            volume.ServerVolumeResource(service.attachments),
+        ),
+        ("/volumes", volume.VolumesResource(service.volumes)),
+        ("/volumes/{volume_id}", volume.VolumeResource(service.volumes)),
+        ("/captures", capture.CapturesResource(service.captures, service.disk_captures)),
         ("/jobs", job.JobsResource(jobs)),
         ("/jobs/{job_id}", job.JobResource(jobs)),
         ("/jobs/{job_id}/cancel", job.JobCancelResource(jobs)),
