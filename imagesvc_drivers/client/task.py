@@ -6,6 +6,7 @@ safe to do again from its start, and undone when it fails for good or is cancell
 
 import abc
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,8 @@ from typing import Any, ClassVar
 from imagesvc.interface import errors
 from imagesvc.interface.operation import Handle, Progress, ProgressState
 from imagesvc_drivers.client import operation_book, process
+
+LOG = logging.getLogger(__name__)
 
 TOKEN_CHARS_MAX = 1024
 _SAVE_S = 1.0
@@ -122,6 +125,17 @@ class Desk:
         self._crew.put(handle, self._work)
         return handle
 
+    def handle(self, kind: str, token: str) -> Handle:
+        """The handle of the work that a token stands for."""
+        return self._book.handle(kind, token)
+
+    def state(self, handle: Handle) -> ProgressState | None:
+        """The state of a work, None if it was never begun."""
+        try:
+            return ProgressState(self._book.read(handle)["state"])
+        except errors.NotFound:
+            return None
+
     def poll(self, handle: Handle) -> Progress:
         """Go on with the work where nobody does, and say how far it is. Raises NotFound."""
         body = self._book.read(handle)
@@ -148,23 +162,31 @@ class Desk:
             work.heed()
             result = task.do(work)
         except (Stopped, process.Cancelled):
-            task.undo(work)
-            work.keep(state=ProgressState.CANCELLED)
+            self._undone(task, work, state=ProgressState.CANCELLED)
         except (errors.DriverError, OSError) as exc:
             self._failed(task, work, _told(exc))
         else:
             done_bytes = work.body.get("total_bytes") or 0
             work.keep(state=ProgressState.DONE, result=result, done_bytes=done_bytes)
 
-    @staticmethod
-    def _failed(task: Task, work: Work, exc: errors.DriverError) -> None:
+    def _failed(self, task: Task, work: Work, exc: errors.DriverError) -> None:
         """What may pass is tried again by the next poll, some times."""
         attempts = work.body.get("attempts", 0) + 1
         if attempts < _ATTEMPTS and (exc.retryable or isinstance(exc, errors.Busy)):
             work.keep(attempts=attempts)
             return
-        task.undo(work)
-        work.keep(state=ProgressState.FAILED, error=exc.user_message, cause=exc.operator_message)
+        told = {"error": exc.user_message, "cause": exc.operator_message}
+        self._undone(task, work, state=ProgressState.FAILED, **told)
+
+    @staticmethod
+    def _undone(task: Task, work: Work, **end: Any) -> None:
+        """Undo, then say how it ended; an undo that fails is tried again by the next poll."""
+        try:
+            task.undo(work)
+        except (errors.DriverError, OSError):  # as long as it is not undone, it has not ended
+            LOG.exception("work not undone handle=%s", work.handle)
+            return
+        work.keep(**end)
 
 
 def _told(exc: errors.DriverError | OSError) -> errors.DriverError:

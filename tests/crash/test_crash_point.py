@@ -15,6 +15,7 @@ from tests.crash import (
 )
 from tests.driver import test_qemu_attach, test_syslog_audit_sink, test_webhook_audit_sink
 from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
+from tests.driver.test_local_baremetal import Local as Baremetal
 from tests.driver.test_local_volume import TestLocalVolume as Volume
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
 
@@ -42,6 +43,9 @@ TESTED = {
     *test_volume.CREATE_POINTS,
     *test_volume.CAPTURE_POINTS,
     *Volume.CREATE_CRASH_POINTS,
+    *Baremetal.DEPLOY_CRASH_POINTS,
+    *Baremetal.UNDEPLOY_CRASH_POINTS,
+    *Baremetal.SNAPSHOT_CRASH_POINTS,
     *Volume.SNAPSHOT_CRASH_POINTS,
     *Volume.CONNECT_CRASH_POINTS,
     *test_syslog_audit_sink.TestTcp.crashpoints,

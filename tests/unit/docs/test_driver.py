@@ -11,6 +11,7 @@ from imagesvc.backend import kind as kinds
 from imagesvc.interface import base, errors
 from imagesvc.testing.conformance import (
     audit_sink,
+    baremetal,
     compute,
     converter,
     identity,
@@ -23,6 +24,7 @@ SUITES = {
     "storage": storage.StorageConformance,
     "compute": compute.ComputeConformance,
     "volume": volume.VolumeConformance,
+    "baremetal": baremetal.BaremetalConformance,
     "identity": identity.IdentityConformance,
     "audit_sink": audit_sink.AuditSinkConformance,
     "converter": converter.ConverterConformance,
