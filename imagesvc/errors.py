@@ -91,6 +91,10 @@ class VolumeNotFound(NotFound):
     message = "No volume {volume_id} was found."
 
 
+class NodeNotFound(NotFound):
+    message = "No node {node_id} was found."
+
+
 class AttachmentNotFound(NotFound):
     message = "Volume {volume_id} is not attached to server {server_id}."
 

@@ -20,6 +20,7 @@ from imagesvc.manager import heartbeat, import_option, signed_url
 from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
+from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.capture import CaptureManager
 from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.health import HealthManager
@@ -90,6 +91,7 @@ class Service:
     servers: ServerManager
     volumes: VolumeManager
     attachments: AttachmentManager
+    nodes: BaremetalManager
     disk_captures: DiskCaptureManager
     audits: AuditManager
     logins: LoginManager
@@ -186,6 +188,7 @@ def _machines(
             operation, enforcer, backends, jobs, attachments, conf.limit.volumes_per_request
         ),
         "attachments": attachments,
+        "nodes": BaremetalManager(operation, enforcer, backends, jobs),
     }
 
 

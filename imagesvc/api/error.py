@@ -45,6 +45,7 @@ ERRORS = (
     Row(errors.JobNotFound,            404, 404, "job-not-found"),
     Row(errors.ServerNotFound,         404, 404, "server-not-found"),
     Row(errors.VolumeNotFound,         404, 404, "volume-not-found"),
+    Row(errors.NodeNotFound,           404, 404, "node-not-found"),
     Row(errors.AttachmentNotFound,     404, 404, "attachment-not-found"),
     Row(errors.ProjectNotFound,        404, 404, "project-not-found"),
     Row(errors.MetadefNotFound,        404, 404, "metadef-not-found"),

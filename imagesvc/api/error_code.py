@@ -8,6 +8,7 @@ ADVICE = {
     "disk-not-found": "Disks are counted from 0; show the image to see how many it has.",
     "job-not-found": "Look at the id; jobs belong to the project that asked for them.",
     "volume-not-found": "List the volumes; one of another project looks the same.",
+    "node-not-found": "List the nodes; one that another project has looks the same.",
     "attachment-not-found": "Show the volume: it names the server that it is attached to.",
     "server-not-found": "List the servers; one of another project looks the same.",
     "project-not-found": "Look at the project's id or name.",

@@ -1,17 +1,19 @@
-"""Captures of disks that belong to no server: an image made from a volume."""
+"""Captures of disks that belong to no server: an image made from a volume or a node."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt
 from imagesvc.db import image as image_rows
 from imagesvc.domain.image import Image, ImageKind, NewImage, Visibility
 from imagesvc.domain.job import Job, JobType
+from imagesvc.interface.baremetal import BaremetalCapability
 from imagesvc.interface.errors import NotSupported
 from imagesvc.interface.volume import VolumeCapability
-from imagesvc.manager import project, volume_backend
+from imagesvc.manager import node_backend, project, volume_backend
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
@@ -69,6 +71,38 @@ class DiskCaptureManager:
         target = ("volume", volume_id)
         return self._start(
             ctx, JobType.CAPTURE_VOLUME, target, find, wanted, described, idempotency_key
+        )
+
+    def start_node(
+        self,
+        ctx: RequestContext,
+        node_id: str,
+        *,
+        kind: str | None = None,
+        idempotency_key: str | None = None,
+        **described: Any,
+    ) -> tuple[Image | None, Job]:
+        """The same from the disk of a node that the project has: a system disk, or what `kind`
+        says. Raises NodeNotFound, and what `start_volume` raises.
+        """
+
+        def find() -> dict[str, Any]:
+            project_id = project.require(ctx, "nodes")
+            backend_id, found = node_backend.find(self._backends, project_id, node_id)
+            capabilities = self._backends.baremetal(backend_id).info().capabilities
+            if BaremetalCapability.CAPTURE not in capabilities:
+                raise NotSupported("This bare-metal backend cannot read a node's disk.")
+            if found.project_id != project_id:
+                raise errors.NodeNotFound(node_id=node_id)
+            return {
+                "source_kind": "baremetal", "node_id": node_id, "backend_id": backend_id,
+                "size_bytes": found.size_bytes,
+            }  # fmt: skip
+
+        wanted = ImageKind(kind or ImageKind.SYSTEM_DISK)
+        target = ("node", node_id)
+        return self._start(
+            ctx, JobType.CAPTURE_NODE, target, find, wanted, described, idempotency_key
         )
 
     def _start(

@@ -62,6 +62,20 @@ class CaptureServer(_Capture):
         return {"server_id": self.client.find_server(parsed_args.server), **disk}
 
 
+class CaptureNode(_Capture):
+    """Make an image of a bare-metal node's disk; the machine must be off."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The node."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("node", help="node, by id")
+        return parser
+
+    def source(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """The node."""
+        return {"node_id": parsed_args.node}
+
+
 class CaptureVolume(_Capture):
     """Make an image of a volume that no running server writes to."""
 

@@ -26,6 +26,7 @@ def driver(ctx: StepContext) -> DiskSource:
     kinds: dict[str, Callable[[], DiskSource]] = {
         "compute": lambda: backends.compute(args["compute_id"]),
         "volume": lambda: backends.volume(args["backend_id"]),
+        "baremetal": lambda: backends.baremetal(args["backend_id"]),
     }
     return kinds[args.get("source_kind", "compute")]()
 
@@ -38,5 +39,6 @@ def start(ctx: StepContext, found: Any) -> Handle:
             args["server_id"], args["disk_id"], token, project_id=project_id
         ),
         "volume": lambda: found.start_snapshot(args["volume_id"], token, project_id=project_id),
+        "baremetal": lambda: found.start_snapshot(args["node_id"], token, project_id=project_id),
     }
     return kinds[args.get("source_kind", "compute")]()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from imagesvc.domain import state
 from tests.crash import (
+    test_baremetal,
     test_capture,
     test_failure,
     test_import,
@@ -40,6 +41,8 @@ TESTED = {
     *Qemu.CREATE_CRASH_POINTS,
     *Qemu.SNAPSHOT_CRASH_POINTS,
     *test_qemu_attach.POINTS,
+    *test_baremetal.DEPLOY_POINTS,
+    *test_baremetal.UNDEPLOY_POINTS,
     *test_volume.CREATE_POINTS,
     *test_volume.CAPTURE_POINTS,
     *Volume.CREATE_CRASH_POINTS,

@@ -12,7 +12,6 @@ from imagesvc.backend.backend import BackendState
 from imagesvc.domain.job import JobType
 from imagesvc.domain.state import ImageStatus, JobState, StepState
 from imagesvc.interface.compute import ServerState
-from imagesvc.interface.volume import VolumeState
 
 
 class Answer(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,19 +39,6 @@ class Server(Answer):
     detail: str
     disks: list[ServerDisk]
     volumes: list[str]
-
-
-class Volume(Answer):
-    """A volume; `server_id` is the server that it is attached to."""
-
-    id: str
-    name: str
-    state: VolumeState
-    size_bytes: int
-    image_id: str | None
-    server_id: str | None
-    created_at: datetime.datetime | None
-    detail: str
 
 
 class JobStep(Answer):
@@ -141,19 +127,6 @@ class OneServer(Answer):
     """One server."""
 
     server: Server
-
-
-class VolumePage(Answer):
-    """Volumes; `next` is the marker of the page after this one."""
-
-    volumes: list[Volume]
-    next: str | None
-
-
-class OneVolume(Answer):
-    """One volume."""
-
-    volume: Volume
 
 
 class JobPage(Answer):

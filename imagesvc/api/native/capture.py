@@ -1,4 +1,4 @@
-"""Images made from servers and volumes."""
+"""Images made from servers, volumes and bare-metal nodes."""
 
 import datetime
 from collections.abc import Callable
@@ -20,13 +20,14 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 class NewCapture(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Body of a capture, which names one source.
 
-    Of a server without `disk_id` the system disk is taken; an image of a volume is a data disk
-    unless `kind` says otherwise.
+    Of a server without `disk_id` the system disk is taken. An image of a volume is a data disk, one
+    of a node a system disk, unless `kind` says otherwise.
     """
 
     name: Text
     server_id: Text | None = None
     volume_id: Text | None = None
+    node_id: Text | None = None
     disk_id: Text | None = None
     compute_id: Text | None = None
     kind: Literal["system-disk", "data-disk"] | None = None
@@ -37,7 +38,7 @@ class NewCapture(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class CapturesResource:
-    """Making an image from a server's disk or a volume."""
+    """Making an image from the disk of a server, a volume or a node."""
 
     def __init__(
         self, manager: captures.CaptureManager, disks: disk_captures.DiskCaptureManager
@@ -49,7 +50,7 @@ class CapturesResource:
         """Start the job; the image is `importing` until it ends."""
         body = validate.body(req, NewCapture)
         described = {"description": body.description} if body.description is not None else {}
-        _image, job = _source(body, self._server, self._volume)(
+        _image, job = _source(body, self._server, self._volume, self._node)(
             req.context.caller,
             body,
             name=body.name,
@@ -76,12 +77,13 @@ class CapturesResource:
     def _volume(self, caller: Any, body: NewCapture, **described: Any) -> tuple[Any, Job]:
         return self._disks.start_volume(caller, body.volume_id or "", kind=body.kind, **described)
 
+    def _node(self, caller: Any, body: NewCapture, **described: Any) -> tuple[Any, Job]:
+        return self._disks.start_node(caller, body.node_id or "", kind=body.kind, **described)
 
-def _source(
-    body: NewCapture, server: Callable[..., Any], volume: Callable[..., Any]
-) -> Callable[..., Any]:
+
+def _source(body: NewCapture, *starts: Callable[..., Any]) -> Callable[..., Any]:
     """What starts a capture of the one source that is named. Raises InvalidRequest."""
-    known = {"server_id": server, "volume_id": volume}
+    known = dict(zip(("server_id", "volume_id", "node_id"), starts, strict=True))
     given = [name for name in known if getattr(body, name) is not None]
     if len(given) != 1:
         raise errors.InvalidRequest(f"Name one source: {', '.join(known)}.")

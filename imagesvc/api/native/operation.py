@@ -6,6 +6,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
 from imagesvc.api.native import (
+    baremetal,
     capture,
     image_csv,
     job,
@@ -15,6 +16,7 @@ from imagesvc.api.native import (
     server_console,
     volume,
 )
+from imagesvc.api.native import disk_answer as disk_answers
 from imagesvc.errors import Reason
 from imagesvc.interface import errors as driver
 from imagesvc.manager.operation import OUTCOMES
@@ -27,6 +29,7 @@ TEXT: Schema = {"type": "string"}
 _ID: Schema = {"type": "string", "minLength": 1}
 PATH: dict[str, tuple[Schema, str]] = {
     "server_id": (_ID, "Id of a server."),
+    "node_id": (_ID, "Id of a bare-metal node."),
     "volume_id": (_ID, "Id of a volume."),
     "job_id": (_ID, "Id of a job."),
     "image_id": (_ID, "Id of an image."),
@@ -87,6 +90,7 @@ _DRIVER: tuple[Raised, ...] = (
 )  # fmt: skip
 _SERVER: tuple[Raised, ...] = (errors.ServerNotFound, errors.BackendNotFound, *_DRIVER)
 _VOLUME: tuple[Raised, ...] = (errors.VolumeNotFound, errors.BackendNotFound, *_DRIVER)
+_NODE: tuple[Raised, ...] = (errors.NodeNotFound, errors.BackendNotFound, *_DRIVER)
 _JOB: tuple[Raised, ...] = (errors.JobNotFound,)
 _PROJECT: tuple[Raised, ...] = (errors.ProjectNotFound, (errors.InvalidRequest, Reason.MEDIA_TYPE))
 _BYTES: tuple[Raised, ...] = (
@@ -140,7 +144,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     },
     "/servers/{server_id}/volumes": {
         "POST": Operation(
-            answers.OneVolume, body=volume.NewAttachment,
+            disk_answers.OneVolume, body=volume.NewAttachment,
             raises=(
                 errors.ServerNotFound, driver.NotSupported,
                 (errors.InvalidRequest, Reason.MEDIA_TYPE), *_VOLUME,
@@ -152,7 +156,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     },
     "/volumes": {
         "GET": Operation(
-            answers.VolumePage, query=PAGE | VOLUME_BACKEND,
+            disk_answers.VolumePage, query=PAGE | VOLUME_BACKEND,
             raises=(errors.BackendNotFound, *_DRIVER),
         ),
         "POST": Operation(
@@ -161,15 +165,34 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         ),
     },
     "/volumes/{volume_id}": {
-        "GET": Operation(answers.OneVolume, raises=_VOLUME),
+        "GET": Operation(disk_answers.OneVolume, raises=_VOLUME),
         "DELETE": Operation(status=204, raises=_VOLUME),
+    },
+    "/nodes": {
+        "GET": Operation(disk_answers.NodePage, query=PAGE, raises=(errors.BackendNotFound, *_DRIVER)),
+    },
+    "/nodes/{node_id}": {"GET": Operation(disk_answers.OneNode, raises=_NODE)},
+    "/nodes/{node_id}/deploy": {
+        "POST": Operation(
+            answers.OneJob, 202, body=baremetal.NewDeployment, headers=("Idempotency-Key",),
+            raises=(
+                errors.NodeNotFound, errors.ImageNotFound, errors.DiskNotFound,
+                errors.StateConflict, *_START,
+            ),
+        ),
+    },
+    "/nodes/{node_id}/undeploy": {
+        "POST": Operation(
+            answers.OneJob, 202, headers=("Idempotency-Key",),
+            raises=(errors.Conflict, *_NODE),
+        ),
     },
     "/captures": {
         "POST": Operation(
             answers.Capture, 202, body=capture.NewCapture, headers=("Idempotency-Key",),
             raises=(
-                errors.ServerNotFound, errors.VolumeNotFound, errors.ImageNotFound,
-                errors.TooLarge, driver.NotSupported, *_START,
+                errors.ServerNotFound, errors.VolumeNotFound, errors.NodeNotFound,
+                errors.ImageNotFound, errors.TooLarge, driver.NotSupported, *_START,
             ),
         ),
     },

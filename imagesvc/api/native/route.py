@@ -8,6 +8,7 @@ from imagesvc.api import meter
 from imagesvc.api.native import (
     audit,
     backend,
+    baremetal,
     capture,
     health,
     image,
@@ -42,6 +43,10 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ),
         ("/volumes", volume.VolumesResource(service.volumes)),
         ("/volumes/{volume_id}", volume.VolumeResource(service.volumes)),
+        ("/nodes", baremetal.NodesResource(service.nodes)),
+        ("/nodes/{node_id}", baremetal.NodeResource(service.nodes)),
+        ("/nodes/{node_id}/deploy", baremetal.NodeDeployResource(service.nodes)),
+        ("/nodes/{node_id}/undeploy", baremetal.NodeUndeployResource(service.nodes)),
         ("/captures", capture.CapturesResource(service.captures, service.disk_captures)),
         ("/jobs", job.JobsResource(jobs)),
         ("/jobs/{job_id}", job.JobResource(jobs)),
