@@ -17,9 +17,12 @@ from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
 from imagesvc.manager import heartbeat, import_option, signed_url, upload_option
+from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
+from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
@@ -48,6 +51,7 @@ from imagesvc.manager.tag import TagManager
 from imagesvc.manager.task import TaskManager
 from imagesvc.manager.upload import UploadManager
 from imagesvc.manager.upload_write import UploadWriter
+from imagesvc.manager.volume import VolumeManager
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import fetch_rule
 from imagesvc.stream.source import UrlSource
@@ -89,6 +93,10 @@ class Service:
     tasks: TaskManager
     captures: CaptureManager
     servers: ServerManager
+    volumes: VolumeManager
+    attachments: AttachmentManager
+    nodes: BaremetalManager
+    disk_captures: DiskCaptureManager
     audits: AuditManager
     logins: LoginManager
     backend_manager: BackendManager
@@ -152,8 +160,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
-        captures=CaptureManager(operation, enforcer, backends, images, jobs),
-        servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),
+        **_machines(conf, operation, enforcer, backends, images, jobs),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
         backend_manager=BackendManager(operation, enforcer, backends),
@@ -171,6 +178,30 @@ def _metadefs(operation: Operation, enforcer: Enforcer) -> dict[str, Any]:
         "metadef_properties": MetadefPropertyManager(access),
         "metadef_tags": MetadefTagManager(access),
         "metadef_resource_types": MetadefResourceTypeManager(operation, enforcer, access),
+    }
+
+
+def _machines(
+    conf: cfg.ConfigOpts,
+    operation: Operation,
+    enforcer: Enforcer,
+    backends: Backends,
+    images: ImageManager,
+    jobs: JobManager,
+) -> dict[str, Any]:
+    """What images are made of, and what is made of them, by the names of the service."""
+    attachments = AttachmentManager(operation, enforcer, backends)
+    return {
+        "captures": CaptureManager(operation, enforcer, backends, images, jobs),
+        "disk_captures": DiskCaptureManager(operation, enforcer, backends, images, jobs),
+        "servers": ServerManager(
+            operation, enforcer, backends, jobs, conf.limit.servers_per_request, attachments
+        ),
+        "volumes": VolumeManager(
+            operation, enforcer, backends, jobs, attachments, conf.limit.volumes_per_request
+        ),
+        "attachments": attachments,
+        "nodes": BaremetalManager(operation, enforcer, backends, jobs),
     }
 
 

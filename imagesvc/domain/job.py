@@ -21,6 +21,11 @@ class JobType(enum.StrEnum):
     IMPORT_TASK = "import-task"
     COPY_IMAGE = "copy-image"
     IMPORT_UPLOAD = "import-upload"
+    CREATE_VOLUMES = "create-volumes"
+    CAPTURE_VOLUME = "capture-volume"
+    DEPLOY_NODE = "deploy-node"
+    UNDEPLOY_NODE = "undeploy-node"
+    CAPTURE_NODE = "capture-node"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -33,7 +38,7 @@ def args_version(job_type: str) -> int:
 
 
 # Jobs that made the image they name, which is lost with them.
-MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK})
+MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK, JobType.CAPTURE_VOLUME, JobType.CAPTURE_NODE})
 # Jobs that bring bytes to an image that was there before, and stays if they fail.
 IMPORTS = frozenset(
     {

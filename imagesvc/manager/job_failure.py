@@ -72,6 +72,8 @@ def _mark(conn: Any, job: Job, image: Image) -> None:
 
 _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.CAPTURE_SYSTEM_DISK: _kill,
+    JobType.CAPTURE_VOLUME: _kill,
+    JobType.CAPTURE_NODE: _kill,
     JobType.IMPORT_STAGED: _import,
     JobType.IMPORT_URL: _import,
     JobType.IMPORT_LOCATION: _import,
