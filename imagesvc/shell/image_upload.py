@@ -99,7 +99,11 @@ class UploadImage(command.Show):
         metadata = {"image_id": image_id, "filename": parsed_args.file.name[:255]}
         if parsed_args.sha256:
             metadata["sha256"] = parsed_args.sha256
-        begun = Remembered(image_id, tus.begin(self.client, size, metadata))
+        try:
+            begun = Remembered(image_id, tus.begin(self.client, size, metadata))
+        except tus.Refused:
+            state.forget()  # the image was deleted, or is whole: the next one is another
+            raise
         state.write(begun)
         return begun
 
