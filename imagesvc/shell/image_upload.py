@@ -53,10 +53,11 @@ class UploadImage(command.Show):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Send it; with --wait until the image is active."""
         try:
-            with parsed_args.file.open("rb") as source:
-                return self._upload(parsed_args, source)
+            source = parsed_args.file.open("rb")
         except OSError as exc:
             raise ShellError(f"{parsed_args.file} cannot be read: {exc.strerror}.") from exc
+        with source:
+            return self._upload(parsed_args, source)
 
     def _upload(self, parsed_args: argparse.Namespace, source: Any) -> tuple[Any, Any]:
         found = os.fstat(source.fileno())
