@@ -190,8 +190,11 @@ def started(folder, *, threads=16, more=""):
 
 @pytest.fixture(scope="session")
 def running_service(tmp_path_factory):
-    """Started once a test process."""
-    with started(tmp_path_factory.mktemp("running")) as service:
+    """Started once a test process; one bare-metal node is a file in its folder."""
+    folder = tmp_path_factory.mktemp("running")
+    disk = folder / "node.raw"
+    disk.write_bytes(bytes(3 << 20))
+    with started(folder, more=f"[baremetal_local]\nnodes = bench-1:{disk}\n") as service:
         yield service
 
 
