@@ -204,3 +204,17 @@ def raw_image(tmp_path_factory):
     path = tmp_path_factory.mktemp("image") / "data.raw"
     path.write_bytes(os.urandom(3 * 1024 * 1024 + 512))
     return path
+
+
+@pytest.fixture
+def data():
+    """Bytes of an image, no two alike."""
+    return os.urandom(300_000)
+
+
+@pytest.fixture
+def file(tmp_path, data):
+    """A file of them."""
+    path = tmp_path / "disk.raw"
+    path.write_bytes(data)
+    return path
