@@ -50,6 +50,7 @@ class TusUpload:
         self._patience_s = patience_s
         self._until = time.monotonic() + patience_s
         self._pause = _PAUSE_S[0]
+        self._held = False  # perhaps, by a request of which nobody knows whether it has ended
         self.sent_bytes = 0
 
     def look(self) -> Place:
@@ -67,10 +68,14 @@ class TusUpload:
         Raises UploadGone, ShellError for what the service refuses, or a source that is cut short.
         """
         place = self.look()
+        self._held = place.offset > 0
         while True:
             progress(place.offset)
             if place.job_id is not None or (place.offset == size and size):
                 return place if place.job_id is not None else self.look()
+            if self._held:
+                place = self._knock(place.offset)
+                continue
             source.seek(place.offset)
             piece = source.read(min(piece_bytes, size - place.offset))
             if not piece:
@@ -78,6 +83,14 @@ class TusUpload:
             before, place = place, self._send(place.offset, piece)
             if place.offset > before.offset:
                 self._rest()
+
+    def _knock(self, offset: int) -> Place:
+        """Send no bytes, which shows whether a request that broke off still holds the upload."""
+        answer = self._try(
+            "PATCH", {**VERSION, "Upload-Offset": str(offset), "Content-Type": _OCTETS}
+        )
+        self._held = answer is None
+        return self.look() if answer is None else _place(answer)
 
     def _send(self, offset: int, piece: bytes) -> Place:
         digest = base64.b64encode(hashlib.sha256(piece).digest()).decode()
@@ -87,6 +100,7 @@ class TusUpload:
         }  # fmt: skip
         self.sent_bytes += len(piece)
         answer = self._try("PATCH", headers, piece)
+        self._held = answer is None
         return self.look() if answer is None else _place(answer)
 
     def _try(

@@ -291,7 +291,8 @@ def through_kills(tmp_path, size, more=""):
     target = free_port()
     counter = Counter(target)
     address = f"http://127.0.0.1:{counter.port}"
-    station = Station(tmp_path, more=f"[service]\npublic_endpoint = {address}\n{more}")
+    more = f"[service]\npublic_endpoint = {address}\n[upload]\nlease_s = 4\n{more}"
+    station = Station(tmp_path, more=more)
     file = tmp_path / "image.raw"
     digest = hashlib.sha512()
     with file.open("wb") as out:
