@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from imagesvc.interface import errors
-from imagesvc.interface.compute import ServerSpec, ServerState
+from imagesvc.interface.compute import EmptyDisk, ServerSpec, ServerState
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import ProgressState
 from imagesvc.testing.conformance.compute import PROJECT, ComputeConformance
 from imagesvc.testing.conformance.operation import follow, result_of
-from imagesvc_drivers.compute.qemu import QemuCompute, process
+from imagesvc_drivers.compute.qemu import QemuCompute, monitor, process
 from imagesvc_drivers.compute.qemu.server_folder import ServerFolder
 
 TOOL = Path(__file__).parents[2] / "tools" / "make-test-image"
@@ -70,6 +70,14 @@ class TestQemuCompute(ComputeConformance):
         "compute.qemu.snapshot_started",
         "compute.qemu.snapshot_copied",
         "compute.qemu.snapshot_sealed",
+    )
+    REBUILD_CRASH_POINTS = (
+        "compute.qemu.rebuild_recorded",
+        "compute.qemu.rebuild_noted",
+        "compute.qemu.rebuild_stopped",
+        "compute.qemu.rebuild_made",
+        "compute.qemu.rebuild_changed",
+        "compute.qemu.rebuild_settled",
     )
 
     @pytest.fixture
@@ -127,6 +135,105 @@ class TestQemuCompute(ComputeConformance):
                 counters.append(int.from_bytes(stream.read(4), "little"))
         assert counters[0] - counters[1] in (0, 1)
         assert counters[0] > 256
+
+    def test_data_disks_that_are_copied_together_show_the_same_instant_and_no_other_is_copied(
+        self, driver: QemuCompute, spec: ServerSpec, state: Path
+    ) -> None:
+        server_id = self.server(driver, dataclasses.replace(spec, disks=spec.disks * 3))
+        self.type(driver, server_id, b"Dkept\n", b"OK")
+        handle = driver.start_disks_snapshot(
+            server_id, ["disk2", "disk1"], "two", project_id=PROJECT
+        )
+        made = result_of(driver, handle)
+        assert set(made) == {"disk1", "disk2"}
+        assert {path.name for path in (state / "snapshots").iterdir()} == set(made.values())
+        with driver.open_snapshot(made["disk1"], offset=MARKER_OFFSET) as stream:
+            assert stream.read(4) == b"kept"
+
+    def test_the_guest_has_the_disks_with_their_serial_numbers(
+        self, driver: QemuCompute, spec: ServerSpec, state: Path
+    ) -> None:
+        wanted = dataclasses.replace(
+            spec, disks=spec.disks * 2, empty_disks=(EmptyDisk(1, 1 << 30),)
+        )
+        server_id = self.server(driver, wanted)
+        self.type(driver, server_id, b"Dmark\n", b"OK")
+        self.type(driver, server_id, b"R\n", b"disk2=mark")
+        disks = driver.get_server(server_id, project_id=PROJECT).disks
+        assert [(disk.serial, disk.size_bytes >> 20) for disk in disks] == [
+            ("disk0", 8),
+            ("disk1", 1024),
+            ("disk2", 8),
+        ]
+        known = ServerFolder(state / "servers" / server_id).process()
+        assert known is not None
+        for disk in disks:
+            path = f"/machine/peripheral/v-{disk.disk_id}/virtio-backend"
+            found = monitor.command(Path(known["monitor"]), "qom-get", path=path, property="serial")
+            assert found == disk.serial
+
+    @pytest.mark.parametrize(
+        "places",
+        [
+            (EmptyDisk(0, 512),),
+            (EmptyDisk(2, 512),),
+            (EmptyDisk(1, 0),),
+            (EmptyDisk(2, 512), EmptyDisk(1, 512)),
+        ],
+    )
+    def test_an_empty_disk_that_cannot_be_there_is_refused(
+        self, driver: QemuCompute, spec: ServerSpec, places: tuple[EmptyDisk, ...]
+    ) -> None:
+        with pytest.raises(errors.InvalidArgument):
+            driver.start_create(dataclasses.replace(spec, empty_disks=places), 1, "places")
+
+    def test_three_rebuilt_servers_boot_the_new_image_and_keep_their_data(
+        self, driver: QemuCompute, spec: ServerSpec, state: Path, tmp_path: Path
+    ) -> None:
+        model = self.server(driver, spec)
+        self.type(driver, model, b"Wnewer\n", b"OK")
+        image = self.captured(driver, model, tmp_path / "newer.raw")
+        two = dataclasses.replace(spec, disks=spec.disks * 2)
+        made = result_of(driver, driver.start_create(two, 3, "three"))
+        ids = [each["server_id"] for each in made]
+        for number, server_id in enumerate(ids):
+            self.console(driver, server_id)
+            self.type(driver, server_id, b"Ddata-%d\n" % number, b"OK")
+        handles = [driver.start_rebuild(each, image, each, project_id=PROJECT) for each in ids]
+        for number, (server_id, handle) in enumerate(zip(ids, handles, strict=True)):
+            assert result_of(driver, handle) == server_id
+            self.console(driver, server_id, text=b"marker=newer disk2=data-%d" % number)
+            folder = state / "servers" / server_id
+            assert len(list(folder.glob("*.qcow2"))) == 2
+
+    def test_a_rebuilt_server_is_copied_started_and_rebuilt_again(
+        self, driver: QemuCompute, spec: ServerSpec
+    ) -> None:
+        server_id = self.server(driver, spec)
+        for token in ("one", "two"):
+            self.type(driver, server_id, b"Wold\n", b"OK")
+            offset = len(driver.read_console(server_id, project_id=PROJECT))
+            handle = driver.start_rebuild(server_id, spec.disks[0], token, project_id=PROJECT)
+            assert result_of(driver, handle) == server_id
+            self.console(driver, server_id, text=b"boots=00001 marker=(empty)", offset=offset)
+        driver.stop_server(server_id, project_id=PROJECT)
+        assert driver.snapshot_size(self.snapshot(driver, server_id)) == 8 << 20
+        driver.start_server(server_id, project_id=PROJECT)
+        self.console(driver, server_id, text=b"boots=00002", offset=offset)
+
+    def test_a_server_that_is_being_copied_is_not_rebuilt(
+        self, driver: QemuCompute, spec: ServerSpec
+    ) -> None:
+        server_id = self.server(driver, spec)
+        copying = driver.start_snapshot(server_id, "disk0", "copy", project_id=PROJECT)
+        handle = driver.start_rebuild(server_id, spec.disks[0], "busy", project_id=PROJECT)
+        ended = follow(driver, handle)
+        assert (ended.state, ended.error) == (
+            ProgressState.FAILED,
+            "The server's disks are being copied.",
+        )
+        assert driver.get_server(server_id, project_id=PROJECT).state is ServerState.RUNNING
+        result_of(driver, copying)
 
     def test_the_guest_writes_on_while_it_is_copied(
         self, driver: QemuCompute, spec: ServerSpec

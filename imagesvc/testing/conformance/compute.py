@@ -19,14 +19,14 @@ from imagesvc.interface.compute import ComputeCapability, ServerSpec, ServerStat
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, ProgressState
 from imagesvc.testing.conformance import http_file
-from imagesvc.testing.conformance.compute_kill import ComputeKillConformance
+from imagesvc.testing.conformance.compute_rebuild import ComputeRebuildConformance
 from imagesvc.testing.conformance.compute_server import FOREIGN, PROJECT, UNKNOWN
 from imagesvc.testing.conformance.operation import follow, result_of
 
 __all__ = ["FOREIGN", "PROJECT", "UNKNOWN", "ComputeConformance"]
 
 
-class ComputeConformance(ComputeKillConformance):
+class ComputeConformance(ComputeRebuildConformance):
     """The suite; servers that it makes are deleted after each test."""
 
     def test_servers_of_one_creation_run_and_are_numbered(
@@ -161,23 +161,6 @@ class ComputeConformance(ComputeKillConformance):
             server_id = self.server(driver, dataclasses.replace(spec, disks=(source,)))
         disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
         assert disk.size_bytes >= source.virtual_size_bytes
-
-    def test_all_disks_are_copied_at_one_instant(
-        self, driver: compute.ComputeDriver, spec: ServerSpec
-    ) -> None:
-        """start_group_snapshot (CONSISTENT_GROUP): a dict disk id -> snapshot id."""
-        two = dataclasses.replace(spec, disks=spec.disks * 2)
-        server_id = self.server(driver, two)
-        if not self.has(driver, ComputeCapability.CONSISTENT_GROUP):
-            with pytest.raises(errors.NotSupported):
-                driver.start_group_snapshot(server_id, "group", project_id=PROJECT)
-            return
-        handle = driver.start_group_snapshot(server_id, "group", project_id=PROJECT)
-        made = result_of(driver, handle)
-        disks = driver.get_server(server_id, project_id=PROJECT).disks
-        assert {d.disk_id: d.size_bytes for d in disks} == {
-            disk_id: driver.snapshot_size(each) for disk_id, each in made.items()
-        }
 
     def test_quiesce_needs_its_capability(
         self, driver: compute.ComputeDriver, spec: ServerSpec

@@ -13,6 +13,7 @@ from imagesvc_drivers.compute.qemu import accelerator, server_folder
 
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 SOCKET_BYTES_MAX = 107
+SERIAL_BYTES_MAX = 20  # VIRTIO_BLK_T_GET_ID, Virtual I/O Device specification, 5.2.6
 
 
 def sockets(runtime_dir: Path, server_id: str) -> dict[str, str]:
@@ -33,9 +34,17 @@ def base_node(path: Path, disk_format: str) -> dict[str, Any]:
     return node
 
 
-def overlay_node(path: Path, base: dict[str, Any]) -> dict[str, Any]:
-    """An overlay of ours over a base."""
+def overlay_node(path: Path, base: dict[str, Any] | None) -> dict[str, Any]:
+    """An overlay of ours over a base, or a disk of its own."""
     return {"driver": "qcow2", "file": {"driver": "file", "filename": str(path)}, "backing": base}
+
+
+def serial(disk: server_folder.DiskRecord) -> str:
+    """What the guest reads as the disk's serial number, of at most 20 bytes.
+
+    It follows from the place alone, so that a guest that was restored finds its disks by it.
+    """
+    return disk.disk_id[:SERIAL_BYTES_MAX]
 
 
 def build(
@@ -52,11 +61,12 @@ def build(
     argv += [*accelerator.ARGUMENTS[accelerator_name], "-sandbox", _SANDBOX]
     argv += ["-m", str(server.memory_mib), "-smp", str(server.vcpus)]
     for index, disk in enumerate(server.disks):
-        base = base_node(cache / disk.base, disk.base_format)
-        node = overlay_node(folder.disk_path(disk.disk_id), base)
+        base = base_node(cache / disk.base, disk.base_format) if disk.base else None
+        node = overlay_node(folder.disk_path(disk), base)
         node |= {"node-name": disk.disk_id, "discard": "unmap"}
         argv += ["-blockdev", json.dumps(node), "-device"]
-        argv += [f"virtio-blk-pci,drive={disk.disk_id},id=v-{disk.disk_id},bootindex={index + 1}"]
+        device = f"virtio-blk-pci,drive={disk.disk_id},id=v-{disk.disk_id}"
+        argv += [f"{device},serial={serial(disk)},bootindex={index + 1}"]
     argv += ["-chardev", f"socket,id=mon,path={_value(paths['monitor'])},server=on,wait=off"]
     argv += ["-mon", "chardev=mon,mode=control"]
     console = f"socket,id=con,path={_value(paths['console'])},server=on,wait=off"

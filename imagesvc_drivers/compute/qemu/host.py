@@ -91,6 +91,17 @@ class Host:
         facts = sockets | {"accelerator": chosen}
         process.launch(folder, argv, facts, timeout_s=self.options.start_timeout_s)
 
+    def create_disk(
+        self, folder: server_folder.ServerFolder, disk: server_folder.DiskRecord
+    ) -> None:
+        """Make the file of a disk, over its base if it has one."""
+        path = folder.disk_path(disk)
+        if disk.base is None:
+            self.tool.create_empty(path, disk.size_bytes)
+        else:
+            base = self.cache.path(disk.base)
+            self.tool.create_overlay(path, base, disk.base_format, disk.size_bytes)
+
     def discard(self, folder: server_folder.ServerFolder) -> None:
         """End a server whose folder is locked, and remove it."""
         sockets = command_line.sockets(self.runtime_dir, folder.server_id)
@@ -104,7 +115,7 @@ class Host:
         used = set()
         for folder in self.servers:
             server = folder.read()
-            used |= {disk.base for disk in server.disks} if server else set()
+            used |= {disk.base for disk in server.disks if disk.base} if server else set()
         self.cache.drop_unused(used)
 
     def probe(self) -> None:

@@ -42,9 +42,18 @@ class Snapshotting:
         )
 
     def start(
-        self, server_id: str, project_id: str, disk_ids: Sequence[str] | None, token: str
+        self,
+        server_id: str,
+        project_id: str,
+        disk_ids: Sequence[str] | None,
+        token: str,
+        *,
+        group: bool = False,
     ) -> Handle:
-        """Write the work down and fix the instant; `disk_ids` None means all, as a group."""
+        """Write the work down and fix the instant; `disk_ids` None means all.
+
+        `group`: the result is a dict, also of one disk.
+        """
         _, server = self._host.servers.find(server_id, project_id)
         sizes = {disk.disk_id: disk.size_bytes for disk in server.disks}
         for disk_id in disk_ids or ():
@@ -63,7 +72,7 @@ class Snapshotting:
         ]
         body = {
             "kind": self.KIND, "server_id": server_id, "project_id": project_id,
-            "group": disk_ids is None, "items": items, "phase": "starting", "done_bytes": 0,
+            "group": group, "items": items, "phase": "starting", "done_bytes": 0,
             "total_bytes": sum(sizes[item["disk_id"]] for item in items),
         }  # fmt: skip
         self._book.begin(handle, body)
@@ -172,8 +181,8 @@ class Snapshotting:
         live: bool,
     ) -> None:
         home = self.shelf.path(item["snapshot_id"])
-        source = home / "disk.qcow2" if live else folder.disk_path(disk.disk_id)
-        base = None if live else self._host.cache.path(disk.base)
+        source = home / "disk.qcow2" if live else folder.disk_path(disk)
+        base = None if live or disk.base is None else self._host.cache.path(disk.base)
         if not (live and (home / "disk.raw").exists()):
             self._host.tool.flatten(
                 source, base, disk.base_format, home / "disk.raw", item["size_bytes"]

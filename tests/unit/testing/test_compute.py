@@ -35,6 +35,13 @@ CASES = [
     ("AnyBytes", "a_creation_of_other_bytes_fails_and_leaves_nothing"),
     ("LocalOnly", "an_image_without_a_local_file_comes_by_its_url"),
     ("Grouping", "all_disks_are_copied_at_one_instant"),
+    ("GroupingSome", "some_disks_are_copied_at_one_instant"),
+    ("Backwards", "disks_stand_in_the_order_of_the_spec"),
+    ("Fuller", "an_empty_disk_stands_at_its_place"),
+    ("Renewing", "a_rebuilt_server_keeps_its_data_disk_id_and_name"),
+    ("RebuildingAny", "a_rebuild_of_other_bytes_fails_and_leaves_the_old_disk"),
+    ("RebuildingForeign", "a_server_of_another_project_is_not_rebuilt"),
+    ("RebuildingOff", "a_rebuild_goes_on_after_a_kill"),
     ("Freezing", "quiesce_needs_its_capability"),
     ("Rebuilding", "optional_methods_say_so_when_missing"),
 ]
