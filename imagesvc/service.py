@@ -40,6 +40,7 @@ from imagesvc.manager.metadef_tag import MetadefTagManager
 from imagesvc.manager.metric import MetricManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.rebuild import RebuildManager
 from imagesvc.manager.remote_image import RemoteImages
 from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
@@ -84,6 +85,7 @@ class Service:
     tasks: TaskManager
     captures: CaptureManager
     servers: ServerManager
+    rebuilds: RebuildManager
     audits: AuditManager
     logins: LoginManager
     backend_manager: BackendManager
@@ -101,8 +103,7 @@ class Service:
 def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None = None) -> Service:
     """Wire the service, by `urls` or else by [fetch]. Raises ConfigurationError with what to do."""
     key = installation_key(conf)
-    database = Database(conf.database.url)
-    check_schema(database)
+    database = _database(conf)
     probe = DatabaseProbe(database)
     backends = Backends(conf)
     backends.open(monitor=monitor)
@@ -112,8 +113,8 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     urls = urls or UrlSource(fetch_rule.from_conf(conf))
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     images = ImageManager(operation, enforcer, backends, limits, quotas)
-    jobs = JobManager(operation, enforcer, quotas)
-    namespaces = NamespaceAccess(operation, enforcer)
+    jobs, namespaces = JobManager(operation, enforcer, quotas), NamespaceAccess(operation, enforcer)
+    count_max = conf.limit.servers_per_request
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
@@ -150,7 +151,8 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
         captures=CaptureManager(operation, enforcer, backends, images, jobs),
-        servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),
+        servers=ServerManager(operation, enforcer, backends, jobs, count_max),
+        rebuilds=RebuildManager(operation, enforcer, backends, jobs, count_max),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
         backend_manager=BackendManager(operation, enforcer, backends),
@@ -158,6 +160,13 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         metrics=MetricManager(database, probe, backends),
         urls=urls,
     )
+
+
+def _database(conf: cfg.ConfigOpts) -> Database:
+    """The database, its tables being those of this release. Raises ConfigurationError."""
+    database = Database(conf.database.url)
+    check_schema(database)
+    return database
 
 
 def _image_files(

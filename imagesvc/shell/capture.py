@@ -1,4 +1,4 @@
-"""The command that makes an image of a server."""
+"""The command that makes images of a server."""
 
 import argparse
 from typing import Any
@@ -7,14 +7,26 @@ from imagesvc.shell import command, job_wait
 
 
 class CaptureServer(command.Show):
-    """Make an image of a server's disk, while it runs or not."""
+    """Make an image of a server, or of some of its disks, while it runs or not."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The server and what the image shall be."""
         parser = super().get_parser(prog_name)
         parser.add_argument("server", help="server, by id or name")
         parser.add_argument("--name", required=True, help="name of the new image")
-        parser.add_argument("--disk", metavar="ID", help="disk to take (default: the system disk)")
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument(
+            "--disk", action="append", default=[], dest="disks", metavar="ID",
+            help="disk to take (default: the system disk); several, taken at one instant, make an "
+            "image each",
+        )  # fmt: skip
+        what.add_argument(
+            "--whole", action="store_true", help="take all disks at one instant, as one image"
+        )
+        parser.add_argument(
+            "--quiesce", action="store_true",
+            help="freeze the file systems in the guest at that instant, if its agent answers",
+        )  # fmt: skip
         parser.add_argument(
             "--visibility", choices=("private", "shared", "community", "public"), default="private"
         )
@@ -26,21 +38,31 @@ class CaptureServer(command.Show):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        """Start the job; with --wait until the image is active."""
+        """Start the job; with --wait until the images are active."""
         body = {
             "server_id": self.client.find_server(parsed_args.server),
             "name": parsed_args.name,
             "visibility": parsed_args.visibility,
             "tags": parsed_args.tags,
         }
-        if parsed_args.disk:
-            body["disk_id"] = parsed_args.disk
+        for key in ("whole", "quiesce"):
+            if getattr(parsed_args, key):
+                body[key] = True
+        if len(parsed_args.disks) == 1:
+            body["disk_id"] = parsed_args.disks[0]
+        elif parsed_args.disks:
+            body["disk_ids"] = parsed_args.disks
         if parsed_args.description:
             body["description"] = parsed_args.description
         answer = self.client.post("/captures", body, idempotent=True)
         job = answer["job"]
         if parsed_args.wait:
             job = job_wait.wait(self.client, job["id"], timeout_s=parsed_args.timeout)
-        return command.fields(
-            {"image_id": answer["image_id"], "job_id": job["id"], "state": job["state"]}
-        )
+        return command.fields(_named(answer) | {"job_id": job["id"], "state": job["state"]})
+
+
+def _named(answer: dict[str, Any]) -> dict[str, Any]:
+    """The image, or the images if there are several."""
+    if answer["image_id"]:
+        return {"image_id": answer["image_id"]}
+    return {"image_ids": answer["image_ids"]}

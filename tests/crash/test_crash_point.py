@@ -9,8 +9,10 @@ from tests.crash import (
     test_failure,
     test_import,
     test_operation,
+    test_rebuild,
     test_scrub,
     test_upload,
+    test_whole_capture,
 )
 from tests.driver import test_syslog_audit_sink, test_webhook_audit_sink
 from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
@@ -36,6 +38,9 @@ TESTED = {
     *Mirrored.crashpoints,
     *Qemu.CREATE_CRASH_POINTS,
     *Qemu.SNAPSHOT_CRASH_POINTS,
+    *Qemu.REBUILD_CRASH_POINTS,
+    *test_rebuild.POINTS,
+    *test_whole_capture.POINTS,
     *test_syslog_audit_sink.TestTcp.crashpoints,
     *test_webhook_audit_sink.TestWebhook.crashpoints,
 }

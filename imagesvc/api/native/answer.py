@@ -19,11 +19,13 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ServerDisk(Answer):
-    """A disk of a server; `boot` marks the system disk."""
+    """A disk of a server; `boot` marks the system disk. `serial` is what the guest reads as its
+    serial number, empty if the backend gives it none."""
 
     id: str
     size_bytes: int
     boot: bool
+    serial: str
 
 
 class Server(Answer):
@@ -142,9 +144,10 @@ class OneJob(Answer):
 
 
 class Capture(Answer):
-    """The image that is being made, and the job that makes it."""
+    """The images that are being made, and the job that makes them; `image_id` if it is one."""
 
-    image_id: str
+    image_id: str | None
+    image_ids: list[str]
     job: Job
 
 

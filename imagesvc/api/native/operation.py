@@ -5,7 +5,16 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
-from imagesvc.api.native import capture, image_csv, job, query, quota, server, server_console
+from imagesvc.api.native import (
+    capture,
+    image_csv,
+    job,
+    query,
+    quota,
+    rebuild,
+    server,
+    server_console,
+)
 from imagesvc.errors import Reason
 from imagesvc.interface import errors as driver
 from imagesvc.manager.operation import OUTCOMES
@@ -106,7 +115,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         ),
         "POST": Operation(
             answers.OneJob, 202, body=server.NewServers, headers=("Idempotency-Key",),
-            raises=(errors.ImageNotFound, errors.StateConflict, *_START),
+            raises=(errors.ImageNotFound, errors.StateConflict, driver.NotSupported, *_START),
         ),
     },
     "/servers/{server_id}": {
@@ -124,10 +133,22 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
             raises=(driver.NotSupported, *_SERVER),
         ),
     },
+    "/rebuilds": {
+        "POST": Operation(
+            answers.OneJob, 202, body=rebuild.NewRebuild, headers=("Idempotency-Key",),
+            raises=(
+                errors.ServerNotFound, errors.ImageNotFound, errors.StateConflict,
+                driver.NotSupported, *_START,
+            ),
+        ),
+    },
     "/captures": {
         "POST": Operation(
             answers.Capture, 202, body=capture.NewCapture, headers=("Idempotency-Key",),
-            raises=(errors.ServerNotFound, errors.ImageNotFound, errors.TooLarge, *_START),
+            raises=(
+                errors.ServerNotFound, errors.ImageNotFound, errors.TooLarge, driver.NotSupported,
+                *_START,
+            ),
         ),
     },
     "/jobs": {"GET": Operation(answers.JobPage, query=PAGE | job.FILTERS)},

@@ -266,7 +266,7 @@ def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, 
     data = b"0123456789" * 100
     image_id = caller.active(data)
     nobody = Caller(app, token="none")
-    source = service.image_files.image_source(service.images.get(_context(caller), image_id), 0)
+    source = service.image_files.image_source(service.images.get(_context(caller), image_id))
     path = source.url.partition(ROOT)[2]
     assert nobody.get(ROOT + path).content == data
     part = nobody.get(ROOT + path, headers={"Range": "bytes=-3"})
@@ -279,7 +279,7 @@ def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, 
 def test_a_signed_url_ends_with_the_deactivation_of_its_image(app, service, caller):
     image_id = caller.active()
     nobody = Caller(app, token="none")
-    source = service.image_files.image_source(service.images.get(_context(caller), image_id), 0)
+    source = service.image_files.image_source(service.images.get(_context(caller), image_id))
     path = ROOT + source.url.partition(ROOT)[2]
     caller.request("POST", f"/v2/images/{image_id}/actions/deactivate")
     refused(nobody.get(path), 403, "image-deactivated")
