@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from imagesvc.interface import errors
-from imagesvc.interface.compute import EmptyDisk, ServerSpec, ServerState
+from imagesvc.interface.compute import Consistency, EmptyDisk, ServerSpec, ServerState
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import ProgressState
 from imagesvc.testing.conformance.compute import PROJECT, ComputeConformance
@@ -27,6 +27,7 @@ from imagesvc_drivers.compute.qemu.server_folder import ServerFolder
 TOOL = Path(__file__).parents[2] / "tools" / "make-test-image"
 STATE_OFFSET = 1024
 MARKER_OFFSET = STATE_OFFSET + 16
+LARGE_BYTES = 64 << 20
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,9 @@ class TestQemuCompute(ComputeConformance):
     @pytest.fixture
     def driver(self, state: Path, tmp_path_factory: pytest.TempPathFactory) -> QemuCompute:
         sockets = tmp_path_factory.mktemp("r", numbered=True)
-        return self.make(QemuCompute, state_dir=str(state), runtime_dir=str(sockets))
+        return self.make(
+            QemuCompute, state_dir=str(state), runtime_dir=str(sockets), agent_timeout_s=0.5
+        )
 
     @pytest.fixture
     def image_source(self, spark: Path) -> ImageSource:
@@ -235,6 +238,15 @@ class TestQemuCompute(ComputeConformance):
         assert driver.get_server(server_id, project_id=PROJECT).state is ServerState.RUNNING
         result_of(driver, copying)
 
+    def test_a_guest_without_an_agent_is_copied_as_it_is_and_that_is_told(
+        self, driver: QemuCompute, spec: ServerSpec
+    ) -> None:
+        server_id = self.server(driver, spec)
+        handle = driver.start_group_snapshot(server_id, "q", project_id=PROJECT, quiesce=True)
+        (snapshot_id,) = result_of(driver, handle).values()
+        assert driver.snapshot_consistency(snapshot_id) is Consistency.CRASH
+        self.type(driver, server_id, b"Wgoes-on\n", b"OK")
+
     def test_the_guest_writes_on_while_it_is_copied(
         self, driver: QemuCompute, spec: ServerSpec
     ) -> None:
@@ -243,6 +255,33 @@ class TestQemuCompute(ComputeConformance):
         self.type(driver, server_id, b"Wlate\n", b"OK")
         with driver.open_snapshot(result_of(driver, handle), offset=MARKER_OFFSET) as stream:
             assert stream.read(7) == b"(empty)"
+
+    def test_only_what_the_server_wrote_is_copied_before_the_one_copy_that_is_read(
+        self,
+        driver: QemuCompute,
+        spec: ServerSpec,
+        state: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        large = tmp_path / "large.raw"
+        large.write_bytes(b"x" * LARGE_BYTES)
+        data = dataclasses.replace(source_of(large), virtual_size_bytes=LARGE_BYTES)
+        server_id = self.server(driver, dataclasses.replace(spec, disks=(*spec.disks, data)))
+        self.type(driver, server_id, b"Dover-it\n", b"OK")
+        with monkeypatch.context() as held:
+            held.setattr(driver._crew, "put", lambda *_: None)
+            handle = driver.start_snapshot(server_id, "disk1", "delta", project_id=PROJECT)
+            deadline = time.monotonic() + 20
+            while driver._book.read(handle)["phase"] != "flattening":
+                assert time.monotonic() < deadline
+                driver.poll(handle)
+            (target,) = (state / "snapshots").glob("*/disk.qcow2")
+            assert target.stat().st_blocks * 512 < 1 << 20
+        with driver.open_snapshot(result_of(driver, handle)) as stream:
+            whole = stream.read()
+        assert whole[MARKER_OFFSET : MARKER_OFFSET + 8] == b"over-it\0"
+        assert whole[4096:] == large.read_bytes()[4096:]
 
     def test_a_killed_server_is_stopped_and_starts_again(
         self, driver: QemuCompute, spec: ServerSpec, state: Path

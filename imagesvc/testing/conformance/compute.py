@@ -165,7 +165,7 @@ class ComputeConformance(ComputeRebuildConformance):
     def test_quiesce_needs_its_capability(
         self, driver: compute.ComputeDriver, spec: ServerSpec
     ) -> None:
-        """`quiesce=True` only with QUIESCE."""
+        """`quiesce=True` only with QUIESCE; snapshot_consistency tells what came of it."""
         server_id = self.server(driver, spec)
         disk_id = driver.get_server(server_id, project_id=PROJECT).disks[0].disk_id
 
@@ -175,7 +175,10 @@ class ComputeConformance(ComputeRebuildConformance):
             )
 
         if self.has(driver, ComputeCapability.QUIESCE):
-            result_of(driver, start())
+            found = driver.snapshot_consistency(result_of(driver, start()))
+            assert found in list(compute.Consistency)
+            plain = driver.snapshot_consistency(self.snapshot(driver, server_id))
+            assert plain is compute.Consistency.CRASH
             return
         with pytest.raises(errors.NotSupported):
             start()

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from imagesvc_drivers.compute.qemu import accelerator, server_folder
+from imagesvc_drivers.compute.qemu import accelerator, guest_agent, server_folder
 
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 SOCKET_BYTES_MAX = 107
@@ -17,9 +17,10 @@ SERIAL_BYTES_MAX = 20  # VIRTIO_BLK_T_GET_ID, Virtual I/O Device specification, 
 
 
 def sockets(runtime_dir: Path, server_id: str) -> dict[str, str]:
-    """Paths of the monitor and console sockets, short whatever the state folder's name is."""
+    """Paths of the monitor, console and agent sockets, short whatever the state folder is."""
     key = hashlib.sha256(server_id.encode()).hexdigest()[:24]
-    return {"monitor": str(runtime_dir / f"{key}.m"), "console": str(runtime_dir / f"{key}.c")}
+    ends = {"monitor": "m", "console": "c", "agent": "a"}
+    return {name: str(runtime_dir / f"{key}.{end}") for name, end in ends.items()}
 
 
 def base_node(path: Path, disk_format: str) -> dict[str, Any]:
@@ -67,6 +68,10 @@ def build(
         argv += ["-blockdev", json.dumps(node), "-device"]
         device = f"virtio-blk-pci,drive={disk.disk_id},id=v-{disk.disk_id}"
         argv += [f"{device},serial={serial(disk)},bootindex={index + 1}"]
+    # Behind the disks, whose addresses stay as they are in servers without it.
+    argv += ["-device", "virtio-serial-pci,id=ser"]
+    argv += ["-chardev", f"socket,id=qga,path={_value(paths['agent'])},server=on,wait=off"]
+    argv += ["-device", f"virtserialport,bus=ser.0,chardev=qga,name={guest_agent.PORT}"]
     argv += ["-chardev", f"socket,id=mon,path={_value(paths['monitor'])},server=on,wait=off"]
     argv += ["-mon", "chardev=mon,mode=control"]
     console = f"socket,id=con,path={_value(paths['console'])},server=on,wait=off"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from imagesvc.interface import base, compute, errors
-from imagesvc.interface.compute import ComputeCapability, Server, ServerSpec
+from imagesvc.interface.compute import ComputeCapability, Consistency, Server, ServerSpec
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, Progress
 from imagesvc_drivers.compute.qemu import (
@@ -33,6 +33,7 @@ _CAPABILITIES = frozenset(
         ComputeCapability.CONSISTENT_GROUP,
         ComputeCapability.CONSOLE_WRITE,
         ComputeCapability.EMPTY_DISK,
+        ComputeCapability.QUIESCE,
         ComputeCapability.REBUILD,
     }
 )
@@ -63,7 +64,7 @@ class QemuCompute(compute.ComputeDriver):
         """Make the folders and tidy up. Raises Unavailable."""
         self._host.open()
         self._book.drop_old()
-        self._host.drop_unused_bases()
+        self._host.drop_unused_bases(self._book.bases())
 
     def close(self) -> None:
         """Wait a little for work in the background; servers and their jobs run on."""
@@ -150,15 +151,15 @@ class QemuCompute(compute.ComputeDriver):
         self, server_id: str, disk_id: str, token: str, *, project_id: str, quiesce: bool = False
     ) -> Handle:
         """Copy one disk as it is at this instant."""
-        _refuse_quiesce(quiesce)
-        return self._snapshotting.start(server_id, project_id, [disk_id], token)
+        return self._snapshotting.start(server_id, project_id, [disk_id], token, quiesce=quiesce)
 
     def start_group_snapshot(
         self, server_id: str, token: str, *, project_id: str, quiesce: bool = False
     ) -> Handle:
         """Snapshot all disks at one instant."""
-        _refuse_quiesce(quiesce)
-        return self._snapshotting.start(server_id, project_id, None, token, group=True)
+        return self._snapshotting.start(
+            server_id, project_id, None, token, group=True, quiesce=quiesce
+        )
 
     def start_disks_snapshot(
         self,
@@ -170,8 +171,13 @@ class QemuCompute(compute.ComputeDriver):
         quiesce: bool = False,
     ) -> Handle:
         """Snapshot several disks at one instant."""
-        _refuse_quiesce(quiesce)
-        return self._snapshotting.start(server_id, project_id, disk_ids, token, group=True)
+        return self._snapshotting.start(
+            server_id, project_id, disk_ids, token, group=True, quiesce=quiesce
+        )
+
+    def snapshot_consistency(self, snapshot_id: str) -> Consistency:
+        """Whether the guest was frozen."""
+        return self._snapshotting.shelf.consistency(snapshot_id)
 
     def snapshot_size(self, snapshot_id: str) -> int:
         """Size of the raw disk."""
@@ -231,8 +237,3 @@ class QemuCompute(compute.ComputeDriver):
 
     def _lock(self, folder: server_folder.ServerFolder) -> Any:
         return folder.lock(wait_s=self.options.lock_timeout_s)
-
-
-def _refuse_quiesce(quiesce: bool) -> None:
-    if quiesce:
-        raise errors.NotSupported("This compute backend cannot freeze a server's file systems.")

@@ -95,12 +95,15 @@ class Host:
         self, folder: server_folder.ServerFolder, disk: server_folder.DiskRecord
     ) -> None:
         """Make the file of a disk, over its base if it has one."""
-        path = folder.disk_path(disk)
-        if disk.base is None:
-            self.tool.create_empty(path, disk.size_bytes)
+        base = None if disk.base is None else self.cache.path(disk.base)
+        self.create_file(folder.disk_path(disk), base, disk.base_format, disk.size_bytes)
+
+    def create_file(self, path: Path, base: Path | None, base_format: str, size_bytes: int) -> None:
+        """Make a qcow2 file, over a base if there is one."""
+        if base is None:
+            self.tool.create_empty(path, size_bytes)
         else:
-            base = self.cache.path(disk.base)
-            self.tool.create_overlay(path, base, disk.base_format, disk.size_bytes)
+            self.tool.create_overlay(path, base, base_format, size_bytes)
 
     def discard(self, folder: server_folder.ServerFolder) -> None:
         """End a server whose folder is locked, and remove it."""
@@ -110,9 +113,9 @@ class Host:
             Path(path).unlink(missing_ok=True)
         self.servers.remove(folder)
 
-    def drop_unused_bases(self) -> None:
-        """Remove bases that no server stands on."""
-        used = set()
+    def drop_unused_bases(self, used: set[str]) -> None:
+        """Remove bases that no server stands on, and that are not among `used`."""
+        used = set(used)
         for folder in self.servers:
             server = folder.read()
             used |= {disk.base for disk in server.disks if disk.base} if server else set()

@@ -79,6 +79,12 @@ class OperationBook:
         """Whether the work is to be cancelled."""
         return self._path(handle, "stop").exists()
 
+    def bases(self) -> set[str]:
+        """Bases that snapshots under way are copied over, whatever becomes of their servers."""
+        bodies = [record.read(path) or {} for path in self._folder.glob("*.json")]
+        items = [item for body in bodies if _runs(body) for item in body.get("items", ())]
+        return {item["base"] for item in items if item.get("base")}
+
     def drop_old(self) -> None:
         """Forget work that ended a month ago."""
         for path in self._folder.glob("*.json"):
@@ -133,6 +139,10 @@ def recorded(book: OperationBook, handle: Handle, body: dict[str, Any]) -> Itera
             body |= {"state": ProgressState.FAILED, "error": exc.user_message}
             body["cause"] = exc.operator_message
         book.save(handle, body)
+
+
+def _runs(body: dict[str, Any]) -> bool:
+    return body.get("state") == ProgressState.RUNNING
 
 
 def progress(body: dict[str, Any]) -> Progress:

@@ -1,5 +1,7 @@
 """The flow that gives servers a new system disk."""
 
+import dataclasses
+
 import pytest
 
 from imagesvc import errors
@@ -145,3 +147,11 @@ def test_the_same_key_is_the_same_rebuild(service, active_image, compute):
         for _ in range(2)
     )
     assert first.id == again.id
+
+
+def test_a_reader_may_not_rebuild_and_that_is_in_the_trail(service, active_image):
+    reader = dataclasses.replace(CALLER, roles=frozenset({"reader"}))
+    with pytest.raises(errors.Forbidden):
+        service.rebuilds.start(reader, server_ids=("server",), image_id=active_image.id)
+    (event,) = service.audits.query(CALLER, action="server:rebuild")
+    assert event.outcome == "denied"
