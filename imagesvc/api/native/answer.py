@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from imagesvc.backend.backend import BackendState
+from imagesvc.domain.image import ImageKind
 from imagesvc.domain.job import JobType
 from imagesvc.domain.state import ImageStatus, JobState, StepState
 from imagesvc.interface.compute import ServerState
@@ -201,6 +202,7 @@ class ImageDisk(Answer):
     role: str
     disk_format: str
     size_bytes: int
+    virtual_size_bytes: int | None
     good_copies: int
     copies: list[ImageCopy]
 
@@ -212,6 +214,7 @@ class Image(Answer):
     id: str
     name: str | None
     status: ImageStatus
+    kind: ImageKind
     size_bytes: int | None
     damaged: bool
     good_copies: int | None

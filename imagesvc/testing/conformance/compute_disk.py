@@ -90,3 +90,24 @@ class ComputeDiskConformance(ComputeKillConformance):
             driver.start_disks_snapshot(
                 server_id, [*wanted, "no-such-disk"], "none", project_id=PROJECT
             )
+
+    def test_a_group_snapshot_goes_on_after_a_kill(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """After kill -9 at any point the same token ends with one snapshot of each disk."""
+        if not self.has(driver, ComputeCapability.CONSISTENT_GROUP):
+            self.note("disks are not copied together")
+            return
+        server_id = self.server(driver, dataclasses.replace(spec, disks=spec.disks * 2))
+        disks = driver.get_server(server_id, project_id=PROJECT).disks
+        points = self.SNAPSHOT_CRASH_POINTS
+        for token in self.cut_short(
+            driver, points, "start_group_snapshot", lambda one: (server_id, one), project_id=PROJECT
+        ):
+            handle = driver.start_group_snapshot(server_id, token, project_id=PROJECT)
+            made = result_of(driver, handle)
+            assert set(made) == {disk.disk_id for disk in disks}, token
+            for disk in disks:
+                with driver.open_snapshot(made[disk.disk_id]) as stream:
+                    assert len(stream.read()) == disk.size_bytes
+                driver.delete_snapshot(made[disk.disk_id])

@@ -48,7 +48,8 @@ class RebuildServers(Step):
                 continue
             ctx.memo["ended"] = {**ctx.memo.get("ended", {}), str(number): error}
             crashpoint("step.rebuild.ended")
-        ctx.progress(len(ctx.memo.get("ended", {})), len(servers))
+        image_bytes = ctx.job.args["image_bytes"]
+        ctx.progress(len(ctx.memo.get("ended", {})) * image_bytes, len(servers) * image_bytes)
         if passing is not None:
             raise passing
         if len(ctx.memo.get("ended", {})) < len(servers):

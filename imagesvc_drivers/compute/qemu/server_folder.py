@@ -81,7 +81,11 @@ class ServerFolder:
 
     def write(self, server: ServerRecord) -> None:
         """Store the record durably."""
-        record.write(self.path / "server.json", dataclasses.asdict(server))
+        body = dataclasses.asdict(server)
+        for disk in body["disks"]:
+            if not disk["file"]:  # unknown to processes of the first release, which may still run
+                del disk["file"]
+        record.write(self.path / "server.json", body)
 
     def process(self) -> dict[str, Any] | None:
         """What was written down when QEMU was started, or None."""

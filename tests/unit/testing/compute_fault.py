@@ -188,6 +188,22 @@ class GroupingSome(FolderCompute):
         return self.start_snapshot(server_id, disk_ids[0], token, project_id=project_id)
 
 
+class GroupingOne(FolderCompute):
+    """Promises groups, and copies one disk."""
+
+    def info(self):
+        return promising(super().info(), ComputeCapability.CONSISTENT_GROUP)
+
+    def start_group_snapshot(self, server_id, token, *, project_id, quiesce=False):
+        return self.start_snapshot(server_id, "disk0", token, project_id=project_id)
+
+    def poll(self, handle):
+        found = super().poll(handle)
+        if isinstance(found.result, str):
+            return replace(found, result={"disk0": found.result})
+        return found
+
+
 class Backwards(FolderCompute):
     """Its servers have their disks in another order."""
 

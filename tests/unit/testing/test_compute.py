@@ -36,6 +36,7 @@ CASES = [
     ("LocalOnly", "an_image_without_a_local_file_comes_by_its_url"),
     ("Grouping", "all_disks_are_copied_at_one_instant"),
     ("GroupingSome", "some_disks_are_copied_at_one_instant"),
+    ("GroupingOne", "a_group_snapshot_goes_on_after_a_kill"),
     ("Backwards", "disks_stand_in_the_order_of_the_spec"),
     ("Fuller", "an_empty_disk_stands_at_its_place"),
     ("Renewing", "a_rebuilt_server_keeps_its_data_disk_id_and_name"),

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from imagesvc import errors
+from imagesvc.domain.image_property import Change
 from imagesvc.interface import errors as driver_errors
 from imagesvc.interface.compute import ComputeCapability
 from imagesvc.worker.step import rebuild
@@ -30,6 +31,8 @@ def test_every_server_is_rebuilt_and_told_of(service, active_image, job, compute
     work()
     assert told(service, job) == ("done", dict.fromkeys(NAMES, ""))
     assert compute.rebuilt == [(name, active_image.id) for name in NAMES]
+    (step,) = service.jobs.get(CALLER, job.id).steps
+    assert step.done_bytes == step.total_bytes == len(NAMES) * active_image.size_bytes
 
 
 def test_one_that_fails_stops_no_other(service, job, compute, work):
@@ -137,6 +140,13 @@ def test_no_server_gets_a_data_disk_or_a_whole_machine_as_its_system(service, co
     for image in made:
         with pytest.raises(errors.InvalidRequest):
             service.rebuilds.start(CALLER, server_ids=("server",), image_id=image.id)
+
+
+def test_an_image_that_asks_for_a_larger_disk_is_refused(service, active_image, compute):
+    change = Change("replace", ("min_disk_gib",), 1)
+    service.images.patch(CALLER, active_image.id, (change,))
+    with pytest.raises(errors.InvalidRequest, match="1 GiB"):
+        service.rebuilds.start(CALLER, server_ids=("server",), image_id=active_image.id)
 
 
 def test_the_same_key_is_the_same_rebuild(service, active_image, compute):

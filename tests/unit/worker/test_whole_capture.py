@@ -1,5 +1,7 @@
 """Captures of several disks: one image of all, or an image each."""
 
+import dataclasses
+
 import pytest
 
 from imagesvc import errors
@@ -8,6 +10,8 @@ from imagesvc.domain import capture as captured
 from imagesvc.interface import errors as driver_errors
 from imagesvc.interface.compute import ComputeCapability
 from imagesvc.worker import reaper
+from imagesvc.worker.step.snapshot import snapshots
+from imagesvc.worker.step.store import stored
 from tests.unit.worker.conftest import CALLER
 from tests.unit.worker.paper_compute import DATA, DISK
 
@@ -227,3 +231,14 @@ def test_a_capture_that_an_earlier_release_began_goes_on(service, compute, work,
     work()
     assert service.images.get(CALLER, image.id).status == "active"
     assert bytes_of(service, image.id) == DISK
+
+
+def test_what_an_earlier_release_kept_of_its_steps_is_understood(service):
+    job = service.captures.start(CALLER, server_id="server", name="old")[1]
+    old = {"server_id": "server", "disk_id": "vda", "role": "system", "size_bytes": 5}
+    job = dataclasses.replace(job, args=old)
+    assert snapshots(job, {"snapshot_id": "one"}) == {"vda": "one"}
+    assert snapshots(job, {"asked": True}) == {}
+    memo = {"store_id": "local", "key": "k"}
+    assert stored(memo) == []
+    assert stored(memo | {"size_bytes": 5}) == [memo | {"size_bytes": 5}]
