@@ -51,7 +51,9 @@ def disks(job: Job) -> tuple[CapturedDisk, ...]:
         return tuple(CapturedDisk(**each) for each in job.args["disks"])
     args = job.args
     role = args.get("role", "system")
-    one = CapturedDisk(args["disk_id"], job.image_id or "", 0, role, args.get("size_bytes", 0))
+    one = CapturedDisk(
+        args.get("disk_id", ""), job.image_id or "", 0, role, args.get("size_bytes", 0)
+    )
     return (one,)
 
 

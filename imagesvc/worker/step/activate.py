@@ -11,7 +11,6 @@ from imagesvc.db import pending
 from imagesvc.domain import capture
 from imagesvc.domain.capture import CapturedDisk
 from imagesvc.domain.image import ImageDisk
-from imagesvc.interface.compute import Consistency
 from imagesvc.manager import image_bytes
 from imagesvc.manager.operation import Step as AuditStep
 from imagesvc.worker import intake
@@ -33,9 +32,8 @@ class Activate(Step):
         Of several images those that were deleted meanwhile are left out.
         Raises Cancelled, StateConflict, ImageNotFound, QuotaExceeded.
         """
-        consistency = ctx.results["snapshot"].get("consistency", str(Consistency.CRASH))
-        images = _by_image(ctx)
-        ctx.memo["result"] = {"image_ids": list(images), "consistency": consistency}
+        images, consistency = _by_image(ctx), _consistency(ctx)
+        ctx.memo["result"] = {"image_ids": list(images), **consistency}
         crashpoint("step.activate.begin")
         with ctx.service.database.write() as conn:
             if job_rows.fence(conn, ctx.job):
@@ -57,6 +55,12 @@ class Activate(Step):
             ctx.complete(conn)
         crashpoint("step.activate.done")
         return None
+
+
+def _consistency(ctx: StepContext) -> dict[str, str]:
+    """What the snapshot step found out about it, as a property."""
+    known = ctx.results["snapshot"].get(capture.CONSISTENCY)
+    return {capture.CONSISTENCY: known} if known else {}
 
 
 def _by_image(ctx: StepContext) -> dict[str, Disks]:
@@ -82,19 +86,21 @@ def _disk(disk: CapturedDisk, facts: Mapping[str, Any]) -> ImageDisk:
     )
 
 
-def _publish(conn: Any, image_id: str, disks: Disks, consistency: str) -> str | None:
+def _publish(conn: Any, image_id: str, disks: Disks, consistency: dict[str, str]) -> str | None:
     """All disks of one image; gives its owner."""
     (_, first), *others = disks
     owner = image_bytes.publish(
         conn, image_id, first, "import_done", others=tuple(disk for _, disk in others)
     )
-    image_rows.set_properties(conn, image_id, {capture.CONSISTENCY: consistency}, ())
+    image_rows.set_properties(conn, image_id, consistency, ())
     for _, disk in disks:
         pending.remove(conn, *disk.locations[0])
     return owner
 
 
-def _record(ctx: StepContext, conn: Any, image_id: str, size_bytes: int, consistency: str) -> None:
-    detail = {"size_bytes": size_bytes, "job_id": ctx.job.id, "consistency": consistency}
+def _record(
+    ctx: StepContext, conn: Any, image_id: str, size_bytes: int, consistency: dict[str, str]
+) -> None:
+    detail = {"size_bytes": size_bytes, "job_id": ctx.job.id, **consistency}
     audit = AuditStep(conn, image_id, owner=ctx.job.project_id, detail=detail)
     ctx.service.operation.record(conn, ctx.caller, "capture:complete", "image", audit, "success")
