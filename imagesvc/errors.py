@@ -87,6 +87,18 @@ class ServerNotFound(NotFound):
     message = "No server {server_id} was found."
 
 
+class VolumeNotFound(NotFound):
+    message = "No volume {volume_id} was found."
+
+
+class NodeNotFound(NotFound):
+    message = "No node {node_id} was found."
+
+
+class AttachmentNotFound(NotFound):
+    message = "Volume {volume_id} is not attached to server {server_id}."
+
+
 class ProjectNotFound(NotFound):
     message = "No project {project} was found."
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import hmac
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg
 
@@ -16,9 +17,12 @@ from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
 from imagesvc.manager import heartbeat, import_option, signed_url
+from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
+from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
@@ -46,6 +50,7 @@ from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
 from imagesvc.manager.tag import TagManager
 from imagesvc.manager.task import TaskManager
+from imagesvc.manager.volume import VolumeManager
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import fetch_rule
 from imagesvc.stream.source import UrlSource
@@ -86,6 +91,10 @@ class Service:
     captures: CaptureManager
     servers: ServerManager
     rebuilds: RebuildManager
+    volumes: VolumeManager
+    attachments: AttachmentManager
+    nodes: BaremetalManager
+    disk_captures: DiskCaptureManager
     audits: AuditManager
     logins: LoginManager
     backend_manager: BackendManager
@@ -103,7 +112,8 @@ class Service:
 def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None = None) -> Service:
     """Wire the service, by `urls` or else by [fetch]. Raises ConfigurationError with what to do."""
     key = installation_key(conf)
-    database = _database(conf)
+    database = Database(conf.database.url)
+    check_schema(database)
     probe = DatabaseProbe(database)
     backends = Backends(conf)
     backends.open(monitor=monitor)
@@ -114,7 +124,6 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs, namespaces = JobManager(operation, enforcer, quotas), NamespaceAccess(operation, enforcer)
-    count_max = conf.limit.servers_per_request
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
@@ -150,9 +159,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
-        captures=CaptureManager(operation, enforcer, backends, images, jobs),
-        servers=ServerManager(operation, enforcer, backends, jobs, count_max),
-        rebuilds=RebuildManager(operation, enforcer, backends, jobs, count_max),
+        **_machines(conf, operation, enforcer, backends, images, jobs),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
         backend_manager=BackendManager(operation, enforcer, backends),
@@ -162,11 +169,28 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     )
 
 
-def _database(conf: cfg.ConfigOpts) -> Database:
-    """The database, its tables being those of this release. Raises ConfigurationError."""
-    database = Database(conf.database.url)
-    check_schema(database)
-    return database
+def _machines(
+    conf: cfg.ConfigOpts,
+    operation: Operation,
+    enforcer: Enforcer,
+    backends: Backends,
+    images: ImageManager,
+    jobs: JobManager,
+) -> dict[str, Any]:
+    """What images are made of, and what is made of them, by the names of the service."""
+    attachments = AttachmentManager(operation, enforcer, backends)
+    count_max = conf.limit.servers_per_request
+    return {
+        "captures": CaptureManager(operation, enforcer, backends, images, jobs),
+        "disk_captures": DiskCaptureManager(operation, enforcer, backends, images, jobs),
+        "servers": ServerManager(operation, enforcer, backends, jobs, count_max, attachments),
+        "rebuilds": RebuildManager(operation, enforcer, backends, jobs, count_max),
+        "volumes": VolumeManager(
+            operation, enforcer, backends, jobs, attachments, conf.limit.volumes_per_request
+        ),
+        "attachments": attachments,
+        "nodes": BaremetalManager(operation, enforcer, backends, jobs),
+    }
 
 
 def _image_files(

@@ -23,6 +23,11 @@ class JobType(enum.StrEnum):
     IMPORT_REMOTE = "import-remote"
     IMPORT_TASK = "import-task"
     COPY_IMAGE = "copy-image"
+    CREATE_VOLUMES = "create-volumes"
+    CAPTURE_VOLUME = "capture-volume"
+    DEPLOY_NODE = "deploy-node"
+    UNDEPLOY_NODE = "undeploy-node"
+    CAPTURE_NODE = "capture-node"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -43,6 +48,8 @@ MAKES_IMAGE = frozenset(
         JobType.CAPTURE_SYSTEM_DISK,
         JobType.CAPTURE_DATA_DISKS,
         JobType.CAPTURE_WHOLE_MACHINE,
+        JobType.CAPTURE_VOLUME,
+        JobType.CAPTURE_NODE,
     }
 )
 # Jobs that bring bytes to an image that was there before, and stays if they fail.

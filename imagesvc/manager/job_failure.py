@@ -79,6 +79,8 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.CAPTURE_SYSTEM_DISK: _kill,
     JobType.CAPTURE_DATA_DISKS: _kill,
     JobType.CAPTURE_WHOLE_MACHINE: _kill,
+    JobType.CAPTURE_VOLUME: _kill,
+    JobType.CAPTURE_NODE: _kill,
     JobType.IMPORT_STAGED: _import,
     JobType.IMPORT_URL: _import,
     JobType.IMPORT_LOCATION: _import,

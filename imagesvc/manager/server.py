@@ -14,7 +14,8 @@ from imagesvc.domain.server import data_disks as data_disks_of
 from imagesvc.interface import compute
 from imagesvc.interface.compute import ComputeCapability
 from imagesvc.interface.errors import NotFound
-from imagesvc.manager import server_backend, server_source
+from imagesvc.manager import project, server_backend, server_source
+from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
@@ -31,12 +32,14 @@ class ServerManager:
         backends: Backends,
         jobs: JobManager,
         count_max: int,
+        attachments: AttachmentManager,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._jobs = jobs
         self._count_max = count_max
+        self._attachments = attachments
 
     def create(
         self,
@@ -139,9 +142,12 @@ class ServerManager:
             driver.stop_server(server_id, project_id=_require_project(ctx))
 
     def delete(self, ctx: RequestContext, server_id: str, *, compute_id: str | None = None) -> None:
-        """End it and remove its disks. Raises ServerNotFound, Forbidden."""
+        """End it and remove its disks; volumes stay. Raises ServerNotFound, Forbidden."""
         with self._action(ctx, "server:delete", server_id, compute_id) as driver:
-            driver.delete_server(server_id, project_id=_require_project(ctx))
+            project_id = _require_project(ctx)
+            volumes = driver.get_server(server_id, project_id=project_id).volumes
+            driver.delete_server(server_id, project_id=project_id)
+            self._attachments.release(project_id, server_id, volumes)
 
     def console_log(
         self,
@@ -196,6 +202,4 @@ def _found(server_id: str) -> Iterator[None]:
 
 
 def _require_project(ctx: RequestContext) -> str:
-    if ctx.project_id is None:
-        raise errors.Forbidden("The token names no project; servers belong to projects.")
-    return ctx.project_id
+    return project.require(ctx, "servers")

@@ -5,12 +5,10 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.domain.image import Image, ImageKind
-from imagesvc.domain.state import ImageStatus
-from imagesvc.errors import Reason
 from imagesvc.interface import compute
 from imagesvc.interface.compute import ComputeCapability
 from imagesvc.interface.errors import NotSupported
-from imagesvc.manager import image_bytes
+from imagesvc.manager import image_use
 from imagesvc.manager.image import visible_image
 from imagesvc.policy.check import Enforcer
 
@@ -29,7 +27,7 @@ def require_system(image: Image, event: str, memory_mib: int | None = None) -> N
 
     Raises Forbidden (IMAGE_DEACTIVATED), StateConflict if it is not active, InvalidRequest.
     """
-    _require_active(image, event)
+    image_use.require_usable(image, event)
     if image.kind not in _BOOTS:
         raise errors.InvalidRequest(
             "Image {image_id} is of a data disk; no server boots from it.", image_id=image.id
@@ -42,7 +40,7 @@ def require_system(image: Image, event: str, memory_mib: int | None = None) -> N
 
 def require_disk(image: Image, event: str) -> None:
     """Raise what stands against its being one disk; as `require_system`."""
-    _require_active(image, event)
+    image_use.require_usable(image, event)
     if image.kind == ImageKind.WHOLE_MACHINE:
         raise errors.InvalidRequest(
             "Image {image_id} is of a whole machine; name an image of one disk.", image_id=image.id
@@ -55,13 +53,3 @@ def require_capability(
     """Raise NotSupported with the text `lack` if the backend does not offer it."""
     if capability not in driver.info().capabilities:
         raise NotSupported(lack)
-
-
-def _require_active(image: Image, event: str) -> None:
-    if image.status == ImageStatus.DEACTIVATED:
-        raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
-    if image.status != ImageStatus.ACTIVE:
-        raise errors.StateConflict(
-            noun="image", id=image.id, status=image.status, event=event, allowed="active"
-        )
-    image_bytes.require_bare(image)

@@ -69,8 +69,11 @@ class Client:
 
     def find_server(self, name_or_id: str) -> str:
         """The id of a server named by id or by a name that one server alone has."""
-        servers = self.items("/servers", "servers")
-        return _only("server", name_or_id, servers)
+        return self.find("server", name_or_id)
+
+    def find(self, noun: str, name_or_id: str) -> str:
+        """The id of a thing of our own API, by id or by a name that one alone has."""
+        return _only(noun, name_or_id, self.items(f"/{noun}s", f"{noun}s"))
 
     def find_image(self, name_or_id: str) -> str:
         """The id of an image named by id or by a name that one visible image alone has."""

@@ -9,6 +9,8 @@ from imagesvc.worker.step.consult import Consult
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.provision import CreateServers
+from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
+from imagesvc.worker.step.provision_volume import CreateVolumes
 from imagesvc.worker.step.rebuild import RebuildServers
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
@@ -29,4 +31,9 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_REMOTE: (Consult(), Fetch(), Spread(), Conclude()),
     JobType.IMPORT_TASK: (Fetch(), Spread(), Conclude()),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
+    JobType.CREATE_VOLUMES: (CreateVolumes(),),
+    JobType.CAPTURE_VOLUME: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
+    JobType.DEPLOY_NODE: (DeployNode(),),
+    JobType.UNDEPLOY_NODE: (UndeployNode(),),
+    JobType.CAPTURE_NODE: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
 }

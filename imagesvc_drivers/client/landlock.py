@@ -65,8 +65,10 @@ def _restrict(read: list[str], write: list[str]) -> None:
     for path in read:
         _allow(ruleset, path, _READ_FILE)
     cut = _TRUNCATE & rights
+    inside = _READ_FILE | _WRITE_FILE | cut
     for path in write:
-        _allow(ruleset, path, _READ_FILE | _WRITE_FILE | _READ_DIR | _REMOVE_FILE | _MAKE_REG | cut)
+        folder = _READ_DIR | _REMOVE_FILE | _MAKE_REG if os.path.isdir(path) else 0
+        _allow(ruleset, path, inside | folder)
     _allow(ruleset, "/dev/null", _READ_FILE | _WRITE_FILE)
     _allow(ruleset, "/dev/urandom", _READ_FILE)
     _call(_RESTRICT_SELF, ruleset, 0)

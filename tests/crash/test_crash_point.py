@@ -5,6 +5,7 @@ from pathlib import Path
 
 from imagesvc.domain import state
 from tests.crash import (
+    test_baremetal,
     test_capture,
     test_failure,
     test_import,
@@ -12,10 +13,13 @@ from tests.crash import (
     test_rebuild,
     test_scrub,
     test_upload,
+    test_volume,
     test_whole_capture,
 )
-from tests.driver import test_syslog_audit_sink, test_webhook_audit_sink
+from tests.driver import test_qemu_attach, test_syslog_audit_sink, test_webhook_audit_sink
 from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
+from tests.driver.test_local_baremetal import Local as Baremetal
+from tests.driver.test_local_volume import TestLocalVolume as Volume
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
 
 ROOT = Path(__file__).parent.parent.parent
@@ -41,6 +45,17 @@ TESTED = {
     *Qemu.REBUILD_CRASH_POINTS,
     *test_rebuild.POINTS,
     *test_whole_capture.POINTS,
+    *test_qemu_attach.POINTS,
+    *test_baremetal.DEPLOY_POINTS,
+    *test_baremetal.UNDEPLOY_POINTS,
+    *test_volume.CREATE_POINTS,
+    *test_volume.CAPTURE_POINTS,
+    *Volume.CREATE_CRASH_POINTS,
+    *Baremetal.DEPLOY_CRASH_POINTS,
+    *Baremetal.UNDEPLOY_CRASH_POINTS,
+    *Baremetal.SNAPSHOT_CRASH_POINTS,
+    *Volume.SNAPSHOT_CRASH_POINTS,
+    *Volume.CONNECT_CRASH_POINTS,
     *test_syslog_audit_sink.TestTcp.crashpoints,
     *test_webhook_audit_sink.TestWebhook.crashpoints,
 }

@@ -6,6 +6,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
 from imagesvc.api.native import (
+    baremetal,
     capture,
     image_csv,
     job,
@@ -14,7 +15,9 @@ from imagesvc.api.native import (
     rebuild,
     server,
     server_console,
+    volume,
 )
+from imagesvc.api.native import disk_answer as disk_answers
 from imagesvc.errors import Reason
 from imagesvc.interface import errors as driver
 from imagesvc.manager.operation import OUTCOMES
@@ -27,6 +30,8 @@ TEXT: Schema = {"type": "string"}
 _ID: Schema = {"type": "string", "minLength": 1}
 PATH: dict[str, tuple[Schema, str]] = {
     "server_id": (_ID, "Id of a server."),
+    "node_id": (_ID, "Id of a bare-metal node."),
+    "volume_id": (_ID, "Id of a volume."),
     "job_id": (_ID, "Id of a job."),
     "image_id": (_ID, "Id of an image."),
     "project_id": (_ID, "Id of a project."),
@@ -44,6 +49,9 @@ LIMIT: dict[str, Schema] = {
 PAGE = MARKER | LIMIT
 COMPUTE: dict[str, Schema] = {
     "compute_id": {"type": "string", "description": "The compute backend; without it, any."}
+}
+VOLUME_BACKEND: dict[str, Schema] = {
+    "backend_id": {"type": "string", "description": "The volume backend; without it, all."}
 }
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": 10**query.INTEGER_DIGITS_MAX - 1}
@@ -82,6 +90,8 @@ _DRIVER: tuple[Raised, ...] = (
     driver.DriverError, driver.NoSpace, driver.AccessDenied, driver.Busy, errors.BackendFailed,
 )  # fmt: skip
 _SERVER: tuple[Raised, ...] = (errors.ServerNotFound, errors.BackendNotFound, *_DRIVER)
+_VOLUME: tuple[Raised, ...] = (errors.VolumeNotFound, errors.BackendNotFound, *_DRIVER)
+_NODE: tuple[Raised, ...] = (errors.NodeNotFound, errors.BackendNotFound, *_DRIVER)
 _JOB: tuple[Raised, ...] = (errors.JobNotFound,)
 _PROJECT: tuple[Raised, ...] = (errors.ProjectNotFound, (errors.InvalidRequest, Reason.MEDIA_TYPE))
 _BYTES: tuple[Raised, ...] = (
@@ -142,12 +152,57 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
             ),
         ),
     },
+    "/servers/{server_id}/volumes": {
+        "POST": Operation(
+            disk_answers.OneVolume, body=volume.NewAttachment,
+            raises=(
+                errors.ServerNotFound, driver.NotSupported,
+                (errors.InvalidRequest, Reason.MEDIA_TYPE), *_VOLUME,
+            ),
+        ),
+    },
+    "/servers/{server_id}/volumes/{volume_id}": {
+        "DELETE": Operation(status=204, raises=(errors.AttachmentNotFound, *_VOLUME)),
+    },
+    "/volumes": {
+        "GET": Operation(
+            disk_answers.VolumePage, query=PAGE | VOLUME_BACKEND,
+            raises=(errors.BackendNotFound, *_DRIVER),
+        ),
+        "POST": Operation(
+            answers.OneJob, 202, body=volume.NewVolumes, headers=("Idempotency-Key",),
+            raises=(errors.ImageNotFound, errors.DiskNotFound, errors.StateConflict, *_START),
+        ),
+    },
+    "/volumes/{volume_id}": {
+        "GET": Operation(disk_answers.OneVolume, raises=_VOLUME),
+        "DELETE": Operation(status=204, raises=_VOLUME),
+    },
+    "/nodes": {
+        "GET": Operation(disk_answers.NodePage, query=PAGE, raises=(errors.BackendNotFound, *_DRIVER)),
+    },
+    "/nodes/{node_id}": {"GET": Operation(disk_answers.OneNode, raises=_NODE)},
+    "/nodes/{node_id}/deploy": {
+        "POST": Operation(
+            answers.OneJob, 202, body=baremetal.NewDeployment, headers=("Idempotency-Key",),
+            raises=(
+                errors.NodeNotFound, errors.ImageNotFound, errors.DiskNotFound,
+                errors.StateConflict, *_START,
+            ),
+        ),
+    },
+    "/nodes/{node_id}/undeploy": {
+        "POST": Operation(
+            answers.OneJob, 202, headers=("Idempotency-Key",),
+            raises=(errors.Conflict, *_NODE),
+        ),
+    },
     "/captures": {
         "POST": Operation(
             answers.Capture, 202, body=capture.NewCapture, headers=("Idempotency-Key",),
             raises=(
-                errors.ServerNotFound, errors.ImageNotFound, errors.TooLarge, driver.NotSupported,
-                *_START,
+                errors.ServerNotFound, errors.VolumeNotFound, errors.NodeNotFound,
+                errors.ImageNotFound, errors.TooLarge, driver.NotSupported, *_START,
             ),
         ),
     },

@@ -8,6 +8,7 @@ from imagesvc.api import meter
 from imagesvc.api.native import (
     audit,
     backend,
+    baremetal,
     capture,
     health,
     image,
@@ -21,6 +22,7 @@ from imagesvc.api.native import (
     server,
     server_console,
     signed_file,
+    volume,
 )
 
 PREFIX = "/imagesvc/v1"
@@ -36,7 +38,18 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/servers/{server_id}/stop", server.ServerStopResource(servers)),
         ("/servers/{server_id}/console", server_console.ServerConsoleResource(servers)),
         ("/rebuilds", rebuild.RebuildsResource(service.rebuilds)),
-        ("/captures", capture.CapturesResource(service.captures)),
+        ("/servers/{server_id}/volumes", volume.ServerVolumesResource(service.attachments)),
+        (
+            "/servers/{server_id}/volumes/{volume_id}",
+            volume.ServerVolumeResource(service.attachments),
+        ),
+        ("/volumes", volume.VolumesResource(service.volumes)),
+        ("/volumes/{volume_id}", volume.VolumeResource(service.volumes)),
+        ("/nodes", baremetal.NodesResource(service.nodes)),
+        ("/nodes/{node_id}", baremetal.NodeResource(service.nodes)),
+        ("/nodes/{node_id}/deploy", baremetal.NodeDeployResource(service.nodes)),
+        ("/nodes/{node_id}/undeploy", baremetal.NodeUndeployResource(service.nodes)),
+        ("/captures", capture.CapturesResource(service.captures, service.disk_captures)),
         ("/jobs", job.JobsResource(jobs)),
         ("/jobs/{job_id}", job.JobResource(jobs)),
         ("/jobs/{job_id}/cancel", job.JobCancelResource(jobs)),

@@ -1,6 +1,7 @@
 """What a job leaves outside is taken away."""
 
 from imagesvc.crashpoint import crashpoint
+from imagesvc.worker import disk_source
 from imagesvc.worker.flow import Step, StepContext, Wait
 from imagesvc.worker.step.snapshot import snapshots
 
@@ -12,7 +13,7 @@ class DeleteSnapshot(Step):
 
     def run(self, ctx: StepContext) -> Wait | None:
         """Delete them; one that is gone is success."""
-        driver = ctx.service.backends.compute(ctx.job.args["compute_id"])
+        driver = disk_source.driver(ctx)
         crashpoint("step.cleanup.begin")
         for snapshot_id in snapshots(ctx.job, ctx.results["snapshot"]).values():
             driver.delete_snapshot(snapshot_id)

@@ -1,15 +1,13 @@
-"""Disks of a server as they are at one instant."""
+"""Disks as they are at one instant."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from imagesvc.crashpoint import crashpoint
 from imagesvc.domain import capture
-from imagesvc.domain.job import Job, JobType
-from imagesvc.interface.compute import ComputeCapability, ComputeDriver, Consistency
+from imagesvc.domain.job import Job
 from imagesvc.interface.errors import DriverError
-from imagesvc.interface.operation import Handle
-from imagesvc.worker import remote_work
+from imagesvc.worker import disk_source, remote_work
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 POLL_S = 0.5
@@ -24,10 +22,10 @@ class Snapshot(Step):
 
     def run(self, ctx: StepContext) -> Wait | None:
         """Start it once, then ask how far it is. Raises DriverError if a disk is missing."""
-        driver = _driver(ctx)
+        driver = disk_source.driver(ctx)
         crashpoint("step.snapshot.begin")
         ctx.memo.once("asked", lambda: True)
-        handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
+        handle = ctx.memo.once("handle", lambda: disk_source.start(ctx, driver))
         crashpoint("step.snapshot.started")
         answer = remote_work.follow(ctx, driver, handle, POLL_S, "The snapshot did not succeed.")
         if isinstance(answer, Wait):
@@ -37,11 +35,9 @@ class Snapshot(Step):
         wanted = [disk.disk_id for disk in capture.disks(ctx.job)]
         if not made.keys() >= set(wanted):
             raise DriverError("The server's disks have changed since the capture was asked for.")
-        frozen = all(
-            driver.snapshot_consistency(made[disk_id]) is Consistency.APPLICATION
-            for disk_id in wanted
-        )
-        ctx.memo["consistency"] = str(Consistency.APPLICATION if frozen else Consistency.CRASH)
+        found = disk_source.consistency(ctx, driver, [made[disk_id] for disk_id in wanted])
+        if found is not None:
+            ctx.memo[capture.CONSISTENCY] = str(found)
         crashpoint("step.snapshot.done")
         return None
 
@@ -49,10 +45,12 @@ class Snapshot(Step):
         """Stop it if it runs, and remove what it made."""
         if "asked" not in ctx.memo:
             return None
-        driver = _driver(ctx)
+        driver = disk_source.driver(ctx)
         made = snapshots(ctx.job, ctx.memo)
         if not made:
-            answer = remote_work.withdraw(ctx, driver, lambda: _start(ctx, driver), POLL_S)
+            answer = remote_work.withdraw(
+                ctx, driver, lambda: disk_source.start(ctx, driver), POLL_S
+            )
             if isinstance(answer, Wait):
                 return answer
             made = _by_disk(ctx.job, answer)
@@ -72,25 +70,3 @@ def _by_disk(job: Job, result: Any) -> dict[str, str]:
     if isinstance(result, Mapping):
         return dict(result)
     return {capture.disks(job)[0].disk_id: result} if result else {}
-
-
-def _driver(ctx: StepContext) -> ComputeDriver:
-    return ctx.service.backends.compute(ctx.job.args["compute_id"])
-
-
-def _start(ctx: StepContext, driver: ComputeDriver) -> Handle:
-    """All disks, several, or one; frozen if that is asked for and the backend can."""
-    args, token, project_id = ctx.job.args, ctx.request_token, ctx.job.project_id
-    server_id = args["server_id"]
-    disk_ids = [disk.disk_id for disk in capture.disks(ctx.job)]
-    can = ComputeCapability.QUIESCE in driver.info().capabilities
-    quiesce = bool(args.get("quiesce")) and can
-    if ctx.job.type == JobType.CAPTURE_WHOLE_MACHINE:
-        return driver.start_group_snapshot(server_id, token, project_id=project_id, quiesce=quiesce)
-    if len(disk_ids) > 1:
-        return driver.start_disks_snapshot(
-            server_id, disk_ids, token, project_id=project_id, quiesce=quiesce
-        )
-    return driver.start_snapshot(
-        server_id, disk_ids[0], token, project_id=project_id, quiesce=quiesce
-    )

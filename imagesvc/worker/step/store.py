@@ -11,7 +11,7 @@ from imagesvc.domain import capture
 from imagesvc.domain.capture import CapturedDisk
 from imagesvc.interface.storage import StorageDriver
 from imagesvc.stream import pipe
-from imagesvc.worker import intake
+from imagesvc.worker import disk_source, intake
 from imagesvc.worker.flow import Step, StepContext, Wait
 from imagesvc.worker.step.snapshot import snapshots
 
@@ -96,10 +96,10 @@ def _write(
     progress: Callable[[int], None],
 ) -> pipe.PipeResult:
     snapshot_id = snapshots(ctx.job, ctx.results["snapshot"])[disk.disk_id]
-    compute = ctx.service.backends.compute(ctx.job.args["compute_id"])
-    size_bytes = compute.snapshot_size(snapshot_id)
+    driver = disk_source.driver(ctx)
+    size_bytes = driver.snapshot_size(snapshot_id)
     with (
-        compute.open_snapshot(snapshot_id) as source,
+        driver.open_snapshot(snapshot_id) as source,
         store.open_write(key, size=size_bytes) as writer,
     ):
         result = ctx.service.rules.pump(

@@ -6,7 +6,7 @@ network; their serial console is their door.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +15,7 @@ from imagesvc.interface.compute import ComputeCapability, Consistency, Server, S
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, Progress
 from imagesvc_drivers.compute.qemu import (
+    attach,
     console,
     creation,
     creation_limit,
@@ -32,6 +33,7 @@ _CAPABILITIES = frozenset(
     {
         ComputeCapability.CONSISTENT_GROUP,
         ComputeCapability.CONSOLE_WRITE,
+        ComputeCapability.ATTACH,
         ComputeCapability.EMPTY_DISK,
         ComputeCapability.QUIESCE,
         ComputeCapability.REBUILD,
@@ -64,7 +66,7 @@ class QemuCompute(compute.ComputeDriver):
         """Make the folders and tidy up. Raises Unavailable."""
         self._host.open()
         self._book.drop_old()
-        self._host.drop_unused_bases(self._book.bases())
+        self._host.drop_unused_bases(snapshot.bases(self._book.running()))
 
     def close(self) -> None:
         """Wait a little for work in the background; servers and their jobs run on."""
@@ -215,6 +217,23 @@ class QemuCompute(compute.ComputeDriver):
     ) -> Handle:
         """Give a server a new system disk, its data disks kept."""
         return self._rebuilding.start(server_id, project_id, source, token)
+
+    def attach_volume(
+        self, server_id: str, connection: Mapping[str, Any], *, project_id: str
+    ) -> None:
+        """Attach a volume by its connection."""
+        folder, server = self._host.servers.find(server_id, project_id)
+        if not server.built:
+            raise errors.Busy(f"Server {server_id} is still being built.")
+        attachment = attach.of(connection)
+        with self._lock(folder):
+            attach.add(folder, attachment, self.options.disks_max, process.socket(folder))
+
+    def detach_volume(self, server_id: str, volume_id: str, *, project_id: str) -> None:
+        """Detach a volume."""
+        folder, _ = self._host.servers.find(server_id, project_id)
+        with self._lock(folder):
+            attach.remove(folder, volume_id, process.socket(folder), self.options.detach_wait_s)
 
     def poll(self, handle: Handle) -> Progress:
         """Go on with the work where nobody does, and say how far it is."""

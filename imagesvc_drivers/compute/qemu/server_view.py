@@ -4,7 +4,7 @@ import datetime
 
 from imagesvc.interface import compute
 from imagesvc.interface.compute import Server, ServerState
-from imagesvc_drivers.compute.qemu import command_line, process, server_folder
+from imagesvc_drivers.compute.qemu import attach, command_line, process, server_folder
 
 
 def describe(folder: server_folder.ServerFolder, server: server_folder.ServerRecord) -> Server:
@@ -29,5 +29,6 @@ def describe(folder: server_folder.ServerFolder, server: server_folder.ServerRec
         ),
         image_id=server.image_id,
         created_at=datetime.datetime.fromisoformat(server.created_at),
+        volumes=tuple(each.volume_id for each in attach.read(folder)),
         detail=f"accelerator {known['accelerator']}" if known else "",
     )

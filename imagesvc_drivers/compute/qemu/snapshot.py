@@ -6,7 +6,7 @@ lock that qemu-img and QEMU put on the overlay keeps the server from starting me
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +247,12 @@ class Snapshotting:
         if known is None:
             raise errors.Busy("The server is being started.")
         return Path(known["monitor"])
+
+
+def bases(bodies: Iterable[dict[str, Any]]) -> set[str]:
+    """Bases that work under way copies over, whatever becomes of the servers."""
+    items = [item for body in bodies for item in body.get("items", ())]
+    return {item["base"] for item in items if item.get("base")}
 
 
 def _copied_bytes(job: dict[str, Any]) -> int:
