@@ -220,9 +220,12 @@ class ImageFileManager:
 
     # -------------------------------------------------------- for drivers
 
-    def image_source(self, image: Image) -> ImageSource:
-        """The first disk as drivers take it; raises what `image_sources` does."""
-        return self.image_sources(image)[0]
+    def image_source(self, image: Image, disk: int = 0) -> ImageSource:
+        """One disk as drivers take it. Raises DiskNotFound, and what `image_sources` raises."""
+        for found in self._disks(image):
+            if found.index == disk:
+                return self._source(image, found)
+        raise errors.DiskNotFound(image_id=image.id, disk=disk)
 
     def image_sources(self, image: Image) -> tuple[ImageSource, ...]:
         """The disks in their order, as compute and volume drivers take them.
@@ -230,12 +233,15 @@ class ImageFileManager:
         Raises NoContent, InvalidRequest (FORMAT_MISMATCH) for a container, ImageDamaged,
         DriverError if no copy of a disk is there.
         """
+        return tuple(self._source(image, disk) for disk in self._disks(image))
+
+    def _disks(self, image: Image) -> tuple[ImageDisk, ...]:
         require_bare(image)
         with self._operation.database.read() as conn:
             disks = image_disk.list_for(conn, image.id)
         if image.status not in READABLE or not disks:
             raise errors.NoContent(image_id=image.id)
-        return tuple(self._source(image, disk) for disk in disks)
+        return disks
 
     def _source(self, image: Image, disk: ImageDisk) -> ImageSource:
         copies = image_copy.sound(self._backends, image.id, disk)
