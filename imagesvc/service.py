@@ -44,6 +44,7 @@ from imagesvc.manager.metadef_tag import MetadefTagManager
 from imagesvc.manager.metric import MetricManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.rebuild import RebuildManager
 from imagesvc.manager.remote_image import RemoteImages
 from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
@@ -93,6 +94,7 @@ class Service:
     tasks: TaskManager
     captures: CaptureManager
     servers: ServerManager
+    rebuilds: RebuildManager
     volumes: VolumeManager
     attachments: AttachmentManager
     nodes: BaremetalManager

@@ -123,14 +123,21 @@ def disk_of(image: Image, result: PipeResult, locations: tuple[tuple[str, str], 
 
 
 def publish(
-    conn: Any, image_id: str, disk: ImageDisk, event: str, *, upload_token: str | None = None
+    conn: Any,
+    image_id: str,
+    disk: ImageDisk,
+    event: str,
+    *,
+    upload_token: str | None = None,
+    others: tuple[ImageDisk, ...] = (),
 ) -> str | None:
     """Make a stored disk the image's disk 0 and take the image through `event`, in one transaction.
 
-    Returns the owner, whose quota the caller settles. Raises StateConflict, Conflict or
+    `others` become its further disks. Returns the owner, whose quota the caller settles. Raises StateConflict, Conflict or
     ImageNotFound if the image is no longer the caller's.
     """
-    image_disk.insert_disk(conn, image_id, disk)
+    for each in (disk, *others):
+        image_disk.insert_disk(conn, image_id, each)
     values = {
         # The format that the bytes were judged by, whatever was written there meanwhile.
         "disk_format": disk.disk_format,

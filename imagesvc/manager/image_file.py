@@ -221,29 +221,39 @@ class ImageFileManager:
     # -------------------------------------------------------- for drivers
 
     def image_source(self, image: Image, disk: int = 0) -> ImageSource:
-        """One disk as compute and volume drivers take it.
+        """One disk as drivers take it. Raises DiskNotFound, and what `image_sources` raises."""
+        for found in self._disks(image):
+            if found.index == disk:
+                return self._source(image, found)
+        raise errors.DiskNotFound(image_id=image.id, disk=disk)
 
-        Raises NoContent, DiskNotFound, InvalidRequest (FORMAT_MISMATCH) for a container,
-        ImageDamaged, DriverError if no copy is there.
+    def image_sources(self, image: Image) -> tuple[ImageSource, ...]:
+        """The disks in their order, as compute and volume drivers take them.
+
+        Raises NoContent, InvalidRequest (FORMAT_MISMATCH) for a container, ImageDamaged,
+        DriverError if no copy of a disk is there.
         """
+        return tuple(self._source(image, disk) for disk in self._disks(image))
+
+    def _disks(self, image: Image) -> tuple[ImageDisk, ...]:
         require_bare(image)
         with self._operation.database.read() as conn:
             disks = image_disk.list_for(conn, image.id)
-        if image.status not in READABLE:
+        if image.status not in READABLE or not disks:
             raise errors.NoContent(image_id=image.id)
-        found = next((item for item in disks if item.index == disk), None)
-        if found is None:
-            raise errors.DiskNotFound(image_id=image.id, disk=disk)
-        copies = image_copy.sound(self._backends, image.id, found)
+        return disks
+
+    def _source(self, image: Image, disk: ImageDisk) -> ImageSource:
+        copies = image_copy.sound(self._backends, image.id, disk)
         return ImageSource(
             image_id=image.id,
-            disk=disk,
-            disk_format=found.disk_format,
-            size_bytes=found.size_bytes,
-            virtual_size_bytes=found.virtual_size_bytes or found.size_bytes,
-            digest=found.hash_value or "",
-            url=self._signer.sign(image.id, disk),
-            local_path=image_copy.local_path(self._backends, copies, found),
+            disk=disk.index,
+            disk_format=disk.disk_format,
+            size_bytes=disk.size_bytes,
+            virtual_size_bytes=disk.virtual_size_bytes or disk.size_bytes,
+            digest=disk.hash_value or "",
+            url=self._signer.sign(image.id, disk.index),
+            local_path=image_copy.local_path(self._backends, copies, disk),
         )
 
     def open_signed(

@@ -63,6 +63,7 @@ _TABLE = (
     ("server:list", _READER, "List servers of the caller's project."),
     ("server:get", _READER, "Show a server of the caller's project."),
     ("server:create", _MEMBER, "Create servers from an image."),
+    ("server:rebuild", _MEMBER, "Give servers a new system disk from an image."),
     ("server:start", _MEMBER, "Start a server."),
     ("server:stop", _MEMBER, "Stop a server."),
     ("server:delete", _MEMBER, "Delete a server."),

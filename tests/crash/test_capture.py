@@ -54,10 +54,10 @@ def upload(station, guest):
         )
 
 
-def create(station, image, count=1):
+def create(station, image, count=1, **options):
     """A job that creates servers."""
     return station.service.servers.create(
-        station.caller, image_id=image.id, name="crash", count=count, memory_mib=16
+        station.caller, image_id=image.id, name="crash", count=count, memory_mib=16, **options
     )
 
 

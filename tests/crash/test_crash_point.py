@@ -10,10 +10,12 @@ from tests.crash import (
     test_failure,
     test_import,
     test_operation,
+    test_rebuild,
     test_scrub,
     test_tus,
     test_upload,
     test_volume,
+    test_whole_capture,
 )
 from tests.driver import test_qemu_attach, test_syslog_audit_sink, test_webhook_audit_sink
 from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
@@ -46,6 +48,9 @@ TESTED = {
     *Mirrored.crashpoints,
     *Qemu.CREATE_CRASH_POINTS,
     *Qemu.SNAPSHOT_CRASH_POINTS,
+    *Qemu.REBUILD_CRASH_POINTS,
+    *test_rebuild.POINTS,
+    *test_whole_capture.POINTS,
     *test_qemu_attach.POINTS,
     *test_baremetal.DEPLOY_POINTS,
     *test_baremetal.UNDEPLOY_POINTS,

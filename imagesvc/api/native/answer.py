@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from imagesvc.backend.backend import BackendState
+from imagesvc.domain.image import ImageKind
 from imagesvc.domain.job import JobType
 from imagesvc.domain.state import ImageStatus, JobState, StepState
 from imagesvc.interface.compute import ServerState
@@ -19,11 +20,13 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ServerDisk(Answer):
-    """A disk of a server; `boot` marks the system disk."""
+    """A disk of a server; `boot` marks the system disk. `serial` is what the guest reads as its
+    serial number, empty if the backend gives it none."""
 
     id: str
     size_bytes: int
     boot: bool
+    serial: str
 
 
 class Server(Answer):
@@ -143,9 +146,10 @@ class OneJob(Answer):
 
 
 class Capture(Answer):
-    """The image that is being made, and the job that makes it."""
+    """The images that are being made, and the job that makes them; `image_id` if it is one."""
 
-    image_id: str
+    image_id: str | None
+    image_ids: list[str]
     job: Job
 
 
@@ -199,6 +203,7 @@ class ImageDisk(Answer):
     role: str
     disk_format: str
     size_bytes: int
+    virtual_size_bytes: int | None
     good_copies: int
     copies: list[ImageCopy]
 
@@ -210,6 +215,7 @@ class Image(Answer):
     id: str
     name: str | None
     status: ImageStatus
+    kind: ImageKind
     size_bytes: int | None
     damaged: bool
     good_copies: int | None

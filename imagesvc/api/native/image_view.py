@@ -18,6 +18,7 @@ def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
         "id": entity.image.id,
         "name": entity.image.name,
         "status": str(entity.image.status),
+        "kind": str(entity.image.kind),
         "size_bytes": entity.image.size_bytes,
         "damaged": entity.good == 0,
         "good_copies": entity.good,
@@ -35,6 +36,7 @@ def _disk(entity: image_detail.DiskDetail) -> dict[str, Any]:
         "role": entity.disk.role,
         "disk_format": entity.disk.disk_format,
         "size_bytes": entity.disk.size_bytes,
+        "virtual_size_bytes": entity.disk.virtual_size_bytes,
         "good_copies": entity.good,
         "copies": [_copy(one) for one in entity.copies],
     }

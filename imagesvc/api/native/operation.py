@@ -12,6 +12,7 @@ from imagesvc.api.native import (
     job,
     query,
     quota,
+    rebuild,
     server,
     server_console,
     upload_header,
@@ -140,7 +141,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         ),
         "POST": Operation(
             answers.OneJob, 202, body=server.NewServers, headers=("Idempotency-Key",),
-            raises=(errors.ImageNotFound, errors.StateConflict, *_START),
+            raises=(errors.ImageNotFound, errors.StateConflict, driver.NotSupported, *_START),
         ),
     },
     "/servers/{server_id}": {
@@ -156,6 +157,15 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "POST": Operation(
             status=204, query=COMPUTE, body=OCTETS, body_bytes_max=server_console.WRITE_BYTES_MAX,
             raises=(driver.NotSupported, *_SERVER),
+        ),
+    },
+    "/rebuilds": {
+        "POST": Operation(
+            answers.OneJob, 202, body=rebuild.NewRebuild, headers=("Idempotency-Key",),
+            raises=(
+                errors.ServerNotFound, errors.ImageNotFound, errors.StateConflict,
+                driver.NotSupported, *_START,
+            ),
         ),
     },
     "/servers/{server_id}/volumes": {

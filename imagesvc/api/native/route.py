@@ -18,6 +18,7 @@ from imagesvc.api.native import (
     metric,
     openapi,
     quota,
+    rebuild,
     server,
     server_console,
     signed_file,
@@ -38,6 +39,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/servers/{server_id}/start", server.ServerStartResource(servers)),
         ("/servers/{server_id}/stop", server.ServerStopResource(servers)),
         ("/servers/{server_id}/console", server_console.ServerConsoleResource(servers)),
+        ("/rebuilds", rebuild.RebuildsResource(service.rebuilds)),
         ("/servers/{server_id}/volumes", volume.ServerVolumesResource(service.attachments)),
         (
             "/servers/{server_id}/volumes/{volume_id}",

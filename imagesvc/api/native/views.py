@@ -31,7 +31,12 @@ def server(entity: compute.Server) -> dict[str, Any]:
         "created_at": time(entity.created_at),
         "detail": entity.detail,
         "disks": [
-            {"id": disk.disk_id, "size_bytes": disk.size_bytes, "boot": disk.boot}
+            {
+                "id": disk.disk_id,
+                "size_bytes": disk.size_bytes,
+                "boot": disk.boot,
+                "serial": disk.serial,
+            }
             for disk in entity.disks
         ],
         "volumes": list(entity.volumes),
