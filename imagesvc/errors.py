@@ -35,6 +35,9 @@ class Reason(enum.StrEnum):
     MEDIA_TYPE = "media-type"
     PRECONDITION = "precondition"
     URL_REFUSED = "url-refused"
+    CHECKSUM = "checksum"
+    OFFSET = "offset"
+    TUS_VERSION = "tus-version"
 
 
 class ImagesvcError(Exception):
@@ -81,6 +84,10 @@ class DiskNotFound(NotFound):
 
 class JobNotFound(NotFound):
     message = "No job {job_id} was found."
+
+
+class UploadNotFound(NotFound):
+    message = "No upload {upload_id} was found."
 
 
 class ServerNotFound(NotFound):
@@ -172,6 +179,12 @@ class AlreadySubmitted(Conflict):
     """The project handed a job in under this key before; `JobManager.once` answers with it."""
 
     message = "The idempotency key {key} was used for another job."
+
+
+class UploadBusy(Conflict):
+    """Another request sends bytes of this upload at the moment."""
+
+    message = "Another request sends bytes of upload {upload_id}."
 
 
 class QuotaExceeded(ImagesvcError):

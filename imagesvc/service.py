@@ -1,4 +1,4 @@
-"""build(conf) -> Service: the only place where managers receive their collaborators."""
+"""build(conf) -> Service: with `service_machine`, where managers receive their collaborators."""
 
 import dataclasses
 import hashlib
@@ -8,7 +8,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from imagesvc import errors
+from imagesvc import errors, service_machine
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
@@ -16,7 +16,7 @@ from imagesvc.domain.image_import import Plugin
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
-from imagesvc.manager import heartbeat, import_option, signed_url
+from imagesvc.manager import heartbeat, import_option, signed_url, upload_option
 from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
@@ -50,6 +50,8 @@ from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
 from imagesvc.manager.tag import TagManager
 from imagesvc.manager.task import TaskManager
+from imagesvc.manager.upload import UploadManager
+from imagesvc.manager.upload_write import UploadWriter
 from imagesvc.manager.volume import VolumeManager
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import fetch_rule
@@ -76,6 +78,8 @@ class Service:
     image_files: ImageFileManager
     stages: StageManager
     imports: ImportManager
+    uploads: UploadManager
+    upload_writer: UploadWriter
     remotes: RemoteImages
     members: MemberManager
     tags: TagManager
@@ -123,13 +127,14 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     urls = urls or UrlSource(fetch_rule.from_conf(conf))
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     images = ImageManager(operation, enforcer, backends, limits, quotas)
-    jobs, namespaces = JobManager(operation, enforcer, quotas), NamespaceAccess(operation, enforcer)
+    jobs = JobManager(operation, enforcer, quotas)
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
         methods=import_option.methods(conf, backends.identity()),
         injection=import_option.injection(conf),
     )  # fmt: skip
+    uploads = _uploads(conf, operation, enforcer, backends, jobs, quotas)
     return Service(
         conf=conf,
         database=database,
@@ -147,19 +152,17 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         image_files=_image_files(conf, operation, enforcer, backends, signer, quotas),
         stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
+        uploads=uploads,
+        upload_writer=UploadWriter(operation, enforcer, backends, uploads),
         remotes=remotes,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
-        metadef_namespaces=MetadefNamespaceManager(operation, enforcer, namespaces),
-        metadef_objects=MetadefObjectManager(namespaces),
-        metadef_properties=MetadefPropertyManager(namespaces),
-        metadef_tags=MetadefTagManager(namespaces),
-        metadef_resource_types=MetadefResourceTypeManager(operation, enforcer, namespaces),
+        **_metadefs(operation, enforcer),
         stores=StoreManager(operation, enforcer, backends),
         locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
-        **_machines(conf, operation, enforcer, backends, images, jobs),
+        **service_machine.build(conf, operation, enforcer, backends, images, jobs),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
         backend_manager=BackendManager(operation, enforcer, backends),
@@ -169,27 +172,14 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     )
 
 
-def _machines(
-    conf: cfg.ConfigOpts,
-    operation: Operation,
-    enforcer: Enforcer,
-    backends: Backends,
-    images: ImageManager,
-    jobs: JobManager,
-) -> dict[str, Any]:
-    """What images are made of, and what is made of them, by the names of the service."""
-    attachments = AttachmentManager(operation, enforcer, backends)
-    count_max = conf.limit.servers_per_request
+def _metadefs(operation: Operation, enforcer: Enforcer) -> dict[str, Any]:
+    access = NamespaceAccess(operation, enforcer)
     return {
-        "captures": CaptureManager(operation, enforcer, backends, images, jobs),
-        "disk_captures": DiskCaptureManager(operation, enforcer, backends, images, jobs),
-        "servers": ServerManager(operation, enforcer, backends, jobs, count_max, attachments),
-        "rebuilds": RebuildManager(operation, enforcer, backends, jobs, count_max),
-        "volumes": VolumeManager(
-            operation, enforcer, backends, jobs, attachments, conf.limit.volumes_per_request
-        ),
-        "attachments": attachments,
-        "nodes": BaremetalManager(operation, enforcer, backends, jobs),
+        "metadef_namespaces": MetadefNamespaceManager(operation, enforcer, access),
+        "metadef_objects": MetadefObjectManager(access),
+        "metadef_properties": MetadefPropertyManager(access),
+        "metadef_tags": MetadefTagManager(access),
+        "metadef_resource_types": MetadefResourceTypeManager(operation, enforcer, access),
     }
 
 
@@ -228,6 +218,18 @@ def _stages(
         cap_bytes=conf.limit.image_size_bytes,
         heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
     )
+
+
+def _uploads(
+    conf: cfg.ConfigOpts,
+    operation: Operation,
+    enforcer: Enforcer,
+    backends: Backends,
+    jobs: JobManager,
+    quotas: QuotaManager,
+) -> UploadManager:
+    limits, injection = upload_option.limits(conf), import_option.injection(conf)
+    return UploadManager(operation, enforcer, backends, jobs, quotas, limits, injection)
 
 
 def _remotes(

@@ -23,6 +23,7 @@ class JobType(enum.StrEnum):
     IMPORT_REMOTE = "import-remote"
     IMPORT_TASK = "import-task"
     COPY_IMAGE = "copy-image"
+    IMPORT_UPLOAD = "import-upload"
     CREATE_VOLUMES = "create-volumes"
     CAPTURE_VOLUME = "capture-volume"
     DEPLOY_NODE = "deploy-node"
@@ -61,6 +62,7 @@ IMPORTS = frozenset(
         JobType.IMPORT_REMOTE,
         JobType.IMPORT_TASK,
         JobType.COPY_IMAGE,
+        JobType.IMPORT_UPLOAD,
     }
 )
 # Jobs that end with the image they name; any other only reads it.

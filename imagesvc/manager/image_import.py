@@ -168,7 +168,9 @@ class ImportManager:
         self._enforcer.authorize(ctx, rule.action, image)
         if image_import.TASK in image.properties:
             raise _busy(image_id)
-        container.check_container(image.container_format)
+        # An image that is taken over gets the formats of the other one.
+        if rule is not image_import.RULES[Method.GLANCE_DOWNLOAD]:
+            container.check_container(image.container_format)
         return image
 
     def _targets(self, image: Image, method: Method, request: ImportRequest) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from imagesvc.domain import image_import
 from imagesvc.domain.image import Image
 from imagesvc.domain.job import MAKES_IMAGE, Job, JobType
 from imagesvc.domain.state import ImageStatus
-from imagesvc.manager import job_token
+from imagesvc.manager import job_token, upload_end
 from imagesvc.manager.quota import QuotaManager
 
 
@@ -63,6 +63,7 @@ def _import(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -
         image_rows.transition(conn, job.image_id or "", "import_failed", {"size_bytes": None})
     for place in pending.take(conn, (job.id,)):
         doomed.add(conn, *place)
+    upload_end.doom_parts(conn, job)
     quotas.release(conn, job.id)
 
 
@@ -87,4 +88,5 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.IMPORT_REMOTE: _import,
     JobType.IMPORT_TASK: _import,
     JobType.COPY_IMAGE: _import,
+    JobType.IMPORT_UPLOAD: _import,
 }

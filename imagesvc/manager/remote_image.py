@@ -44,22 +44,16 @@ class RemoteImages:
         self._prefixes = tuple(prefixes)
 
     def check(self, remote: RemoteRequest | None) -> RemoteRequest:
-        """Judge what was asked for, before any work. Raises InvalidRequest."""
-        if remote is None:
+        """Judge the words of what was asked for, before any work. Raises InvalidRequest.
+
+        Where it leads is judged by `locate`, in the job: clients look for that in the task.
+        """
+        if remote is None or not remote.region or not remote.interface:
             raise errors.InvalidRequest("glance-download needs glance_region and glance_image_id.")
-        if remote.region not in self._regions:
-            raise errors.InvalidRequest(
-                "Images are not taken over from region {region}.", region=remote.region
-            )
-        if remote.interface not in remote_image.INTERFACES:
-            raise errors.InvalidRequest(
-                "glance_service_interface must be one of: {known}.",
-                known=", ".join(remote_image.INTERFACES),
-            )
         with contextlib.suppress(ValueError):
             if str(uuid.UUID(remote.image_id)) == remote.image_id.lower():
                 return remote
-        raise errors.InvalidRequest("glance_image_id must be a UUID.")
+        raise errors.InvalidRequest("The remote image id does not look like a UUID.")
 
     def arguments(self, remote: RemoteRequest, job_id: str) -> Mapping[str, Any]:
         """What the job keeps of it; the token is sealed."""
@@ -73,13 +67,24 @@ class RemoteImages:
     def locate(self, job: Job) -> str:
         """The URL of the image at the other service, as the caller's catalogue says.
 
-        Raises NotFound, Unauthenticated, Unavailable of the identity backend.
+        Raises InvalidRequest for a region that the operator did not name and for an interface
+        that there is not; NotFound, Unauthenticated, Unavailable of the identity backend.
         """
+        region, interface = job.args["region"], job.args["interface"]
+        if region not in self._regions:
+            raise errors.InvalidRequest(
+                "Images are not taken over from region {region}.", region=region
+            )
+        if interface not in remote_image.INTERFACES:
+            raise errors.InvalidRequest(
+                "glance_service_interface must be one of: {known}.",
+                known=", ".join(remote_image.INTERFACES),
+            )
         endpoint = self._identity.endpoint(
             self._tokens.open(job),
             SERVICE_TYPE,
-            region=job.args["region"],
-            interface=job.args["interface"],
+            region=region,
+            interface=interface,
         )
         root = _VERSION.sub("", endpoint.rstrip("/"))
         return f"{root}/v2/images/{job.args['remote_image_id']}"

@@ -8,6 +8,7 @@ from imagesvc.worker.step.conclude import Conclude
 from imagesvc.worker.step.consult import Consult
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
+from imagesvc.worker.step.join import Join
 from imagesvc.worker.step.provision import CreateServers
 from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
 from imagesvc.worker.step.provision_volume import CreateVolumes
@@ -31,6 +32,7 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_REMOTE: (Consult(), Fetch(), Spread(), Conclude()),
     JobType.IMPORT_TASK: (Fetch(), Spread(), Conclude()),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
+    JobType.IMPORT_UPLOAD: (Join(), Spread(), Conclude()),
     JobType.CREATE_VOLUMES: (CreateVolumes(),),
     JobType.CAPTURE_VOLUME: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
     JobType.DEPLOY_NODE: (DeployNode(),),

@@ -15,6 +15,8 @@ from imagesvc.api.native import (
     rebuild,
     server,
     server_console,
+    upload_header,
+    upload_view,
     volume,
 )
 from imagesvc.api.native import disk_answer as disk_answers
@@ -27,6 +29,7 @@ Schema = dict[str, Any]
 
 OCTETS = "application/octet-stream"
 TEXT: Schema = {"type": "string"}
+COUNT: Schema = {"type": "string", "pattern": "^[0-9]{1,18}$"}
 _ID: Schema = {"type": "string", "minLength": 1}
 PATH: dict[str, tuple[Schema, str]] = {
     "server_id": (_ID, "Id of a server."),
@@ -34,6 +37,7 @@ PATH: dict[str, tuple[Schema, str]] = {
     "volume_id": (_ID, "Id of a volume."),
     "job_id": (_ID, "Id of a job."),
     "image_id": (_ID, "Id of an image."),
+    "upload_id": (_ID, "Id of an upload."),
     "project_id": (_ID, "Id of a project."),
     "disk": ({"type": "string", "pattern": "^[0-9]{1,4}$"}, "Number of the disk; 0 is the first."),
 }
@@ -112,6 +116,18 @@ _AUDIT_FILTERS: dict[str, Schema] = {
     "project_id": TEXT, "user_id": TEXT, "target_id": TEXT, "action": TEXT,
     "outcome": {"type": "string", "enum": list(OUTCOMES)}, "since": _MOMENT, "until": _MOMENT,
 }  # fmt: skip
+
+_TUS_VERSION = (errors.InvalidRequest, Reason.TUS_VERSION)
+_UPLOAD: tuple[Raised, ...] = (errors.UploadNotFound, _TUS_VERSION)
+_TUS = ("Tus-Resumable", "Upload-Offset", "Upload-Expires", "X-Job-Id")
+_SENT: tuple[Raised, ...] = (
+    errors.UploadNotFound, _TUS_VERSION, errors.ImageNotFound, errors.ImageGone, errors.Conflict,
+    (errors.Conflict, Reason.OFFSET), errors.UploadBusy, errors.StateConflict,
+    errors.QuotaExceeded, (errors.InvalidRequest, Reason.MEDIA_TYPE),
+    (errors.InvalidRequest, Reason.CHECKSUM), (errors.InvalidRequest, Reason.CLIENT_SLOW),
+    (errors.InvalidRequest, Reason.SIZE_CAP), (errors.InvalidRequest, Reason.FORMAT_MISSING),
+    errors.Overloaded, driver.Discarded, *_DRIVER,
+)  # fmt: skip
 
 _CSV: dict[str, Schema] = {
     name: TEXT | ({"enum": list(values)} if values else {})
@@ -214,6 +230,34 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/jobs/{job_id}/retry": {
         "POST": Operation(
             answers.OneJob, 202, raises=(errors.StateConflict, errors.ImageNotFound, *_JOB)
+        ),
+    },
+    "/uploads": {
+        "OPTIONS": Operation(
+            status=204, gives=("Tus-Version", "Tus-Extension", "Tus-Max-Size"),
+        ),
+        "GET": Operation(upload_view.UploadPage, query=PAGE),
+        "POST": Operation(
+            status=201, headers=(
+                "Tus-Resumable", "Upload-Length", "Upload-Defer-Length", "Upload-Metadata",
+                "Upload-Checksum",
+            ),
+            raises=(errors.DiskNotFound, errors.StoreReadOnly, errors.UnsupportedImage, *_SENT),
+            gives=("Location", *_TUS),
+        ),
+    },
+    "/uploads/{upload_id}": {
+        "GET": Operation(upload_view.OneUpload, raises=(errors.UploadNotFound,)),
+        "HEAD": Operation(
+            headers=("Tus-Resumable",), raises=_UPLOAD,
+            gives=("Upload-Length", "Upload-Defer-Length", "Upload-Metadata", *_TUS),
+        ),
+        "PATCH": Operation(
+            status=204, body=upload_header.OCTETS, raises=_SENT, gives=("Location", *_TUS),
+            headers=("Tus-Resumable", "Upload-Offset", "Upload-Length", "Upload-Checksum"),
+        ),
+        "DELETE": Operation(
+            status=204, headers=("Tus-Resumable",), raises=(errors.Conflict, *_UPLOAD)
         ),
     },
     "/audit": {"GET": Operation(answers.AuditPage, query=PAGE | _AUDIT_FILTERS)},

@@ -22,6 +22,7 @@ from imagesvc.api.native import (
     server,
     server_console,
     signed_file,
+    upload,
     volume,
 )
 
@@ -31,6 +32,7 @@ PREFIX = "/imagesvc/v1"
 def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
     """Hang each resource at its path."""
     servers, jobs, files = service.servers, service.jobs, service.image_files
+    uploads = (service.uploads, service.upload_writer, service.conf.service.public_endpoint)
     routes = (
         ("/servers", server.ServersResource(servers)),
         ("/servers/{server_id}", server.ServerResource(servers)),
@@ -54,6 +56,8 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/jobs/{job_id}", job.JobResource(jobs)),
         ("/jobs/{job_id}/cancel", job.JobCancelResource(jobs)),
         ("/jobs/{job_id}/retry", job.JobRetryResource(jobs)),
+        ("/uploads", upload.UploadsResource(*uploads)),
+        ("/uploads/{upload_id}", upload.UploadResource(*uploads)),
         ("/audit", audit.AuditResource(service.audits)),
         ("/quota/{project_id}", quota.QuotaResource(service.quotas)),
         ("/backends", backend.BackendsResource(service.backend_manager)),

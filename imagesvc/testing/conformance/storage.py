@@ -10,7 +10,7 @@ from imagesvc.testing.conformance import storage_child
 from imagesvc.testing.conformance.storage_capability import StorageCapabilityConformance
 from imagesvc.testing.conformance.storage_kill import StorageKillConformance
 from imagesvc.testing.conformance.storage_list import StorageListConformance
-from imagesvc.testing.conformance.storage_object import BLOCK, drain, write
+from imagesvc.testing.conformance.storage_object import BLOCK, drain, holds, write
 
 SIZES = (0, 1, 4095, 65536, BLOCK - 1, BLOCK, BLOCK + 1)
 
@@ -31,7 +31,7 @@ class StorageConformance(
         info = write(driver, key, data)
         assert (info.key, info.size_bytes) == (key, size)
         assert driver.stat(key).size_bytes == size
-        assert drain(driver.open_read(key)) == data
+        assert holds(driver.open_read(key), data)
 
     def test_writes_of_any_length_make_one_object(self, driver: StorageDriver, key: str) -> None:
         """`write` appends, whatever the lengths; `offset` counts them; zeros are kept."""
@@ -42,7 +42,7 @@ class StorageConformance(
                 writer.write(part)
                 assert writer.offset == before + len(part)
             writer.commit()
-        assert drain(driver.open_read(key)) == b"".join(parts)
+        assert holds(driver.open_read(key), b"".join(parts))
 
     def test_bytes_are_not_readable_before_commit(self, driver: StorageDriver, key: str) -> None:
         """Bytes are readable only after `commit`, also for another process."""
@@ -82,14 +82,14 @@ class StorageConformance(
         writer.write(b"kept")
         writer.commit()
         writer.abort()
-        assert drain(driver.open_read(key)) == b"kept"
+        assert holds(driver.open_read(key), b"kept")
 
     def test_a_committed_key_is_never_replaced(self, driver: StorageDriver, key: str) -> None:
         """`open_write` raises AlreadyExists for a committed key."""
         write(driver, key, b"first")
         with pytest.raises(errors.AlreadyExists):
             driver.open_write(key)
-        assert drain(driver.open_read(key)) == b"first"
+        assert holds(driver.open_read(key), b"first")
 
     def test_of_two_writers_of_one_key_one_wins_whole(
         self, driver: StorageDriver, key: str
@@ -101,14 +101,14 @@ class StorageConformance(
             first.commit()
             with pytest.raises(errors.AlreadyExists):
                 second.commit()
-        assert drain(driver.open_read(key)) == b"1" * 70_000
+        assert holds(driver.open_read(key), b"1" * 70_000)
 
     def test_uncommitted_bytes_can_be_checked(self, driver: StorageDriver, key: str) -> None:
         """`open_uncommitted` gives what was written so far, or says NotSupported."""
         with driver.open_write(key) as writer:
             writer.write(b"head" + bytes(200_000))
             try:
-                assert drain(writer.open_uncommitted()) == b"head" + bytes(200_000)
+                assert holds(writer.open_uncommitted(), b"head" + bytes(200_000))
             except errors.NotSupported:
                 assert not self.has(driver, StorageCapability.LOCAL_FILE)
             path = writer.uncommitted_path()
@@ -117,7 +117,7 @@ class StorageConformance(
                 assert path.read_bytes() == b"head" + bytes(200_000)
             writer.write(b"tail")
             writer.commit()
-        assert drain(driver.open_read(key)) == b"head" + bytes(200_000) + b"tail"
+        assert holds(driver.open_read(key), b"head" + bytes(200_000) + b"tail")
 
     def test_threads_write_at_once(self, driver: StorageDriver, key: str) -> None:
         """One instance serves many threads."""
@@ -131,7 +131,7 @@ class StorageConformance(
         for thread in threads:
             thread.join()
         for one in keys:
-            assert drain(driver.open_read(one)) == one.encode() * 20_000
+            assert holds(driver.open_read(one), one.encode() * 20_000)
 
     # ------------------------------------------------------------ reading
 
@@ -146,7 +146,7 @@ class StorageConformance(
         data = storage_child.content(7, 100_000)
         write(driver, key, data)
         end = None if length is None else offset + length
-        assert drain(driver.open_read(key, offset=offset, length=length)) == data[offset:end]
+        assert holds(driver.open_read(key, offset=offset, length=length), data[offset:end])
 
     @pytest.mark.parametrize(("offset", "length"), [(11, None), (-1, None), (0, -1), (11, 0)])
     def test_a_wrong_range_is_refused(
@@ -208,7 +208,7 @@ class StorageConformance(
         """Keys mean nothing to the driver, whatever they look like and however long they are."""
         used = name if len(name) == storage.KEY_LENGTH_MAX else f"{key}/{name}"
         write(driver, used, b"x")
-        assert drain(driver.open_read(used)) == b"x"
+        assert holds(driver.open_read(used), b"x")
         assert used in [found.key for found in driver.list(used)]
         driver.delete(used)
 
@@ -216,8 +216,8 @@ class StorageConformance(
         """`a` and `a/b` are two keys."""
         write(driver, key, b"upper")
         write(driver, f"{key}/lower", b"lower")
-        assert drain(driver.open_read(key)) == b"upper"
-        assert drain(driver.open_read(f"{key}/lower")) == b"lower"
+        assert holds(driver.open_read(key), b"upper")
+        assert holds(driver.open_read(f"{key}/lower"), b"lower")
 
     def test_an_etag_stays_and_differs(self, driver: StorageDriver, key: str) -> None:
         """`etag` names the content version."""

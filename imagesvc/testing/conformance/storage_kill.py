@@ -17,7 +17,7 @@ from imagesvc.testing.conformance import child, line_kill, storage_child, sync_t
 from imagesvc.testing.conformance.storage_object import (
     BLOCK,
     StorageObjectConformance,
-    drain,
+    holds,
     write,
 )
 
@@ -99,10 +99,10 @@ class StorageKillConformance(StorageObjectConformance):
             self.assert_absent(driver, key)
         else:
             assert found.size_bytes == len(data)
-            assert drain(driver.open_read(key)) == data
+            assert holds(driver.open_read(key), data)
         driver.delete(key)
         write(driver, key, b"after")
-        assert drain(driver.open_read(key)) == b"after"
+        assert holds(driver.open_read(key), b"after")
 
     def test_a_writer_killed_before_commit_leaves_nothing(
         self, driver: StorageDriver, key: str
@@ -113,7 +113,7 @@ class StorageKillConformance(StorageObjectConformance):
         driver.discard_stale(older_than_s=0)
         self.assert_absent(driver, key)
         write(driver, key, b"after")
-        assert drain(driver.open_read(key)) == b"after"
+        assert holds(driver.open_read(key), b"after")
 
     def test_a_writer_killed_after_commit_leaves_the_whole(
         self, driver: StorageDriver, key: str
@@ -121,7 +121,7 @@ class StorageKillConformance(StorageObjectConformance):
         """What `commit` returned for stays, also once the rest of the writer is discarded."""
         data = self.kill_writer(driver, key, "committed")
         driver.discard_stale(older_than_s=0)
-        assert drain(self.again(driver).open_read(key)) == data
+        assert holds(self.again(driver).open_read(key), data)
 
     def test_a_writer_killed_inside_commit_leaves_nothing_or_the_whole(
         self, driver: StorageDriver, key: str
@@ -174,5 +174,5 @@ class StorageKillConformance(StorageObjectConformance):
             driver.discard_stale(older_than_s=3600)
             writer.write(b"y")
             writer.commit()
-        assert drain(driver.open_read(key)) == b"x" * BLOCK + b"y"
-        assert drain(driver.open_read(f"{key}-kept")) == b"kept"
+        assert holds(driver.open_read(key), b"x" * BLOCK + b"y")
+        assert holds(driver.open_read(f"{key}-kept"), b"kept")

@@ -15,21 +15,11 @@ from imagesvc.manager import quota_verify, store_verify
 from imagesvc.worker import reaper
 from tests.api.caller import Caller
 from tests.api.glance.conftest import Several
-from tests.keystone_server import PASSWORD
 from tests.web_server import answer, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keystone")]
 
 DATA = bytes(range(256)) * 5000
-IDENTITY = """
-[identity]
-enabled_backends = keystone:keystone
-[identity_keystone]
-auth_url = {url}
-username = {user}
-password = {password}
-timeout_s = 60
-"""
 METHODS = """
 [import]
 methods = web-download, glance-download
@@ -50,8 +40,7 @@ class Quiet(simple_server.WSGIRequestHandler):
 def several(folder, server, url, more=""):
     """A service with Keystone as its identity."""
     folder.mkdir(exist_ok=True)
-    identity = IDENTITY.format(url=server.url, user=server.service_user, password=PASSWORD)
-    made = Several(folder, url, identity + more)
+    made = Several(folder, url, server.sections() + more)
     made.service = made.built
     made.app = door.create_app(made.built)
     return made
@@ -179,9 +168,10 @@ def test_an_image_of_another_region_is_taken_over(regions):
     assert token not in str(task)
 
 
-def test_formats_are_those_of_the_other_region(regions):
+@pytest.mark.parametrize("container", ["ami", "ovf"])
+def test_formats_are_those_of_the_other_region(regions, container):
     remote = regions.over_there.active(DATA, disk_format="raw", container_format="bare")
-    image_id = regions.owner.create(disk_format="qcow2", container_format="ami")["id"]
+    image_id = regions.owner.create(disk_format="iso", container_format=container)["id"]
     method = {
         "name": "glance-download", "glance_region": regions.far, "glance_image_id": remote,
         "glance_service_interface": "internal",
@@ -210,10 +200,10 @@ def test_an_image_that_the_caller_may_not_read_there_is_not_had(regions):
 @pytest.mark.parametrize(
     "method",
     [
-        {"glance_region": "elsewhere"}, {"glance_region": None}, {"glance_image_id": None},
+        {"glance_region": None}, {"glance_image_id": None},
         {"glance_image_id": "x"}, {"glance_image_id": "../../v3"}, {"glance_region": ""},
         {"glance_image_id": "{9a516e80-85f5-41ee-bee7-8af568ef13e2}"}, {"glance_region": 1},
-        {"glance_service_interface": "x"}, {"glance_service_interface": ""},
+        {"glance_service_interface": ""},
     ],
     ids=str,
 )  # fmt: skip
@@ -221,6 +211,23 @@ def test_what_is_wrong_is_refused_at_once(regions, method):
     image_id, found = regions.begin(str(uuid.uuid4()), **method)
     assert found.status_code == 400, found.text
     assert regions.owner.get(f"/v2/images/{image_id}").json["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    ("method", "word"),
+    [
+        ({"glance_region": "not a region"}, "not a region"),
+        ({"glance_service_interface": "not an interface"}, "public"),
+    ],
+    ids=str,
+)
+def test_where_no_image_service_can_be_is_told_by_the_task(regions, method, word):
+    image_id, found = regions.begin(str(uuid.uuid4()), **method)
+    assert found.status_code == 202, found.text
+    image, task = regions.done(image_id)
+    assert (image["status"], image["size"], task["status"]) == ("queued", None, "failure")
+    assert word in task["message"]
+    assert "sealed_token" not in regions.args(image_id)
 
 
 def test_a_region_without_an_image_service_is_a_failure_with_words(regions):
