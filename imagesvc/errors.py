@@ -87,6 +87,10 @@ class ServerNotFound(NotFound):
     message = "No server {server_id} was found."
 
 
+class ObjectStoreNotFound(NotFound):
+    message = "No object store {object_store_id} was found."
+
+
 class ProjectNotFound(NotFound):
     message = "No project {project} was found."
 
@@ -193,6 +197,18 @@ class FetchFailed(ImagesvcError):
         self.operator_message = operator_message
 
 
+class BucketRefused(ImagesvcError):
+    """The other side's object store answered, and does not do what was asked; why is told."""
+
+    message = "The bucket could not be used: {cause}"
+
+
+class BucketAway(FetchFailed):
+    """The other side's object store gives no answer, or none of its own; it may later."""
+
+    message = "The service could not reach the object store."
+
+
 class Overloaded(ImagesvcError):
     """All threads for image bytes are taken; short calls still go."""
 
@@ -203,6 +219,12 @@ class BackendFailed(ImagesvcError):
     """A configured backend did not start; the operator's log has the cause."""
 
     message = "The {kind} backend {backend_id} is not available."
+
+
+class ScratchFull(ImagesvcError):
+    """Other conversions have the room on this worker's disk; they end."""
+
+    message = "There is no room to convert the image just now."
 
 
 class LeaseLost(ImagesvcError):

@@ -1,13 +1,11 @@
 """build(conf) -> Service: the only place where managers receive their collaborators."""
 
 import dataclasses
-import hashlib
-import hmac
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from oslo_config import cfg
 
-from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
@@ -15,9 +13,10 @@ from imagesvc.domain.image_import import Plugin
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
-from imagesvc.manager import heartbeat, import_option, signed_url
+from imagesvc.manager import heartbeat, import_option, installation_key, signed_url
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
+from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
@@ -25,6 +24,7 @@ from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_detail import ImageDetailManager
 from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.image_import import ImportManager
+from imagesvc.manager.image_origin import OriginManager
 from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.job_token import JobTokens
@@ -38,9 +38,11 @@ from imagesvc.manager.metadef_property import MetadefPropertyManager
 from imagesvc.manager.metadef_resource_type import MetadefResourceTypeManager
 from imagesvc.manager.metadef_tag import MetadefTagManager
 from imagesvc.manager.metric import MetricManager
+from imagesvc.manager.object_store import ObjectStoreManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.remote_image import RemoteImages
+from imagesvc.manager.seal import Sealer
 from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
 from imagesvc.manager.tag import TagManager
@@ -48,6 +50,14 @@ from imagesvc.manager.task import TaskManager
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import fetch_rule
 from imagesvc.stream.source import UrlSource
+
+
+class _Core(NamedTuple):
+    """What nearly every manager begins with."""
+
+    operation: Operation
+    enforcer: Enforcer
+    backends: Backends
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,6 +93,9 @@ class Service:
     jobs: JobManager
     tasks: TaskManager
     captures: CaptureManager
+    origins: OriginManager
+    buckets: Buckets
+    object_stores: ObjectStoreManager
     servers: ServerManager
     audits: AuditManager
     logins: LoginManager
@@ -100,20 +113,20 @@ class Service:
 
 def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None = None) -> Service:
     """Wire the service, by `urls` or else by [fetch]. Raises ConfigurationError with what to do."""
-    key = installation_key(conf)
+    key = installation_key.read(conf)
     database = Database(conf.database.url)
     check_schema(database)
     probe = DatabaseProbe(database)
     backends = Backends(conf)
     backends.open(monitor=monitor)
-    enforcer, audit_key = Enforcer(conf), _derive(key, b"audit")
+    enforcer, audit_key = Enforcer(conf), installation_key.derive(key, b"audit")
     operation = Operation(database, audit_key)
+    core = _Core(operation, enforcer, backends)
     limits, signer = _limits(conf), _signer(conf, key)
-    urls = urls or UrlSource(fetch_rule.from_conf(conf))
+    urls, buckets = _outside(conf, key, database, backends, urls)
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
-    namespaces = NamespaceAccess(operation, enforcer)
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
@@ -140,16 +153,14 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         remotes=remotes,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
-        metadef_namespaces=MetadefNamespaceManager(operation, enforcer, namespaces),
-        metadef_objects=MetadefObjectManager(namespaces),
-        metadef_properties=MetadefPropertyManager(namespaces),
-        metadef_tags=MetadefTagManager(namespaces),
-        metadef_resource_types=MetadefResourceTypeManager(operation, enforcer, namespaces),
+        **_metadefs(operation, enforcer),
         stores=StoreManager(operation, enforcer, backends),
         locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
         captures=CaptureManager(operation, enforcer, backends, images, jobs),
+        buckets=buckets,
+        **_foreign(conf, key, core, images, jobs, quotas, urls, buckets),
         servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
@@ -197,13 +208,55 @@ def _stages(
     )
 
 
+def _metadefs(operation: Operation, enforcer: Enforcer) -> dict[str, Any]:
+    """The managers of metadata definitions."""
+    namespaces = NamespaceAccess(operation, enforcer)
+    return {
+        "metadef_namespaces": MetadefNamespaceManager(operation, enforcer, namespaces),
+        "metadef_objects": MetadefObjectManager(namespaces),
+        "metadef_properties": MetadefPropertyManager(namespaces),
+        "metadef_tags": MetadefTagManager(namespaces),
+        "metadef_resource_types": MetadefResourceTypeManager(operation, enforcer, namespaces),
+    }
+
+
+def _foreign(
+    conf: cfg.ConfigOpts,
+    key: bytes,
+    core: _Core,
+    images: ImageManager,
+    jobs: JobManager,
+    quotas: QuotaManager,
+    urls: UrlSource,
+    buckets: Buckets,
+) -> dict[str, Any]:
+    """The managers of what comes from, or goes to, places that users name."""
+    return {
+        "object_stores": ObjectStoreManager(core.operation, core.enforcer, buckets),
+        "origins": OriginManager(
+            *core, images, jobs, quotas, urls=urls, buckets=buckets,
+            sealer=Sealer(installation_key.derive(key, b"origin")), injection=import_option.injection(conf),
+        ),
+    }  # fmt: skip
+
+
+def _outside(
+    conf: cfg.ConfigOpts, key: bytes, database: Database, backends: Backends, urls: UrlSource | None
+) -> tuple[UrlSource, Buckets]:
+    """What reaches hosts that users name."""
+    rules = fetch_rule.from_conf(conf)
+    sealer = Sealer(installation_key.derive(key, b"object-store"))
+    allowed = conf.object_store.allowed_endpoints
+    return urls or UrlSource(rules), Buckets(database, backends, sealer, rules, allowed)
+
+
 def _remotes(
     conf: cfg.ConfigOpts, key: bytes, identity: IdentityDriver, urls: UrlSource
 ) -> RemoteImages:
     return RemoteImages(
         identity,
         urls,
-        JobTokens(_derive(key, b"job-token")),
+        JobTokens(installation_key.derive(key, b"job-token")),
         regions=conf["import"].remote_regions,
         prefixes=conf["import"].remote_properties,
     )
@@ -211,7 +264,9 @@ def _remotes(
 
 def _signer(conf: cfg.ConfigOpts, key: bytes) -> signed_url.Signer:
     return signed_url.Signer(
-        _derive(key, b"signed-url"), internal_endpoint(conf), conf.service.signed_url_s
+        installation_key.derive(key, b"signed-url"),
+        internal_endpoint(conf),
+        conf.service.signed_url_s,
     )
 
 
@@ -238,26 +293,3 @@ def internal_endpoint(conf: cfg.ConfigOpts) -> str:
     """URL by which backends of this installation reach the API."""
     given: str = conf.service.internal_endpoint
     return given or f"http://{conf.service.bind_host}:{conf.service.bind_port}"
-
-
-def installation_key(conf: cfg.ConfigOpts) -> bytes:
-    """Read the installation's key. Raises ConfigurationError."""
-    path = Path(conf.service.key_file)
-    if not path.is_file():
-        raise errors.ConfigurationError(
-            f"There is no key file {path}. Run `imagesvc-manage db upgrade`, which makes it, or "
-            "restore it from the backup: signatures of the audit trail depend on it."
-        )
-    key = path.read_bytes().strip()
-    if len(key) < 32:
-        raise errors.ConfigurationError(f"The key file {path} holds less than 32 bytes.")
-    return key
-
-
-def audit_key(conf: cfg.ConfigOpts) -> bytes:
-    """The key of the audit trail's HMACs. Raises ConfigurationError."""
-    return _derive(installation_key(conf), b"audit")
-
-
-def _derive(key: bytes, purpose: bytes) -> bytes:
-    return hmac.new(key, b"imagesvc/" + purpose, hashlib.sha256).digest()

@@ -20,6 +20,8 @@ class JobType(enum.StrEnum):
     IMPORT_REMOTE = "import-remote"
     IMPORT_TASK = "import-task"
     COPY_IMAGE = "copy-image"
+    CREATE_FROM_URL = "create-from-url"
+    CREATE_FROM_BUCKET = "create-from-bucket"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -32,7 +34,9 @@ def args_version(job_type: str) -> int:
 
 
 # Jobs that made the image they name, which is lost with them.
-MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK})
+MAKES_IMAGE = frozenset(
+    {JobType.CAPTURE_SYSTEM_DISK, JobType.CREATE_FROM_URL, JobType.CREATE_FROM_BUCKET}
+)
 # Jobs that bring bytes to an image that was there before, and stays if they fail.
 IMPORTS = frozenset(
     {

@@ -22,5 +22,7 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_LOCATION: (Fetch(), Spread(), Conclude()),
     JobType.IMPORT_REMOTE: (Consult(), Fetch(), Spread(), Conclude()),
     JobType.IMPORT_TASK: (Fetch(), Spread(), Conclude()),
+    JobType.CREATE_FROM_URL: (Fetch(), Spread(), Conclude()),
+    JobType.CREATE_FROM_BUCKET: (Fetch(), Spread(), Conclude()),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
 }

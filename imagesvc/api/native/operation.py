@@ -5,7 +5,17 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
-from imagesvc.api.native import capture, image_csv, job, query, quota, server, server_console
+from imagesvc.api.native import (
+    capture,
+    image_csv,
+    image_import,
+    job,
+    object_store,
+    query,
+    quota,
+    server,
+    server_console,
+)
 from imagesvc.errors import Reason
 from imagesvc.interface import errors as driver
 from imagesvc.manager.operation import OUTCOMES
@@ -21,6 +31,7 @@ PATH: dict[str, tuple[Schema, str]] = {
     "job_id": (_ID, "Id of a job."),
     "image_id": (_ID, "Id of an image."),
     "project_id": (_ID, "Id of a project."),
+    "object_store_id": (_ID, "Id of an object store."),
     "disk": ({"type": "string", "pattern": "^[0-9]{1,4}$"}, "Number of the disk; 0 is the first."),
 }
 MARKER = {"marker": TEXT}
@@ -83,6 +94,16 @@ _BYTES: tuple[Raised, ...] = (
 _START: tuple[Raised, ...] = (
     errors.BackendNotFound, errors.Conflict, (errors.InvalidRequest, Reason.MEDIA_TYPE), *_DRIVER,
 )  # fmt: skip
+_OBJECT_STORE: tuple[Raised, ...] = (errors.ObjectStoreNotFound,)
+_IMPORT: tuple[Raised, ...] = (
+    errors.ObjectStoreNotFound, errors.ImageNotFound, errors.TooLarge, errors.QuotaExceeded,
+    errors.UnsupportedImage, errors.StoreReadOnly, errors.Conflict,
+    (errors.InvalidRequest, Reason.MEDIA_TYPE), (errors.InvalidRequest, Reason.URL_REFUSED),
+)  # fmt: skip
+_KEEP: tuple[Raised, ...] = (
+    errors.Conflict, (errors.InvalidRequest, Reason.MEDIA_TYPE),
+    (errors.InvalidRequest, Reason.URL_REFUSED),
+)  # fmt: skip
 _FILE = Operation(
     OCTETS, raises=_BYTES, headers=("Range", "If-Range", "If-None-Match"),
     also={206: OCTETS, 304: None}, gives=("Accept-Ranges", "ETag"),
@@ -129,6 +150,26 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
             answers.Capture, 202, body=capture.NewCapture, headers=("Idempotency-Key",),
             raises=(errors.ServerNotFound, errors.ImageNotFound, errors.TooLarge, *_START),
         ),
+    },
+    "/imports": {
+        "POST": Operation(
+            answers.Capture, 202, body=image_import.NewImport, headers=("Idempotency-Key",),
+            raises=_IMPORT,
+        ),
+    },
+    "/object-stores": {
+        "GET": Operation(answers.ObjectStorePage, query=PAGE),
+        "POST": Operation(
+            answers.OneObjectStore, 201, body=object_store.NewObjectStore, raises=_KEEP
+        ),
+    },
+    "/object-stores/{object_store_id}": {
+        "GET": Operation(answers.OneObjectStore, raises=_OBJECT_STORE),
+        "PATCH": Operation(
+            answers.OneObjectStore, body=object_store.ObjectStoreChange,
+            raises=(*_KEEP, *_OBJECT_STORE),
+        ),
+        "DELETE": Operation(status=204, raises=_OBJECT_STORE),
     },
     "/jobs": {"GET": Operation(answers.JobPage, query=PAGE | job.FILTERS)},
     "/jobs/{job_id}": {"GET": Operation(answers.OneJob, raises=_JOB)},
