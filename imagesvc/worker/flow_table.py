@@ -6,6 +6,7 @@ from imagesvc.worker.step.activate import Activate
 from imagesvc.worker.step.cleanup import DeleteSnapshot
 from imagesvc.worker.step.conclude import Conclude
 from imagesvc.worker.step.consult import Consult
+from imagesvc.worker.step.convert import Convert
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.provision import CreateServers
@@ -22,7 +23,7 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_LOCATION: (Fetch(), Spread(), Conclude()),
     JobType.IMPORT_REMOTE: (Consult(), Fetch(), Spread(), Conclude()),
     JobType.IMPORT_TASK: (Fetch(), Spread(), Conclude()),
-    JobType.CREATE_FROM_URL: (Fetch(), Spread(), Conclude()),
-    JobType.CREATE_FROM_BUCKET: (Fetch(), Spread(), Conclude()),
+    JobType.CREATE_FROM_URL: (Fetch(), Convert(), Spread(), Conclude()),
+    JobType.CREATE_FROM_BUCKET: (Fetch(), Convert(), Spread(), Conclude()),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
 }

@@ -21,7 +21,7 @@ class Customer:
         ports = ",".join([port, *map(str, ports)])
         more = (
             f"[fetch]\nallowed_ports = {ports}\nallowed_networks = 127.0.0.1/32\n"
-            f"answer_timeout_s = {answer_s}\nidle_timeout_s = 2\n[worker]\nretry_s = 0\n{more}"
+            f"answer_timeout_s = {answer_s}\nidle_timeout_s = 2\n[worker]\nretry_s = 0\n[limit]\nimage_size_bytes = 100000000\n{more}"
         )
         self.several = Several(folder, url, more)
         self.service = self.several.service
