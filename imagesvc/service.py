@@ -18,6 +18,7 @@ from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.export import ExportManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
@@ -94,6 +95,7 @@ class Service:
     tasks: TaskManager
     captures: CaptureManager
     origins: OriginManager
+    exports: ExportManager
     buckets: Buckets
     object_stores: ObjectStoreManager
     servers: ServerManager
@@ -233,6 +235,7 @@ def _foreign(
     """The managers of what comes from, or goes to, places that users name."""
     return {
         "object_stores": ObjectStoreManager(core.operation, core.enforcer, buckets),
+        "exports": ExportManager(*core, jobs, buckets),
         "origins": OriginManager(
             *core, images, jobs, quotas, urls=urls, buckets=buckets,
             sealer=Sealer(installation_key.derive(key, b"origin")), injection=import_option.injection(conf),

@@ -22,6 +22,7 @@ class JobType(enum.StrEnum):
     COPY_IMAGE = "copy-image"
     CREATE_FROM_URL = "create-from-url"
     CREATE_FROM_BUCKET = "create-from-bucket"
+    EXPORT_IMAGE = "export-image"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.

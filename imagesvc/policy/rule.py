@@ -52,6 +52,7 @@ _TABLE = (
     ("member:remove", _OWNER, "Withdraw an offer."),
     ("member:set_status", _RECEIVER, "Accept or reject an offered image."),
     ("capture:create", _MEMBER, "Make an image from a server of the caller's project."),
+    ("export:create", _MEMBER, "Write an image that the caller may read into a bucket."),
     ("object_store:list", _READER, "List the object stores of the caller's project."),
     ("object_store:get", _READER, "Show an object store of the caller's project."),
     ("object_store:create", _MEMBER, "Keep a key to an object store for the caller's project."),

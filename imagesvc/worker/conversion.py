@@ -7,7 +7,7 @@ whose room is set aside before. Nothing of it is left when the block ends, howev
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from imagesvc.domain.image import ImageDisk
@@ -17,6 +17,8 @@ from imagesvc.manager import disk_reader, image_copy
 from imagesvc.stream import fixed_vhd, limit, nbd
 from imagesvc.worker import scratch
 from imagesvc.worker.flow import StepContext
+
+Progress = Callable[[int, int], None]
 
 # Formats whose bytes are those that the guest sees.
 PLAIN = frozenset({"raw", "iso"})
@@ -37,32 +39,36 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Opened:
-    """The bytes, and how many they are."""
+    """The bytes, how many they are, and whether they wait in a file of this host."""
 
     reader: limit.Reader
     size_bytes: int
+    spooled: bool = False
 
 
 @contextlib.contextmanager
-def opened(ctx: StepContext, disk: ImageDisk, wanted: Wanted | None) -> Iterator[Opened]:
-    """Open a disk as it is stored (None), or converted.
+def opened(
+    ctx: StepContext, disk: ImageDisk, wanted: Wanted | None, progress: Progress | None = None
+) -> Iterator[Opened]:
+    """Open a disk as it is stored (None), or converted; `progress` is of a conversion to a file.
 
     Raises UnsafeImage, NotSupported, ScratchFull, TooLarge, NoSpace, what reading a store raises,
     and what `ctx.check` does.
     """
+    tell = progress or ctx.progress
     with contextlib.ExitStack() as stack:
         streamed = wanted in (Wanted("raw"), Wanted("vhd", "fixed"))
         if wanted is None or (wanted.disk_format == "raw" and disk.disk_format in PLAIN):
             yield stack.enter_context(_stored(ctx, disk))
         elif streamed:
-            plain = stack.enter_context(_raw(ctx, disk))
+            plain = stack.enter_context(_raw(ctx, disk, tell))
             if wanted.disk_format == "raw":
                 yield plain
             else:
                 made = fixed_vhd.FixedVhd(plain.reader, plain.size_bytes)
                 yield Opened(made, made.size_bytes)
         else:
-            yield stack.enter_context(_file(ctx, disk, wanted))
+            yield stack.enter_context(_file(ctx, disk, wanted, tell))
 
 
 @contextlib.contextmanager
@@ -74,14 +80,14 @@ def _stored(ctx: StepContext, disk: ImageDisk) -> Iterator[Opened]:
 
 
 @contextlib.contextmanager
-def _raw(ctx: StepContext, disk: ImageDisk) -> Iterator[Opened]:
+def _raw(ctx: StepContext, disk: ImageDisk, progress: Progress) -> Iterator[Opened]:
     if disk.disk_format in PLAIN:
         with _stored(ctx, disk) as found:
             yield found
         return
     tool = ctx.service.backends.converter()
     if ConverterCapability.RAW_STREAM not in tool.info().capabilities:
-        with _file(ctx, disk, Wanted("raw")) as found:
+        with _file(ctx, disk, Wanted("raw"), progress) as found:
             yield found
         return
     with _source(ctx, disk) as source:
@@ -91,7 +97,9 @@ def _raw(ctx: StepContext, disk: ImageDisk) -> Iterator[Opened]:
 
 
 @contextlib.contextmanager
-def _file(ctx: StepContext, disk: ImageDisk, wanted: Wanted) -> Iterator[Opened]:
+def _file(
+    ctx: StepContext, disk: ImageDisk, wanted: Wanted, progress: Progress
+) -> Iterator[Opened]:
     tool = ctx.service.backends.converter()
     with contextlib.ExitStack() as stack:
         with _source(ctx, disk) as source:
@@ -105,11 +113,11 @@ def _file(ctx: StepContext, disk: ImageDisk, wanted: Wanted) -> Iterator[Opened]
             folder = stack.enter_context(scratch.of(ctx.service).reserve(name, room))
             with _Watch(ctx) as watch:
                 tool.convert(
-                    source, folder / "image", wanted.disk_format, progress=ctx.progress,
+                    source, folder / "image", wanted.disk_format, progress=progress,
                     cancel=watch.cancel, limits=_limits(size), **more,
                 )  # fmt: skip
         file = stack.enter_context((folder / "image").open("rb"))
-        yield Opened(file, (folder / "image").stat().st_size)
+        yield Opened(file, (folder / "image").stat().st_size, spooled=True)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from imagesvc.worker.step.convert import Convert
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.provision import CreateServers
+from imagesvc.worker.step.publish import Publish
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
 from imagesvc.worker.step.store import Store
@@ -25,5 +26,6 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_TASK: (Fetch(), Spread(), Conclude()),
     JobType.CREATE_FROM_URL: (Fetch(), Convert(), Spread(), Conclude()),
     JobType.CREATE_FROM_BUCKET: (Fetch(), Convert(), Spread(), Conclude()),
+    JobType.EXPORT_IMAGE: (Publish(),),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
 }

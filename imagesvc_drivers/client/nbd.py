@@ -14,7 +14,7 @@ from imagesvc.interface import errors
 _NBD_MAGIC, _OPTION_MAGIC = 0x4E42444D41474943, 0x49484156454F5054
 _REQUEST_MAGIC, _REPLY_MAGIC = 0x25609513, 0x67446698
 _FIXED_NEWSTYLE, _NO_ZEROES, _OPT_EXPORT_NAME = 1, 2, 1
-_CMD_READ, _CMD_DISC = 0, 2
+_CMD_READ = 0
 # So many requests are on their way at once, so that the server works while its bytes are used.
 _REQUESTS, _REQUEST_BYTES = 4, 1 << 20
 
@@ -70,7 +70,6 @@ class NbdReader(io.RawIOBase):
             self._wanted.append((self._asked, length))
             self._asked += length
         if not self._wanted:
-            self._request(_CMD_DISC, 0, 0)
             return b""
         offset, _ = self._wanted.popleft()
         while offset not in self._came:

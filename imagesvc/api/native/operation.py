@@ -7,6 +7,7 @@ from imagesvc import errors
 from imagesvc.api.native import answer as answers
 from imagesvc.api.native import (
     capture,
+    export,
     image_csv,
     image_import,
     job,
@@ -100,6 +101,11 @@ _IMPORT: tuple[Raised, ...] = (
     errors.UnsupportedImage, errors.StoreReadOnly, errors.Conflict,
     (errors.InvalidRequest, Reason.MEDIA_TYPE), (errors.InvalidRequest, Reason.URL_REFUSED),
 )  # fmt: skip
+_EXPORT: tuple[Raised, ...] = (
+    errors.ObjectStoreNotFound, errors.ImageNotFound, errors.DiskNotFound, errors.NoContent,
+    errors.Conflict, (errors.InvalidRequest, Reason.MEDIA_TYPE),
+    (errors.InvalidRequest, Reason.URL_REFUSED), errors.BackendFailed, errors.BackendNotFound,
+)  # fmt: skip
 _KEEP: tuple[Raised, ...] = (
     errors.Conflict, (errors.InvalidRequest, Reason.MEDIA_TYPE),
     (errors.InvalidRequest, Reason.URL_REFUSED),
@@ -155,6 +161,12 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "POST": Operation(
             answers.Capture, 202, body=image_import.NewImport, headers=("Idempotency-Key",),
             raises=_IMPORT,
+        ),
+    },
+    "/exports": {
+        "POST": Operation(
+            answers.OneJob, 202, body=export.NewExport, headers=("Idempotency-Key",),
+            raises=_EXPORT,
         ),
     },
     "/object-stores": {

@@ -9,6 +9,7 @@ from imagesvc.api.native import (
     audit,
     backend,
     capture,
+    export,
     health,
     image,
     image_csv,
@@ -38,6 +39,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/servers/{server_id}/console", server_console.ServerConsoleResource(servers)),
         ("/captures", capture.CapturesResource(service.captures)),
         ("/imports", image_import.ImportsResource(service.origins)),
+        ("/exports", export.ExportsResource(service.exports)),
         ("/object-stores", object_store.ObjectStoresResource(service.object_stores)),
         (
             "/object-stores/{object_store_id}",
