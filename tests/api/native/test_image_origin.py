@@ -12,6 +12,7 @@ import zstandard
 from imagesvc.api.native import image_import
 from imagesvc.interface.storage import OwnBucket
 from imagesvc.stream import bucket
+from imagesvc.worker import reaper
 from tests import hostile_image, s3_server
 from tests.api.caller import Caller
 from tests.api.native.customer import BUCKET, ROOT, Customer
@@ -40,6 +41,7 @@ def failed(customer, image, job, *words):
     assert (job["state"], image["status"]) == ("failed", "killed")
     assert all(word in job["cause"] for word in words), job["cause"]
     assert customer.owner.get(f"/v2/images/{image['id']}/file").status_code in (204, 404, 409)
+    reaper.run(customer.service)
     assert customer.several.keys("plain") == []
 
 

@@ -79,7 +79,12 @@ def known(paper_app, paper):
     image_id = caller.active()
     body = {"image_id": image_id, "name": "x"}
     job = caller.request("POST", f"{route.PREFIX}/servers", body).json["job"]
-    return {"image_id": image_id, "job_id": job["id"], "server_id": "server", "disk": "0"}
+    new = {"name": "x", "endpoint": "https://s3.example.com", "access_key": "a", "secret_key": "b"}
+    store = caller.request("POST", f"{route.PREFIX}/object-stores", new).json["object_store"]
+    return {
+        "image_id": image_id, "job_id": job["id"], "server_id": "server", "disk": "0",
+        "object_store_id": store["id"],
+    }  # fmt: skip
 
 
 def lead(case, known, data):
