@@ -7,6 +7,7 @@ import collections
 import io
 import socket
 import struct
+from pathlib import Path
 from typing import Any
 
 from imagesvc.interface import errors
@@ -16,7 +17,7 @@ _REQUEST_MAGIC, _REPLY_MAGIC = 0x25609513, 0x67446698
 _FIXED_NEWSTYLE, _NO_ZEROES, _OPT_EXPORT_NAME = 1, 2, 1
 _CMD_READ = 0
 # So many requests are on their way at once, so that the server works while its bytes are used.
-_REQUESTS, _REQUEST_BYTES = 4, 1 << 20
+_REQUESTS, _REQUEST_BYTES = 8, 1 << 20
 
 
 class NbdReader(io.RawIOBase):
@@ -29,13 +30,39 @@ class NbdReader(io.RawIOBase):
         super().__init__()
         self._socket = connection
         self._wanted: collections.deque[tuple[int, int]] = collections.deque()
-        self._came: dict[int, bytes] = {}
+        self._came: dict[int, bytearray] = {}
         self._asked = 0
         self._part = memoryview(b"")
         self.size_bytes = self._negotiate()
 
+    @classmethod
+    def at(cls, path: Path) -> "NbdReader":
+        """Connect to a unix socket. Raises OSError if nobody listens there."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(path))
+            return cls(connection)
+        except BaseException:
+            connection.close()
+            raise
+
     def readable(self) -> bool:
         return True
+
+    def read(self, size: int | None = -1) -> bytes | bytearray:
+        """At most `size` bytes, and no more than one request brought; all if it is negative."""
+        if size is None or size < 0:
+            return self.readall()
+        if not self._part:
+            part = self._next()
+            if len(part) <= size:
+                return part  # as it came, without a copy
+            self._part = memoryview(part)
+        data, self._part = bytes(self._part[:size]), self._part[size:]
+        return data
+
+    def readall(self) -> bytes:
+        return b"".join(iter(lambda: self.read(_REQUEST_BYTES), b""))
 
     def readinto(self, buffer: Any) -> int:
         if not self._part:
@@ -62,7 +89,7 @@ class NbdReader(io.RawIOBase):
             self._receive(124)
         return int(size)
 
-    def _next(self) -> bytes:
+    def _next(self) -> bytearray:
         """The bytes that follow; none at the end."""
         while len(self._wanted) < _REQUESTS and self._asked < self.size_bytes:
             length = min(_REQUEST_BYTES, self.size_bytes - self._asked)
@@ -70,7 +97,7 @@ class NbdReader(io.RawIOBase):
             self._wanted.append((self._asked, length))
             self._asked += length
         if not self._wanted:
-            return b""
+            return bytearray()
         offset, _ = self._wanted.popleft()
         while offset not in self._came:
             self._take(offset)
@@ -94,7 +121,7 @@ class NbdReader(io.RawIOBase):
         except OSError as exc:
             raise _broken(str(exc)) from exc
 
-    def _receive(self, length: int) -> bytes:
+    def _receive(self, length: int) -> bytearray:
         data = bytearray(length)
         view, begin = memoryview(data), 0
         while begin < length:
@@ -105,7 +132,7 @@ class NbdReader(io.RawIOBase):
             if not count:
                 raise _broken("it left")
             begin += count
-        return bytes(data)
+        return data
 
 
 def _broken(cause: str) -> errors.DriverError:

@@ -2,18 +2,19 @@
 
 import io
 import shutil
-import socket
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from imagesvc.interface import converter, errors
 from imagesvc_drivers.client import nbd, sandbox
 
-_START_S, _PAUSE_S = 30.0, 0.01
+T = TypeVar("T")
+
+_START_S, _PAUSE_S, _LEAVE_S = 30.0, 0.01, 1.0
 
 
 class RawStream(io.RawIOBase):
@@ -38,7 +39,11 @@ class RawStream(io.RawIOBase):
         )
         self._tool.start()
         try:
-            self._reader = nbd.NbdReader(self._connect())
+            self._reader = self._connect()
+        except errors.DriverError as exc:
+            why = self._why(exc)
+            self.close()
+            raise why from exc
         except BaseException:
             self.close()
             raise
@@ -46,16 +51,30 @@ class RawStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def read(self, size: int | None = -1) -> bytes | bytearray:
+        """At most `size` bytes; all if it is negative."""
+        if size is None or size < 0:
+            return self.readall()
+        return self._told(lambda reader: reader.read(size))
+
+    def readall(self) -> bytes:
+        return self._told(lambda reader: reader.readall())
+
     def readinto(self, buffer: Any) -> int:
+        return self._told(lambda reader: reader.readinto(buffer))
+
+    def _told(self, act: Callable[[nbd.NbdReader], T]) -> T:
         if self._reader is None:
             raise ValueError("The reader is closed.")
         try:
-            return self._reader.readinto(buffer)
-        except errors.DriverError:
-            self._tool.join(1.0)
-            if self._failure is not None:
-                raise self._failure from None  # it says why the server left
-            raise
+            return act(self._reader)
+        except errors.DriverError as exc:
+            raise self._why(exc) from exc
+
+    def _why(self, exc: Exception) -> Exception:
+        """What the tool said, if it left; it knows more than the broken connection."""
+        self._tool.join(_LEAVE_S)
+        return self._failure or exc
 
     def close(self) -> None:
         if not self.closed:
@@ -84,18 +103,14 @@ class RawStream(io.RawIOBase):
                 said = result.stderr[-500:].decode(errors="replace").strip()
                 self._failure = converter.UnsafeImage("it does not open.", f"qemu-nbd: {said}")
 
-    def _connect(self) -> socket.socket:
+    def _connect(self) -> nbd.NbdReader:
         end = time.monotonic() + _START_S
         while time.monotonic() < end:
             running = self._tool.is_alive()
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                connection.connect(str(self._folder / "nbd"))
-            except OSError:  # not there yet
-                connection.close()
-            else:
-                return connection
-            if not running:
-                raise self._failure or errors.DriverError("The image cannot be read.")
+                return nbd.NbdReader.at(self._folder / "nbd")
+            except OSError as exc:  # not there yet
+                if not running:
+                    raise errors.DriverError("The image cannot be read.") from exc
             time.sleep(_PAUSE_S)
         raise errors.Timeout("The image takes too much time to open.", "qemu-nbd does not listen.")

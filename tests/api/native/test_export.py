@@ -12,9 +12,10 @@ from imagesvc.db import image_disk, image_table
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.storage import OwnBucket
 from imagesvc.stream import bucket, bucket_upload
-from tests import disk_image
+from tests import disk_image, s3_server
 from tests.api.caller import Caller
 from tests.api.native.customer import BUCKET, ROOT, Customer
+from tests.api.native.test_object_store import everything
 
 DATA = random.Random(3).randbytes(300_000)
 # Part sizes that small images have several of; S3 takes no smaller ones.
@@ -294,6 +295,34 @@ def test_who_may_not_read_an_image_may_not_export_it(shared):
     refused(export(shared, queued, work=False), 409, "no-content")
     shared.owner.request("POST", f"/v2/images/{image_id}/actions/deactivate")
     refused(export(shared, image_id, work=False), 403, "image-deactivated")
+
+
+def test_the_secret_key_is_nowhere_after_the_work(shared, caplog):
+    caplog.set_level("DEBUG")
+    store_id = shared.keep(name="watched")
+    job = export(shared, shared.owner.active(DATA), object_store_id=store_id)
+    source = {
+        "type": "bucket", "object_store_id": store_id, "bucket": BUCKET, "key": shared.key("out"),
+    }  # fmt: skip
+    image, brought = shared.bring(source, disk_format="raw")
+    wrong = export(shared, image["id"], object_store_id=store_id)  # the key is taken
+    assert (job["state"], brought["state"], wrong["state"]) == ("done", "done", "failed")
+    seen = everything(shared.service) + caplog.text + str((job, brought, wrong))
+    seen += shared.owner.get(f"{ROOT}/audit").text
+    assert store_id in seen
+    assert s3_server.SECRET not in seen
+    assert "X-Amz-Signature" not in seen
+
+
+def test_an_image_that_is_damaged_is_not_exported(shared):
+    image_id = shared.owner.active(DATA)
+    (key,) = [key for key in shared.several.keys("plain") if image_id in key]
+    path = shared.service.backends.storage("plain").path(key)
+    path.chmod(0o600)
+    path.write_bytes(DATA[:-1] + b"?")
+    job = export(shared, image_id)
+    assert (job["state"], shared.objects()) == ("failed", {})
+    path.write_bytes(DATA)
 
 
 def test_a_public_image_is_exported_by_anybody_with_a_key_of_its_own(shared):

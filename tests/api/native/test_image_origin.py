@@ -261,6 +261,16 @@ def test_a_key_that_could_be_a_path_is_refused(alone, key):
     refused(alone.bring(source, work=False), 400, "invalid-request")
 
 
+def test_a_reader_imports_nothing(alone):
+    reader = Caller(alone.several.app, alone.owner.project, "reader")
+    source = {"type": "url", "url": f"{alone.place.endpoints[0]}/x"}
+    body = {"name": "x", "source": source}
+    refused(reader.request("POST", f"{ROOT}/imports", body), 403, "forbidden")
+    public = {"name": "x", "source": source, "visibility": "public"}
+    refused(alone.owner.request("POST", f"{ROOT}/imports", public), 403, "forbidden")
+    assert alone.owner.listed() == []
+
+
 def test_a_bucket_that_the_object_store_is_not_for_is_refused(alone):
     store = alone.keep(buckets=["another"])
     source = {"type": "bucket", "object_store_id": store, "bucket": BUCKET, "key": "x"}

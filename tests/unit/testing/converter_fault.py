@@ -132,7 +132,7 @@ class Clinging(QemuImgConverter):
             def close(self):
                 if not self.closed:
                     inner.close()
-                    time.sleep(1.5)
+                    time.sleep(2.6)
                 super().close()
 
         return Slow()

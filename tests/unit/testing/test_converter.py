@@ -62,7 +62,7 @@ def run(folder, driver_class, law, facts):
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     """A driver that clings need not cling for long."""
-    monkeypatch.setattr(suite_module, "LEAVE_S", 2.5)
+    monkeypatch.setattr(suite_module, "LEAVE_S", 5.0)
 
 
 @pytest.mark.parametrize(("fault", "law", "facts"), CASES, ids=lambda each: str(each)[:40])
