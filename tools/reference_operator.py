@@ -49,6 +49,8 @@ CAPABILITY = {
     "converter": {
         "convert": "``convert``: from one disk format to another",
         "guest-facts": "``facts``: system, version, architecture and firmware of a guest",
+        "raw-stream": "``open_raw``: a disk's bytes in order, without a file",
+        "variants": "``variants``, ``measure``: kinds of a target format, and the room they take",
     },
 }
 

@@ -29,6 +29,9 @@ class JobType(enum.StrEnum):
     DEPLOY_NODE = "deploy-node"
     UNDEPLOY_NODE = "undeploy-node"
     CAPTURE_NODE = "capture-node"
+    CREATE_FROM_URL = "create-from-url"
+    CREATE_FROM_BUCKET = "create-from-bucket"
+    EXPORT_IMAGE = "export-image"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -51,6 +54,8 @@ MAKES_IMAGE = frozenset(
         JobType.CAPTURE_WHOLE_MACHINE,
         JobType.CAPTURE_VOLUME,
         JobType.CAPTURE_NODE,
+        JobType.CREATE_FROM_URL,
+        JobType.CREATE_FROM_BUCKET,
     }
 )
 # Jobs that bring bytes to an image that was there before, and stays if they fail.

@@ -9,10 +9,11 @@ import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from imagesvc.interface import base, errors
 
-VERSION = base.Version(1, 0)
+VERSION = base.Version(1, 1)
 
 
 class ConverterCapability(base.Capability):
@@ -20,6 +21,8 @@ class ConverterCapability(base.Capability):
 
     CONVERT = "convert"
     GUEST_FACTS = "guest-facts"
+    RAW_STREAM = "raw-stream"
+    VARIANTS = "variants"
 
 
 class UnsafeImage(errors.DriverError):
@@ -88,6 +91,34 @@ class ConverterDriver(base.Driver):
         progress: Callable[[int, int], None],
         cancel: threading.Event,
         limits: Limits,
+        variant: str = "",
     ) -> FormatInfo:
-        """Write `source` into the new file `target` (CONVERT)."""
+        """Write `source` into the new file `target` (CONVERT).
+
+        `variant` is one of `variants(target_format)`, or empty for the tool's own choice; it is
+        given only to drivers with VARIANTS.
+        """
         raise errors.NotSupported("This converter cannot convert.")
+
+    def variants(self, target_format: str) -> tuple[str, ...]:
+        """Name the kinds of a format that `convert` can write, the best first (VARIANTS).
+
+        None, zlib and zstd compress a qcow2; a vhd is dynamic or fixed. Formats of one kind have
+        none.
+        """
+        return ()
+
+    def measure(self, source: Source, target_format: str, *, limits: Limits | None = None) -> int:
+        """Say how many bytes of disk a conversion takes at most, holes left out (VARIANTS).
+
+        Raises UnsafeImage, NotSupported.
+        """
+        raise errors.NotSupported("This converter cannot measure.")
+
+    def open_raw(self, source: Source, *, limits: Limits) -> BinaryIO:
+        """Read the guest's bytes from first to last, without a file (RAW_STREAM).
+
+        Whoever opens closes, and may do so early. Raises UnsafeImage; `read` raises DriverError
+        if it comes to no good end.
+        """
+        raise errors.NotSupported("This converter has no stream.")

@@ -45,6 +45,13 @@ def _kill(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> 
         quotas.release(conn, job.id)
 
 
+def _kill_filled(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
+    """As `_kill`, of a job that came as far as an import does."""
+    for place in pending.take(conn, (job.id,)):
+        doomed.add(conn, *place)
+    _kill(conn, quotas, job, cause, keep)
+
+
 def _import(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
     job_token.forget(conn, job.id)
     image = image_rows.get(conn, job.image_id or "", lock=True)
@@ -82,6 +89,8 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.CAPTURE_WHOLE_MACHINE: _kill,
     JobType.CAPTURE_VOLUME: _kill,
     JobType.CAPTURE_NODE: _kill,
+    JobType.CREATE_FROM_URL: _kill_filled,
+    JobType.CREATE_FROM_BUCKET: _kill_filled,
     JobType.IMPORT_STAGED: _import,
     JobType.IMPORT_URL: _import,
     JobType.IMPORT_LOCATION: _import,

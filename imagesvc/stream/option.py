@@ -26,7 +26,7 @@ OPTS = (
         item_type=types.String(choices=disk_format.DISK_FORMATS),
         default=list(disk_format.DISK_FORMATS),
         help="Values of disk_format that new images may have. Bytes are taken only of those that "
-        f"can be judged: {', '.join(sorted(disk_format.JUDGED_FORMATS))}.",
+        f"can be judged: {', '.join(disk_format.KEPT_FORMATS)}.",
     ),
     cfg.BoolOpt(
         "show_image_direct_url",

@@ -6,12 +6,14 @@ from imagesvc.worker.step.activate import Activate
 from imagesvc.worker.step.cleanup import DeleteSnapshot
 from imagesvc.worker.step.conclude import Conclude
 from imagesvc.worker.step.consult import Consult
+from imagesvc.worker.step.convert import Convert
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.join import Join
 from imagesvc.worker.step.provision import CreateServers
 from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
 from imagesvc.worker.step.provision_volume import CreateVolumes
+from imagesvc.worker.step.publish import Publish
 from imagesvc.worker.step.rebuild import RebuildServers
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
@@ -31,6 +33,9 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_LOCATION: (Fetch(), Spread(), Conclude()),
     JobType.IMPORT_REMOTE: (Consult(), Fetch(), Spread(), Conclude()),
     JobType.IMPORT_TASK: (Fetch(), Spread(), Conclude()),
+    JobType.CREATE_FROM_URL: (Fetch(), Convert(), Spread(), Conclude()),
+    JobType.CREATE_FROM_BUCKET: (Fetch(), Convert(), Spread(), Conclude()),
+    JobType.EXPORT_IMAGE: (Publish(),),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
     JobType.IMPORT_UPLOAD: (Join(), Spread(), Conclude()),
     JobType.CREATE_VOLUMES: (CreateVolumes(),),

@@ -61,9 +61,12 @@ def disk(memo: Mapping[str, Any]) -> ImageDisk:
     return ImageDisk(index=0, role="system", **{name: memo[name] for name in FACTS})
 
 
-def announce(ctx: StepContext, store_id: str) -> str:
-    """A fresh key in a store, noted before the first byte; the one before it is doomed."""
-    key = f"{ctx.job.image_id}/{ctx.job.id}-{ctx.lease_token}"
+def announce(ctx: StepContext, store_id: str, mark: str = "") -> str:
+    """A fresh key in a store, noted before the first byte; the one before it is doomed.
+
+    `mark` tells the keys of steps apart that write to the same store.
+    """
+    key = f"{ctx.job.image_id}/{ctx.job.id}-{ctx.lease_token}{mark}"
     with ctx.service.database.write() as conn:
         job_rows.fence(conn, ctx.job)
         if ctx.memo.get("writing"):

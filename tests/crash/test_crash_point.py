@@ -6,6 +6,7 @@ from pathlib import Path
 from imagesvc.domain import state
 from tests.crash import (
     test_baremetal,
+    test_bucket,
     test_capture,
     test_failure,
     test_import,
@@ -26,6 +27,8 @@ from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
 ROOT = Path(__file__).parent.parent.parent
 POINT = re.compile(r"\bcrashpoint\(\"([a-z._]+)\"\)")
 TESTED = {
+    *test_bucket.CONVERT_POINTS,
+    *test_bucket.PUBLISH_POINTS,
     *test_capture.CAPTURE_POINTS,
     *test_capture.CREATE_POINTS,
     *test_failure.UNWIND_POINTS,
@@ -79,6 +82,7 @@ AFTER = {
         "operation.committed",
     },
     ("image", "import"): {"operation.committed", "upload.part_counted"},
+    ("image", "make"): {"operation.committed"},
     ("image", "import_done"): {"step.activate.done", "step.spread.told", "step.conclude.done"},
     ("image", "import_failed"): {"operation.committed", "job.ended"},
     ("image", "import_returned"): {"job.ended"},

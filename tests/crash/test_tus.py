@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import threading
-import uuid
 from pathlib import Path
 
 import pytest
@@ -22,9 +21,7 @@ from imagesvc.db import upload as upload_rows
 from imagesvc.domain.image import NewImage
 from imagesvc.domain.upload import NewUpload
 from imagesvc.manager import store_verify
-from tests import s3_server
 from tests.crash.station import BIN, Station, free_port, until
-from tests.crash.test_s3_upload import CONF as S3_CONF
 
 MIB = 1 << 20
 PART = 1
@@ -349,11 +346,7 @@ def kill_servers(master):
 def test_with_both_ends_killed_less_than_a_part_is_sent_twice(tmp_path, request, store):
     more = ""
     if store == "s3":
-        place = request.getfixturevalue("s3_place")
-        more = S3_CONF.format(
-            endpoints=",".join(place.endpoints), bucket=place.bucket, key=s3_server.KEY,
-            prefix=f"{uuid.uuid4().hex}/", secret=s3_server.SECRET,
-        )  # fmt: skip
+        more = request.getfixturevalue("s3_place").sections(part_size_mib=5)
     again = through_kills(tmp_path, 128 * MIB, more)
     print(f"{store}: {again / MIB:.2f} MiB sent twice")
     assert again < 16 * MIB

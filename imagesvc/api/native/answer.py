@@ -153,6 +153,32 @@ class Capture(Answer):
     job: Job
 
 
+class ObjectStore(Answer):
+    """Where buckets are, and the key that opens them, without its secret."""
+
+    id: str
+    name: str
+    endpoint: str
+    region: str
+    buckets: list[str]
+    access_key: str
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+class OneObjectStore(Answer):
+    """One object store."""
+
+    object_store: ObjectStore
+
+
+class ObjectStorePage(Answer):
+    """Object stores by name; `next` is the marker of the page after this one."""
+
+    object_stores: list[ObjectStore]
+    next: str | None
+
+
 class AuditPage(Answer):
     """Recorded actions; `next` is the marker of the page after this one."""
 

@@ -7,6 +7,7 @@ from imagesvc.api.native import job_progress
 from imagesvc.backend.backend import BackendStatus
 from imagesvc.db.audit import AuditRecord
 from imagesvc.domain import job as jobs
+from imagesvc.domain.object_store import ObjectStore
 from imagesvc.domain.quota import Quota
 from imagesvc.interface import baremetal, compute
 from imagesvc.interface import volume as volumes
@@ -119,6 +120,20 @@ def audit_event(entity: AuditRecord) -> dict[str, Any]:
         "user_id": entity.user_id,
         "request_id": entity.request_id,
         "detail": dict(entity.detail),
+    }
+
+
+def object_store(entity: ObjectStore) -> dict[str, Any]:
+    """One object store; its secret key is never shown."""
+    return {
+        "id": entity.id,
+        "name": entity.name,
+        "endpoint": entity.endpoint,
+        "region": entity.region,
+        "buckets": list(entity.buckets),
+        "access_key": entity.access_key,
+        "created_at": time(entity.created_at),
+        "updated_at": time(entity.updated_at),
     }
 
 
