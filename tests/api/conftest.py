@@ -10,6 +10,7 @@ from imagesvc import service as services
 from imagesvc.api import app as door
 from imagesvc.db import migrate
 from imagesvc.manager import refusal
+from tests.api.caller import Caller
 from tests.api.identity_driver import TokenIdentity
 
 CONF = """
@@ -65,10 +66,19 @@ def service(built):
     return dataclasses.replace(built, identity=TokenIdentity(None, backend_id="test"))
 
 
+def populated(app):
+    """The application, with images of others in sight, as in any cloud."""
+    others = Caller(app, None, "admin", "member")
+    for visibility in ("public", "community"):
+        others.active(b"of others", name="of others", visibility=visibility)
+        others.create(name="of others", visibility=visibility)
+    return app
+
+
 @pytest.fixture(scope="session")
 def app(service):
     """Its WSGI application."""
-    return door.create_app(service)
+    return populated(door.create_app(service))
 
 
 @pytest.fixture(scope="session")
@@ -94,4 +104,4 @@ def each_service(request):
 @pytest.fixture(scope="session")
 def each_app(each_service):
     """The WSGI application of each."""
-    return door.create_app(each_service)
+    return populated(door.create_app(each_service))

@@ -61,7 +61,7 @@ def test_an_id_can_be_chosen_once(owner):
 )
 def test_a_create_that_is_refused_leaves_nothing(owner, body, status):
     assert owner.request("POST", "/v2/images", body).status_code == status
-    assert owner.listed() == []
+    assert owner.listed(f"owner={owner.project}") == []
 
 
 def test_the_limits_themselves_pass(owner):

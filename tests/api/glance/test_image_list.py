@@ -64,7 +64,7 @@ def shelf(app):
 def test_filters(shelf, query, names):
     owner, made = shelf
     expected = {made[name] for name in names.split()}
-    assert set(owner.listed(query)) == expected
+    assert set(owner.listed(f"owner={owner.project}&{query}")) == expected
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ KEYS = [
 def test_pages_of_every_sort_key_hold_each_image_once(shelf, key, direction):
     """Nulls are last in asc and first in desc, and a marker with a null pages on."""
     owner, made = shelf
-    query = f"sort_key={key}&sort_dir={direction}"
+    query = f"owner={owner.project}&sort_key={key}&sort_dir={direction}"
     whole = owner.get("/v2/images", query_string=query).json["images"]
     values = [image[key] for image in whole]
     known = [value for value in values if value is not None]

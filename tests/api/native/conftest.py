@@ -1,10 +1,16 @@
 """Every answer that a test of our own API gets is held against the API's description."""
 
+import dataclasses
+
 import pytest
 from falcon import testing
 
+from imagesvc import service as services
 from imagesvc.api import app as door
+from imagesvc.db import migrate
 from tests.api.caller import Caller
+from tests.api.conftest import configure
+from tests.api.identity_driver import TokenIdentity
 from tests.api.native.conformance import Description
 from tests.api.native.customer import Customer
 
@@ -15,6 +21,24 @@ def description(built):
     found = testing.simulate_get(door.create_app(built), "/imagesvc/v1/openapi.json")
     assert found.status_code == 200
     return Description(found.json)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def each_service(request, tmp_path_factory):
+    """A service of these tests alone on each engine, since they look at all of its rows and bytes."""
+    url = ""
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgresql_server")
+        url = server.create(request.getfixturevalue("postgresql_template"))
+    section = f"[database]\nurl = {url}\n" if url else ""
+    conf = configure(tmp_path_factory.mktemp("native"), section)
+    if not url:
+        migrate.upgrade(conf.database.url)
+    built = services.build(conf, monitor=False)
+    yield dataclasses.replace(built, identity=TokenIdentity(None, backend_id="test"))
+    built.close()
+    if url:
+        server.drop(url)
 
 
 @pytest.fixture(autouse=True)

@@ -42,19 +42,27 @@ def test_one_copy_is_a_warning(owner):
     assert disk["copies"] == [copy]
 
 
-def test_a_copy_in_another_store_is_counted_and_no_warning(each_service, owner):
+@pytest.fixture
+def far_copied(each_service, owner):
+    """An image with a copy in a store that there is not, which other tests are not to find."""
     image_id = owner.active()
     with each_service.database.write() as conn:
         location.add(conn, image_id, 0, "far", f"{image_id}/far")
+    yield image_id
+    with each_service.database.write() as conn:
+        assert location.take(conn, image_id, "far")
+
+
+def test_a_copy_in_another_store_is_counted_and_no_warning(owner, far_copied):
+    image_id = far_copied
     found = show(owner, image_id)
     assert (found["good_copies"], found["stores"]) == (2, ["local", "far"])
     assert found["warnings"] == []
 
 
-def test_a_damaged_copy_is_told_with_its_fault(each_service, owner):
-    image_id = owner.active()
+def test_a_damaged_copy_is_told_with_its_fault(each_service, owner, far_copied):
+    image_id = far_copied
     with each_service.database.write() as conn:
-        location.add(conn, image_id, 0, "far", f"{image_id}/far")
         damage.mark(conn, *place_of(each_service, image_id), 0, "corrupt")
     found = show(owner, image_id)
     assert (found["good_copies"], found["damaged"]) == (1, False)
