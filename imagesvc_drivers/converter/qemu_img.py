@@ -1,5 +1,6 @@
 """qemu-img (QEMU 7.2 or later), always in a sandbox and always told the format."""
 
+import dataclasses
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from oslo_config import cfg
 
 from imagesvc.interface import base, converter, errors
 from imagesvc_drivers.client import sandbox
+from imagesvc_drivers.converter import sniffer
 
 # Our names of formats, and QEMU's. A disc is raw bytes to QEMU.
 _QEMU_NAMES = {
@@ -54,6 +56,7 @@ class QemuImgConverter(converter.ConverterDriver):
     def __init__(self, options: Any, *, backend_id: str) -> None:
         super().__init__(options, backend_id=backend_id)
         self._sandbox = sandbox.Sandbox()
+        self._sniffer = sniffer.Sniffer(self._sandbox)
         self._limits = converter.Limits(
             cpu_s=options.cpu_s, wall_s=options.wall_s, memory_bytes=options.memory_mib << 20
         )
@@ -63,11 +66,11 @@ class QemuImgConverter(converter.ConverterDriver):
         self._sandbox.level()
 
     def info(self) -> base.DriverInfo:
+        able = {converter.ConverterCapability.CONVERT}
+        if self._sniffer.able:
+            able.add(converter.ConverterCapability.GUEST_FACTS)
         return base.DriverInfo(
-            name="qemu_img",
-            vendor="QEMU",
-            version="1.0",
-            capabilities=frozenset({converter.ConverterCapability.CONVERT}),
+            name="qemu_img", vendor="QEMU", version="1.0", capabilities=frozenset(able)
         )
 
     def health(self) -> base.Health:
@@ -113,6 +116,13 @@ class QemuImgConverter(converter.ConverterDriver):
         if report.get("corruptions", 0) or report.get("check-errors", 0):
             raise _unsafe("its structure is damaged.", result)
         return info
+
+    def facts(
+        self, source: converter.Source, *, limits: converter.Limits | None = None
+    ) -> converter.GuestFacts:
+        name = _qemu_name(source.disk_format)
+        usual = dataclasses.replace(self._limits, cpu_s=sniffer.CPU_S, wall_s=sniffer.WALL_S)
+        return self._sniffer.facts(source, name, limits or usual)
 
     def convert(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imagesvc.interface import converter, errors
-from imagesvc.testing.conformance import base, child
+from imagesvc.testing.conformance import base, child, guest
 
 SIZE_BYTES = 4 << 20
 LIMITS = converter.Limits(output_bytes=64 << 20)
@@ -57,9 +57,13 @@ class ConverterConformance(base.DriverConformance):
             self.convert(driver, raw, target, "raw")
         return False
 
-    def test_only_what_has_a_method_is_promised(self, driver: converter.ConverterDriver) -> None:
-        """GUEST_FACTS has no method in this version of the contract, so it is not promised."""
-        assert not self.has(driver, converter.ConverterCapability.GUEST_FACTS)
+    def looks(self, driver: converter.ConverterDriver, raw: converter.Source) -> bool:
+        """Whether GUEST_FACTS is promised; if not, `facts` has to say NotSupported."""
+        if self.has(driver, converter.ConverterCapability.GUEST_FACTS):
+            return True
+        with pytest.raises(errors.NotSupported):
+            driver.facts(raw)
+        return False
 
     def test_a_probe_tells_format_and_size(
         self, driver: converter.ConverterDriver, raw: converter.Source
@@ -195,3 +199,58 @@ class ConverterConformance(base.DriverConformance):
             assert driver.check(made).virtual_size_bytes == SIZE_BYTES
         assert raw.path.read_bytes() == before
         self.note(f"killed at {len(steps)} lines")
+
+    @pytest.mark.parametrize("machine", [guest.X86_64, guest.AARCH64], ids=["x86_64", "aarch64"])
+    def test_what_starts_a_disk_is_found(
+        self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path, machine: int
+    ) -> None:
+        """Boot code is of a BIOS; a loader in the EFI partition is of UEFI, and has a machine."""
+        if not self.looks(driver, raw):
+            return
+        name, word = {
+            guest.X86_64: ("BOOTX64.EFI", "x86_64"), guest.AARCH64: ("BOOTAA64.EFI", "aarch64")
+        }[machine]  # fmt: skip
+        system = guest.fat({f"EFI/BOOT/{name}": guest.pe(machine)})
+        for disk, firmware, architecture in (
+            (guest.mbr([(0x83, bytes(1 << 20))], code=b"\xfa\xeb\xfe"), ("bios",), None),
+            (guest.gpt([(guest.ESP, system)]), ("uefi",), word),
+            (guest.mbr([(0xEF, system)], code=b"\xfa\xeb\xfe"), ("bios", "uefi"), word),
+        ):
+            path = tmp_path / "disk"
+            path.write_bytes(disk)
+            found = driver.facts(converter.Source("raw", path=path))
+            assert (found.firmware, found.architecture, found.os_type) == (
+                firmware, architecture, None,
+            )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"",
+            bytes(1 << 20),
+            b"\xff" * (1 << 20),
+            bytes(1080) + b"\x53\xef" + b"\xff" * (1 << 16),
+            guest.gpt([(guest.ESP, guest.fat({"EFI/BOOT/BOOTX64.EFI": b"MZ"}))])[: 1 << 20],
+        ],
+        ids=["none", "zeroes", "ones", "no-file-system", "cut"],
+    )
+    def test_what_is_not_known_is_not_said(
+        self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path, data: bytes
+    ) -> None:
+        """Whatever the bytes are, `facts` raises nothing and guesses nothing."""
+        if not self.looks(driver, raw):
+            return
+        path = tmp_path / "disk"
+        path.write_bytes(data)
+        for disk_format in ("raw", "qcow2"):
+            found = driver.facts(converter.Source(disk_format, path=path))
+            assert (found.os_type, found.architecture, found.firmware) == (None, None, ())
+
+    def test_a_look_that_may_take_no_time_ends(
+        self, driver: converter.ConverterDriver, raw: converter.Source
+    ) -> None:
+        """Limits that are reached are no error: what is not known by then is not said."""
+        if not self.looks(driver, raw):
+            return
+        found = driver.facts(raw, limits=converter.Limits(cpu_s=1, wall_s=0.001))
+        assert found == converter.GuestFacts()
