@@ -11,6 +11,7 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
+from imagesvc.domain.guest import Detect
 from imagesvc.domain.image_import import Plugin
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
@@ -19,6 +20,7 @@ from imagesvc.manager import heartbeat, import_option, signed_url
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
@@ -65,6 +67,7 @@ class Service:
     limits: Limits
     unpacks: bool
     quotas: QuotaManager
+    guests: GuestManager
     images: ImageManager
     image_details: ImageDetailManager
     image_files: ImageFileManager
@@ -104,16 +107,15 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     database = Database(conf.database.url)
     check_schema(database)
     probe = DatabaseProbe(database)
-    backends = Backends(conf)
-    backends.open(monitor=monitor)
+    backends = _backends(conf, monitor)
     enforcer, audit_key = Enforcer(conf), _derive(key, b"audit")
     operation = Operation(database, audit_key)
     limits, signer = _limits(conf), _signer(conf, key)
     urls = urls or UrlSource(fetch_rule.from_conf(conf))
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     images = ImageManager(operation, enforcer, backends, limits, quotas)
-    jobs = JobManager(operation, enforcer, quotas)
-    namespaces = NamespaceAccess(operation, enforcer)
+    jobs, namespaces = JobManager(operation, enforcer, quotas), NamespaceAccess(operation, enforcer)
+    guests = GuestManager(backends, Detect(conf.image.detect), limits)
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
@@ -132,9 +134,10 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         limits=limits,
         unpacks=Plugin.UNPACK in import_option.plugins(conf),
         quotas=quotas,
+        guests=guests,
         images=images,
         image_details=ImageDetailManager(operation, enforcer, backends),
-        image_files=_image_files(conf, operation, enforcer, backends, signer, quotas),
+        image_files=_image_files(conf, operation, enforcer, backends, signer, quotas, guests),
         stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
         remotes=remotes,
@@ -160,6 +163,12 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     )
 
 
+def _backends(conf: cfg.ConfigOpts, monitor: bool) -> Backends:
+    backends = Backends(conf)
+    backends.open(monitor=monitor)
+    return backends
+
+
 def _image_files(
     conf: cfg.ConfigOpts,
     operation: Operation,
@@ -167,6 +176,7 @@ def _image_files(
     backends: Backends,
     signer: signed_url.Signer,
     quotas: QuotaManager,
+    guests: GuestManager,
 ) -> ImageFileManager:
     return ImageFileManager(
         operation,
@@ -175,6 +185,7 @@ def _image_files(
         _rules(conf),
         signer,
         quotas,
+        guests,
         heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
     )
 

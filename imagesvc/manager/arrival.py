@@ -14,6 +14,7 @@ from imagesvc.domain.image_property import Change, Limits
 from imagesvc.domain.job import Job
 from imagesvc.domain.state import ImageStatus
 from imagesvc.manager import image_bytes
+from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.image import write_update
 from imagesvc.manager.quota import QuotaManager
 
@@ -26,12 +27,13 @@ def arrive(
     job: Job,
     disk: ImageDisk,
     places: Mapping[str, str],
+    guests: GuestManager,
     limits: Limits,
 ) -> None:
     """The image gets these places (store id -> key), those that it has already left out.
 
     The first of them make an importing image active, with the properties that the operator gives to
-    imports. In a transaction that holds the job's row;
+    imports, and with what was found on the disk if he lets it. In a transaction that holds the job's row;
     called twice is no error. A place whose note is gone is nobody's to add: it was removed from
     the image since, or the reaper has it. Raises ImageGone, QuotaExceeded, TooLarge for more properties than there
     may be.
@@ -51,6 +53,7 @@ def arrive(
         return
     if image.status == ImageStatus.IMPORTING:
         _inject(conn, job, image, limits)
+        guests.fill(conn, image.id, disk, own=False)
         first = dataclasses.replace(disk, locations=new)
         owner = image_bytes.publish(conn, image.id, first, "import_done")
         quotas.settle(conn, (job.id,), owner, stored_bytes=disk.size_bytes)

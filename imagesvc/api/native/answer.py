@@ -202,6 +202,25 @@ class ImageDisk(Answer):
     copies: list[ImageCopy]
 
 
+class Guest(Answer):
+    """What was found by looking into the first disk; null and empty: not known. `firmware` are
+    those that start it, `min_disk_gib` is what a server needs for it. `differs` names attributes of
+    which the image says something else; what callers said stays."""
+
+    os_type: str | None
+    os_distro: str | None
+    os_version: str | None
+    os_name: str | None
+    architecture: str | None
+    firmware: list[str]
+    virtio: bool | None
+    cloud_init: bool | None
+    label: str | None
+    file_systems: list[str]
+    min_disk_gib: int
+    differs: list[str]
+
+
 class Image(Answer):
     """An image as it is kept; `good_copies` are those of the disk that has the fewest, null before
     it has bytes. `warnings` are sentences for people."""
@@ -214,6 +233,7 @@ class Image(Answer):
     good_copies: int | None
     stores: list[str]
     warnings: list[str]
+    found: Guest | None
     disks: list[ImageDisk]
 
 

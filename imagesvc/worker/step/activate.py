@@ -4,6 +4,7 @@ from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
 from imagesvc.db import pending
+from imagesvc.domain import guest
 from imagesvc.domain.image import ImageDisk
 from imagesvc.manager import image_bytes
 from imagesvc.manager.operation import Step as AuditStep
@@ -38,7 +39,9 @@ class Activate(Step):
                 hash_algorithm=stored["hash_algorithm"],
                 hash_value=stored["hash_value"],
                 locations=(location,),
+                guest=guest.of(stored.get("guest")),
             )
+            ctx.service.guests.fill(conn, image_id, disk, own=True)
             owner = image_bytes.publish(conn, image_id, disk, "import_done")
             pending.remove(conn, *location)
             ctx.service.quotas.settle(conn, (ctx.job.id,), owner, stored_bytes=disk.size_bytes)

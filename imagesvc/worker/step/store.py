@@ -6,13 +6,14 @@ from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import doomed, pending
 from imagesvc.db import job as job_rows
+from imagesvc.domain import guest
 from imagesvc.interface.storage import StorageDriver
 from imagesvc.stream import pipe
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 
 class Store(Step):
-    """Write the raw disk to a fresh key; memo: store_id, key, size_bytes, digests."""
+    """Write the raw disk to a fresh key; memo: store_id, key, size_bytes, digests, guest."""
 
     name = "store"
 
@@ -32,6 +33,7 @@ class Store(Step):
         store = ctx.service.backends.storage(store_id)
         result = _write(ctx, store, key)
         crashpoint("step.store.committed")
+        found = ctx.service.guests.look(result, (store_id, key))
         try:
             ctx.memo.put(
                 size_bytes=result.size_bytes,
@@ -39,6 +41,7 @@ class Store(Step):
                 md5=result.md5,
                 hash_algorithm=result.hash_algorithm,
                 hash_value=result.hash_value,
+                guest=guest.plain(found),
             )
         except errors.LeaseLost:
             store.delete(key)  # the winner has a key of its own; nobody will ever name this one

@@ -112,7 +112,7 @@ class Volume:
         found = self._find(path)
         if found is None or found.info.meta.type != pytsk3.TSK_FS_META_TYPE_DIR:
             return []
-        names = []
+        names: list[str] = []
         for number, entry in enumerate(found.as_directory()):
             if number >= _ENTRIES_MAX or len(names) >= _NAMES_MAX:
                 break
