@@ -15,19 +15,14 @@ from imagesvc.interface import base, errors
 VERSION = base.Version(1, 1)
 
 # The words of GuestFacts.
-OS_TYPES = frozenset({"linux", "windows"})
-ARCHITECTURES = frozenset(
-    {
-        "x86_64", "i686", "aarch64", "armv7l", "riscv64", "s390x", "ppc64", "ppc64le",
-        "loongarch64",
-    }
+OS_TYPES = ("linux", "windows")
+ARCHITECTURES = (
+    "x86_64", "i686", "aarch64", "armv7l", "riscv64", "s390x", "ppc64", "ppc64le", "loongarch64",
 )  # fmt: skip
-FIRMWARES = frozenset({"bios", "uefi"})
-FILE_SYSTEMS = frozenset(
-    {
-        "ext", "fat", "ntfs", "iso9660", "exfat", "xfs", "btrfs", "f2fs", "squashfs", "swap",
-        "lvm", "luks", "bitlocker",
-    }
+FIRMWARES = ("bios", "uefi")
+FILE_SYSTEMS = (
+    "ext", "fat", "ntfs", "iso9660", "exfat", "xfs", "btrfs", "f2fs", "squashfs", "swap", "lvm",
+    "luks", "bitlocker",
 )  # fmt: skip
 
 

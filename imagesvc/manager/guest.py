@@ -51,15 +51,15 @@ def proposed(image: Image, disk: ImageDisk, limits: Limits) -> tuple[Change, ...
     found = disk.guest.attributes if disk.guest is not None else {}
     room = limits.properties - len(given) if limits.properties >= 0 else len(found)
     fresh = [name for name in found if name not in given][: max(0, room)]
-    changes = [Change("add", ("properties", name), found[name]) for name in fresh]
-    gib = min_disk_gib(disk)
-    if gib and not image.min_disk_gib and disk.disk_format != "iso":
-        changes.append(Change("replace", ("min_disk_gib",), gib))
-    return tuple(changes)
+    return tuple(Change("add", ("properties", name), found[name]) for name in fresh)
 
 
 def min_disk_gib(disk: ImageDisk) -> int:
-    """The smallest disk that takes this one; 0 if its size is not known."""
+    """The smallest disk of whole GiB that takes this one; 0 if its size is not known.
+
+    It is shown and never filled in: servers' disks would grow by the rounding, and with each
+    capture of such a server again.
+    """
     return -(-(disk.virtual_size_bytes or 0) // _GIB)
 
 

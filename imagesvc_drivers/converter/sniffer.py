@@ -104,11 +104,11 @@ def judge(said: bytes) -> converter.GuestFacts:
     )
 
 
-def _choice(value: Any, known: frozenset[str]) -> str | None:
+def _choice(value: Any, known: tuple[str, ...]) -> str | None:
     return value if isinstance(value, str) and value in known else None
 
 
-def _choices(value: Any, known: frozenset[str]) -> tuple[str, ...]:
+def _choices(value: Any, known: tuple[str, ...]) -> tuple[str, ...]:
     given = value if isinstance(value, list) else []
     return tuple(sorted({one for one in given if isinstance(one, str) and one in known}))
 

@@ -217,7 +217,7 @@ class Guest(Answer):
     cloud_init: bool | None
     label: str | None
     file_systems: list[str]
-    min_disk_gib: int
+    min_disk_gib: int | None
     differs: list[str]
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from imagesvc.api.native import views
+from imagesvc.domain import guest as guests
 from imagesvc.manager import guest, image_detail
 
 LOST = (
@@ -33,12 +34,13 @@ def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
 
 def _found(entity: image_detail.ImageDetail) -> dict[str, Any] | None:
     disk = next((one.disk for one in entity.disks), None)
-    if disk is None or disk.guest is None:
+    if disk is None:
         return None
+    found = disk.guest or guests.Guest()
     return {
-        **dataclasses.asdict(disk.guest),
-        "min_disk_gib": guest.min_disk_gib(disk),
-        "differs": list(guest.differing(entity.image, disk.guest)),
+        **dataclasses.asdict(found),
+        "min_disk_gib": guest.min_disk_gib(disk) or None,
+        "differs": list(guest.differing(entity.image, found)),
     }
 
 

@@ -3,6 +3,7 @@
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import image as image_rows
+from imagesvc.db import image_disk
 from imagesvc.interface.compute import ComputeDriver, ServerSpec
 from imagesvc.interface.operation import Handle
 from imagesvc.worker import remote_work
@@ -56,6 +57,7 @@ def _start(ctx: StepContext, driver: ComputeDriver) -> Handle:
     args, image_id = ctx.job.args, ctx.job.image_id or ""
     with ctx.service.database.read() as conn:
         image = image_rows.get(conn, image_id)
+        found = next((disk.guest for disk in image_disk.list_for(conn, image_id)), None)
     if image is None:
         raise errors.ImageGone(image_id=image_id)
     spec = ServerSpec(
@@ -65,7 +67,7 @@ def _start(ctx: StepContext, driver: ComputeDriver) -> Handle:
         memory_mib=args["memory_mib"],
         vcpus=args["vcpus"],
         disk_bytes=image.min_disk_gib * GIB,
-        os_type=image.os_type or "linux",
+        os_type=image.os_type or (found and found.os_type) or "linux",
         architecture=image.architecture or "x86_64",
         image_id=image.id,
     )

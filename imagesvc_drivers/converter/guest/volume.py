@@ -32,7 +32,6 @@ _SIGNATURES = (
     ("btrfs", 65600, b"_BHRfS_M"),
 )
 _FAT_WORDS = ((54, b"FAT1"), (82, b"FAT32"))
-KINDS = frozenset({*(word for word, _, _ in _SIGNATURES), "fat"})
 _TYPES = {
     "ext": pytsk3.TSK_FS_TYPE_EXT_DETECT,
     "fat": pytsk3.TSK_FS_TYPE_FAT_DETECT,
@@ -42,7 +41,7 @@ _TYPES = {
 
 
 def kind_at(disk: view.View, offset: int) -> str | None:
-    """What is there by its signature: a word of KINDS, or None."""
+    """What is there by its signature: "fat", a word of _SIGNATURES, or None."""
     first = disk.read(offset, 4096 + 512)
     if first[510:512] == b"\x55\xaa" and any(
         first[at : at + len(word)] == word for at, word in _FAT_WORDS

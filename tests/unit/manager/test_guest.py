@@ -19,7 +19,7 @@ GUEST = Guest(
 DISK = ImageDisk(0, "system", "raw", 10, (3 << 30) + 1, None, None, None, guest=GUEST)
 ALL = {
     "os_type": "windows", "os_distro": "windows", "os_version": "10.0.20348",
-    "architecture": "x86_64", "hw_firmware_type": "uefi", "min_disk_gib": 4,
+    "architecture": "x86_64", "hw_firmware_type": "uefi",
 }  # fmt: skip
 
 
@@ -32,16 +32,14 @@ def test_an_image_of_which_nothing_was_said_is_told_all():
 
 
 def test_what_was_said_is_not_told_again():
-    image = dataclasses.replace(
-        IMAGE, os_type="linux", min_disk_gib=1, properties={"os_version": "2019"}
-    )
+    image = dataclasses.replace(IMAGE, os_type="linux", properties={"os_version": "2019"})
     assert told(image).keys() == {"os_distro", "architecture", "hw_firmware_type"}
 
 
 def test_no_more_is_told_than_an_image_may_hold():
     image = dataclasses.replace(IMAGE, properties={"a": "1", "b": "2"})
-    assert list(told(image, limits=Limits(properties=3))) == ["os_type", "min_disk_gib"]
-    assert list(told(image, limits=Limits(properties=1))) == ["min_disk_gib"]
+    assert list(told(image, limits=Limits(properties=3))) == ["os_type"]
+    assert told(image, limits=Limits(properties=1)) == {}
     assert told(image, limits=Limits(properties=-1)) == ALL
 
 
@@ -53,10 +51,14 @@ def test_a_firmware_is_told_only_of_a_system_that_has_one():
         assert "hw_firmware_type" not in told(disk=dataclasses.replace(DISK, guest=found))
 
 
-def test_a_disk_of_which_nothing_is_known_tells_its_size():
-    assert told(disk=dataclasses.replace(DISK, guest=None)) == {"min_disk_gib": 4}
-    assert told(disk=dataclasses.replace(DISK, virtual_size_bytes=None, guest=None)) == {}
-    assert told(disk=dataclasses.replace(DISK, disk_format="iso", guest=None)) == {}
+def test_a_disk_of_which_nothing_is_known_tells_nothing():
+    assert told(disk=dataclasses.replace(DISK, guest=None)) == {}
+
+
+def test_a_disk_needs_whole_gibibytes():
+    sizes = (None, 0, 1, 1 << 30, (1 << 30) + 1)
+    disks = [dataclasses.replace(DISK, virtual_size_bytes=size) for size in sizes]
+    assert [guest.min_disk_gib(disk) for disk in disks] == [0, 0, 1, 1, 2]
 
 
 def test_what_was_said_otherwise_is_named():

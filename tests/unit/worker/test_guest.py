@@ -59,7 +59,7 @@ def test_a_capture_is_told_what_was_found(service, work, disk):
     image_id = started(service)
     work()
     image = service.images.get(CALLER, image_id)
-    assert (image.status, image.properties, image.min_disk_gib) == ("active", FOUND, 1)
+    assert (image.status, image.properties) == ("active", FOUND)
     assert guest_of(service, image_id).os_name == "Spark 1"
 
 
@@ -85,15 +85,29 @@ def test_a_windows_disk_keeps_its_facts_through_a_capture(service, work, monkeyp
 
 def test_an_upload_is_looked_into_and_told_nothing(service, spark):
     image = uploaded(service, spark)
-    assert (image.status, image.properties, image.min_disk_gib) == ("active", {}, 0)
+    assert (image.status, image.properties) == ("active", {})
     assert (image.os_type, guest_of(service, image.id).os_type) == (None, "linux")
 
 
 def test_the_operator_may_let_uploads_be_told(service_with, spark):
     service = service_with("[image]\ndetect = all\n")
     image = uploaded(service, spark, properties={"os_version": "mine"})
-    assert (image.os_type, image.min_disk_gib) == ("linux", 1)
+    assert image.os_type == "linux"
     assert image.properties == {**FOUND, "os_version": "mine"}
+
+
+def test_a_server_is_of_the_system_that_was_found(service, compute, work, monkeypatch, tmp_path):
+    specs = []
+    start = compute.start_create
+    monkeypatch.setattr(
+        compute, "start_create", lambda spec, *more: specs.append(spec) or start(spec, *more)
+    )
+    windows = guest_disk.windows(tmp_path).read_bytes()
+    for said in ({}, {"os_type": "linux"}):
+        image = uploaded(service, windows, **said)
+        service.servers.create(CALLER, image_id=image.id, name="web", count=1)
+    work()
+    assert [spec.os_type for spec in specs] == ["windows", "linux"]
 
 
 @pytest.mark.parametrize(("mode", "seen"), [("off", False), ("show", True)])
@@ -104,5 +118,5 @@ def test_the_operator_may_want_less(service_with, disk, mode, seen):
     while worker.run_once():
         pass
     image = service.images.get(CALLER, image_id)
-    assert (image.status, image.properties, image.min_disk_gib) == ("active", {}, 0)
+    assert (image.status, image.properties) == ("active", {})
     assert (guest_of(service, image_id) is not None) is seen
