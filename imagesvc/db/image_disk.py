@@ -69,8 +69,8 @@ def insert_disk(conn: sa.Connection, image_id: str, disk: ImageDisk) -> None:
         sa.insert(TABLE).values(
             image_id=image_id,
             disk_index=disk.index,
-            guest=guest.text(disk.guest),
             **{fact: getattr(disk, fact) for fact in _FACTS},
+            **({"guest": guest.text(disk.guest)} if disk.guest is not None else {}),
         )
     )
     for position, (store_id, storage_key) in enumerate(disk.locations):
