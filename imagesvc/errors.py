@@ -35,6 +35,9 @@ class Reason(enum.StrEnum):
     MEDIA_TYPE = "media-type"
     PRECONDITION = "precondition"
     URL_REFUSED = "url-refused"
+    CHECKSUM = "checksum"
+    OFFSET = "offset"
+    TUS_VERSION = "tus-version"
 
 
 class ImagesvcError(Exception):
@@ -83,8 +86,24 @@ class JobNotFound(NotFound):
     message = "No job {job_id} was found."
 
 
+class UploadNotFound(NotFound):
+    message = "No upload {upload_id} was found."
+
+
 class ServerNotFound(NotFound):
     message = "No server {server_id} was found."
+
+
+class VolumeNotFound(NotFound):
+    message = "No volume {volume_id} was found."
+
+
+class NodeNotFound(NotFound):
+    message = "No node {node_id} was found."
+
+
+class AttachmentNotFound(NotFound):
+    message = "Volume {volume_id} is not attached to server {server_id}."
 
 
 class ProjectNotFound(NotFound):
@@ -160,6 +179,12 @@ class AlreadySubmitted(Conflict):
     """The project handed a job in under this key before; `JobManager.once` answers with it."""
 
     message = "The idempotency key {key} was used for another job."
+
+
+class UploadBusy(Conflict):
+    """Another request sends bytes of this upload at the moment."""
+
+    message = "Another request sends bytes of upload {upload_id}."
 
 
 class QuotaExceeded(ImagesvcError):

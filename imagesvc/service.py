@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import hmac
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg
 
@@ -16,10 +17,13 @@ from imagesvc.domain.image_import import Plugin
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
-from imagesvc.manager import heartbeat, import_option, signed_url
+from imagesvc.manager import heartbeat, import_option, signed_url, upload_option
+from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
+from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
@@ -47,6 +51,9 @@ from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
 from imagesvc.manager.tag import TagManager
 from imagesvc.manager.task import TaskManager
+from imagesvc.manager.upload import UploadManager
+from imagesvc.manager.upload_write import UploadWriter
+from imagesvc.manager.volume import VolumeManager
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import fetch_rule
 from imagesvc.stream.source import UrlSource
@@ -73,6 +80,8 @@ class Service:
     image_files: ImageFileManager
     stages: StageManager
     imports: ImportManager
+    uploads: UploadManager
+    upload_writer: UploadWriter
     remotes: RemoteImages
     members: MemberManager
     tags: TagManager
@@ -87,6 +96,10 @@ class Service:
     tasks: TaskManager
     captures: CaptureManager
     servers: ServerManager
+    volumes: VolumeManager
+    attachments: AttachmentManager
+    nodes: BaremetalManager
+    disk_captures: DiskCaptureManager
     audits: AuditManager
     logins: LoginManager
     backend_manager: BackendManager
@@ -107,14 +120,15 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     database = Database(conf.database.url)
     check_schema(database)
     probe = DatabaseProbe(database)
-    backends = _backends(conf, monitor)
+    backends = Backends(conf)
+    backends.open(monitor=monitor)
     enforcer, audit_key = Enforcer(conf), _derive(key, b"audit")
     operation = Operation(database, audit_key)
     limits, signer = _limits(conf), _signer(conf, key)
     urls = urls or UrlSource(fetch_rule.from_conf(conf))
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     images = ImageManager(operation, enforcer, backends, limits, quotas)
-    jobs, namespaces = JobManager(operation, enforcer, quotas), NamespaceAccess(operation, enforcer)
+    jobs = JobManager(operation, enforcer, quotas)
     guests = GuestManager(backends, Detect(conf.image.detect), limits)
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
@@ -122,6 +136,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         methods=import_option.methods(conf, backends.identity()),
         injection=import_option.injection(conf),
     )  # fmt: skip
+    uploads = _uploads(conf, operation, enforcer, backends, jobs, quotas)
     return Service(
         conf=conf,
         database=database,
@@ -140,20 +155,17 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         image_files=_image_files(conf, operation, enforcer, backends, signer, quotas, guests),
         stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
+        uploads=uploads,
+        upload_writer=UploadWriter(operation, enforcer, backends, uploads),
         remotes=remotes,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
-        metadef_namespaces=MetadefNamespaceManager(operation, enforcer, namespaces),
-        metadef_objects=MetadefObjectManager(namespaces),
-        metadef_properties=MetadefPropertyManager(namespaces),
-        metadef_tags=MetadefTagManager(namespaces),
-        metadef_resource_types=MetadefResourceTypeManager(operation, enforcer, namespaces),
+        **_metadefs(operation, enforcer),
         stores=StoreManager(operation, enforcer, backends),
         locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
-        captures=CaptureManager(operation, enforcer, backends, images, jobs),
-        servers=ServerManager(operation, enforcer, backends, jobs, conf.limit.servers_per_request),
+        **_machines(conf, operation, enforcer, backends, images, jobs),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
         backend_manager=BackendManager(operation, enforcer, backends),
@@ -163,10 +175,39 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     )
 
 
-def _backends(conf: cfg.ConfigOpts, monitor: bool) -> Backends:
-    backends = Backends(conf)
-    backends.open(monitor=monitor)
-    return backends
+def _metadefs(operation: Operation, enforcer: Enforcer) -> dict[str, Any]:
+    access = NamespaceAccess(operation, enforcer)
+    return {
+        "metadef_namespaces": MetadefNamespaceManager(operation, enforcer, access),
+        "metadef_objects": MetadefObjectManager(access),
+        "metadef_properties": MetadefPropertyManager(access),
+        "metadef_tags": MetadefTagManager(access),
+        "metadef_resource_types": MetadefResourceTypeManager(operation, enforcer, access),
+    }
+
+
+def _machines(
+    conf: cfg.ConfigOpts,
+    operation: Operation,
+    enforcer: Enforcer,
+    backends: Backends,
+    images: ImageManager,
+    jobs: JobManager,
+) -> dict[str, Any]:
+    """What images are made of, and what is made of them, by the names of the service."""
+    attachments = AttachmentManager(operation, enforcer, backends)
+    return {
+        "captures": CaptureManager(operation, enforcer, backends, images, jobs),
+        "disk_captures": DiskCaptureManager(operation, enforcer, backends, images, jobs),
+        "servers": ServerManager(
+            operation, enforcer, backends, jobs, conf.limit.servers_per_request, attachments
+        ),
+        "volumes": VolumeManager(
+            operation, enforcer, backends, jobs, attachments, conf.limit.volumes_per_request
+        ),
+        "attachments": attachments,
+        "nodes": BaremetalManager(operation, enforcer, backends, jobs),
+    }
 
 
 def _image_files(
@@ -206,6 +247,18 @@ def _stages(
         cap_bytes=conf.limit.image_size_bytes,
         heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
     )
+
+
+def _uploads(
+    conf: cfg.ConfigOpts,
+    operation: Operation,
+    enforcer: Enforcer,
+    backends: Backends,
+    jobs: JobManager,
+    quotas: QuotaManager,
+) -> UploadManager:
+    limits, injection = upload_option.limits(conf), import_option.injection(conf)
+    return UploadManager(operation, enforcer, backends, jobs, quotas, limits, injection)
 
 
 def _remotes(

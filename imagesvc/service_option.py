@@ -75,6 +75,12 @@ LIMIT_OPTS = (
         min=1,
         help="Most servers that one request creates. Each job works on all of its servers at once.",
     ),
+    cfg.IntOpt(
+        "volumes_per_request",
+        default=100,
+        min=1,
+        help="Most volumes that one request creates, each with a copy of the image's disk.",
+    ),
     cfg.IntOpt("image_members", default=128, min=-1, help="Most members; -1: no limit."),
 )
 QUOTA_OPTS = (

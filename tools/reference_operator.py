@@ -30,6 +30,12 @@ CAPABILITY = {
         "attach": "``attach_volume``, ``detach_volume``",
         "rebuild": "``start_rebuild``: a new system disk, data disks kept",
     },
+    "volume": {
+        "snapshot": "``start_snapshot``: a volume is read as it is at one instant",
+    },
+    "baremetal": {
+        "capture": "``start_snapshot``: the disk of a node is read",
+    },
     "identity": {
         "lookup": "``find_project``: a project by name or id",
         "access-keys": "``access_key``: the secret of an access key, for signed requests",

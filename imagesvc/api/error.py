@@ -20,6 +20,8 @@ from imagesvc.interface import errors as driver
 
 LOG = logging.getLogger(__name__)
 RETRY_AFTER_S = 30
+# A request whose client is gone is over soon, or loses its lease.
+UPLOAD_RETRY_S = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ ERRORS = (
     Row(errors.DiskNotFound,           404, 404, "disk-not-found"),
     Row(errors.JobNotFound,            404, 404, "job-not-found"),
     Row(errors.ServerNotFound,         404, 404, "server-not-found"),
+    Row(errors.UploadNotFound,         404, 404, "upload-not-found"),
+    Row(errors.VolumeNotFound,         404, 404, "volume-not-found"),
+    Row(errors.NodeNotFound,           404, 404, "node-not-found"),
+    Row(errors.AttachmentNotFound,     404, 404, "attachment-not-found"),
     Row(errors.ProjectNotFound,        404, 404, "project-not-found"),
     Row(errors.MetadefNotFound,        404, 404, "metadef-not-found"),
     Row(errors.BackendNotFound,        400, 404, "backend-not-found"),
@@ -64,11 +70,15 @@ ERRORS = (
     Row(errors.InvalidRequest,         415, 415, "media-type", Reason.MEDIA_TYPE),
     Row(errors.InvalidRequest,         412, 412, "precondition", Reason.PRECONDITION),
     Row(errors.InvalidRequest,         400, 400, "url-refused", Reason.URL_REFUSED),
+    Row(errors.InvalidRequest,         460, 460, "checksum", Reason.CHECKSUM),
+    Row(errors.InvalidRequest,         412, 412, "tus-version", Reason.TUS_VERSION),
     Row(errors.StateConflict,          409, 409, "state-conflict"),
     Row(errors.StateConflict,          403, 409, "state-conflict", event="deactivate"),
     Row(errors.StateConflict,          403, 409, "state-conflict", event="reactivate"),
     Row(errors.Conflict,               409, 409, "conflict"),
     Row(errors.Conflict,               409, 409, "format-missing", Reason.FORMAT_MISSING),
+    Row(errors.Conflict,               409, 409, "upload-offset", Reason.OFFSET),
+    Row(errors.UploadBusy,             423, 423, "upload-busy", retry_after_s=UPLOAD_RETRY_S),
     Row(errors.AlreadySubmitted,       409, 409, "conflict"),
     Row(errors.QuotaExceeded,          413, 413, "quota-exceeded"),
     Row(errors.QuotaExceeded,          413, 507, "store-full", Reason.STORE_FULL),

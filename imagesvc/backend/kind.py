@@ -7,7 +7,16 @@ from oslo_config import cfg
 
 from imagesvc import errors
 from imagesvc.backend import store
-from imagesvc.interface import audit_sink, base, compute, converter, identity, storage
+from imagesvc.interface import (
+    audit_sink,
+    baremetal,
+    base,
+    compute,
+    converter,
+    identity,
+    storage,
+    volume,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,6 +53,8 @@ KINDS = (
         opts=store.OPTS,
     ),
     Kind("compute", "imagesvc.compute", compute.ComputeDriver, compute.VERSION, "qemu"),
+    Kind("volume", "imagesvc.volume", volume.VolumeDriver, volume.VERSION, "local"),
+    Kind("baremetal", "imagesvc.baremetal", baremetal.BaremetalDriver, baremetal.VERSION, "local"),
     Kind(
         "identity",
         "imagesvc.identity",

@@ -8,7 +8,16 @@ from imagesvc import errors
 from imagesvc.backend import backend as backends
 from imagesvc.backend import config, health, loader, store
 from imagesvc.backend import kind as kinds
-from imagesvc.interface import audit_sink, base, compute, converter, identity, storage
+from imagesvc.interface import (
+    audit_sink,
+    baremetal,
+    base,
+    compute,
+    converter,
+    identity,
+    storage,
+    volume,
+)
 
 _FATAL = (loader.FailureKind.MISSING, loader.FailureKind.DUPLICATE)
 
@@ -116,6 +125,14 @@ class Backends:
     def compute(self, backend_id: str | None = None) -> compute.ComputeDriver:
         """Give a compute driver. Raises BackendNotFound, BackendFailed."""
         return cast(compute.ComputeDriver, self.get("compute", backend_id))
+
+    def volume(self, backend_id: str | None = None) -> volume.VolumeDriver:
+        """Give a volume driver. Raises BackendNotFound, BackendFailed."""
+        return cast(volume.VolumeDriver, self.get("volume", backend_id))
+
+    def baremetal(self, backend_id: str | None = None) -> baremetal.BaremetalDriver:
+        """Give a bare-metal driver. Raises BackendNotFound, BackendFailed."""
+        return cast(baremetal.BaremetalDriver, self.get("baremetal", backend_id))
 
     def identity(self, backend_id: str | None = None) -> identity.IdentityDriver:
         """Give the identity driver. Raises BackendNotFound, BackendFailed."""

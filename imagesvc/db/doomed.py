@@ -1,5 +1,7 @@
 """Stored bytes that nothing refers to any more: to be deleted by the reaper."""
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -17,12 +19,16 @@ sa.Index("ix_doomed_object_since", TABLE.c.since)
 
 def add(conn: sa.Connection, store_id: str, storage_key: str) -> None:
     """Doom an object; one that is doomed already stays so."""
+    add_all(conn, [(store_id, storage_key)])
+
+
+def add_all(conn: sa.Connection, places: Iterable[tuple[str, str]]) -> None:
+    """Doom objects, each (store id, storage key), of which there may be thousands."""
     insert = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(TABLE)
-    conn.execute(
-        insert.values(
-            store_id=store_id, storage_key=storage_key, since=metadata.now()
-        ).on_conflict_do_nothing()
-    )
+    now = metadata.now()
+    rows = [{"store_id": store, "storage_key": key, "since": now} for store, key in places]
+    if rows:
+        conn.execute(insert.on_conflict_do_nothing(), rows)
 
 
 def list(

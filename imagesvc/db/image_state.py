@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from imagesvc import errors
-from imagesvc.db import image_disk, image_property, image_table, member, metadata, tag
+from imagesvc.db import image_disk, image_property, image_table, member, metadata, tag, upload
 from imagesvc.domain import state
 
 TABLE = image_table.TABLE
@@ -107,10 +107,12 @@ def rest(conn: sa.Connection, image_id: str, upload_token: str, size_bytes: int)
 
 def resting(conn: sa.Connection, image_id: str) -> str | None:
     """The token of an image's staged bytes; None if there are none, or they still come."""
+    resumable = sa.exists().where(upload.TABLE.c.id == TABLE.c.upload_token)
     statement = sa.select(TABLE.c.upload_token).where(
         TABLE.c.id == image_id,
         TABLE.c.status == state.ImageStatus.UPLOADING,
         TABLE.c.heartbeat_at.is_(None),
+        ~resumable,
     )
     return conn.scalar(statement)
 

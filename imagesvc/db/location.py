@@ -1,10 +1,10 @@
-"""Who names an object of a store: an image's disk, a writer under way, or the reaper's list."""
+"""Who names an object of a store: a disk, an upload, a writer under way, or the reaper's list."""
 
 import dataclasses
 
 import sqlalchemy as sa
 
-from imagesvc.db import damage, doomed, image_disk, image_table, pending
+from imagesvc.db import damage, doomed, image_disk, image_table, pending, upload_part
 from imagesvc.domain.state import ImageStatus
 
 LOCATION = image_disk.LOCATION
@@ -110,7 +110,7 @@ def is_named(conn: sa.Connection, store_id: str, key: str) -> bool:
         conn.scalar(
             sa.select(sa.literal(1)).where(table.c.store_id == store_id, table.c.storage_key == key)
         )
-        for table in (LOCATION, pending.TABLE, doomed.TABLE)
+        for table in (LOCATION, pending.TABLE, doomed.TABLE, upload_part.TABLE)
     )
 
 

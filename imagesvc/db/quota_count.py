@@ -4,7 +4,7 @@ import datetime
 
 import sqlalchemy as sa
 
-from imagesvc.db import image_disk, image_table, job_table, pending, quota
+from imagesvc.db import image_disk, image_table, job_table, pending, quota, upload
 from imagesvc.domain.quota import UNCOUNTED, Change, Difference, Resource
 from imagesvc.domain.state import JOB_ENDED
 
@@ -51,13 +51,13 @@ def mend(conn: sa.Connection, wrong: Difference) -> None:
 
 
 def orphans(conn: sa.Connection, before: datetime.datetime) -> tuple[str, ...]:
-    """Tokens older than this moment that no open job and no object under way answers for."""
+    """Tokens older than this moment that no open job, upload or object under way answers for."""
     jobs, notes = job_table.TABLE, pending.TABLE
     open_job = sa.exists().where(jobs.c.id == HELD.c.token, jobs.c.state.not_in(sorted(JOB_ENDED)))
     noted = sa.exists().where(notes.c.owner_token == HELD.c.token)
-    statement = (
-        sa.select(HELD.c.token).distinct().where(HELD.c.created_at < before, ~open_job, ~noted)
-    )
+    resumable = sa.exists().where(upload.TABLE.c.id == HELD.c.token)
+    nobody = (~open_job, ~noted, ~resumable)
+    statement = sa.select(HELD.c.token).distinct().where(HELD.c.created_at < before, *nobody)
     return tuple(conn.scalars(statement))
 
 

@@ -21,11 +21,12 @@ from imagesvc.db import (
     quota,
     tag,
     upload,
+    upload_part,
 )
 
 METADATA = metadata.METADATA
 MODULES = (
     image_table, image_property, tag, member, image_disk, damage, job_table, audit, audit_seal,
     quota, doomed, pending, lease, upload, metadef_namespace, metadef_object, metadef_property,
-    metadef_resource_type, metadef_tag,
+    metadef_resource_type, metadef_tag, upload_part,
 )  # fmt: skip

@@ -20,6 +20,12 @@ class JobType(enum.StrEnum):
     IMPORT_REMOTE = "import-remote"
     IMPORT_TASK = "import-task"
     COPY_IMAGE = "copy-image"
+    IMPORT_UPLOAD = "import-upload"
+    CREATE_VOLUMES = "create-volumes"
+    CAPTURE_VOLUME = "capture-volume"
+    DEPLOY_NODE = "deploy-node"
+    UNDEPLOY_NODE = "undeploy-node"
+    CAPTURE_NODE = "capture-node"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -32,7 +38,7 @@ def args_version(job_type: str) -> int:
 
 
 # Jobs that made the image they name, which is lost with them.
-MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK})
+MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK, JobType.CAPTURE_VOLUME, JobType.CAPTURE_NODE})
 # Jobs that bring bytes to an image that was there before, and stays if they fail.
 IMPORTS = frozenset(
     {
@@ -42,6 +48,7 @@ IMPORTS = frozenset(
         JobType.IMPORT_REMOTE,
         JobType.IMPORT_TASK,
         JobType.COPY_IMAGE,
+        JobType.IMPORT_UPLOAD,
     }
 )
 # Jobs that end with the image they name; any other only reads it.

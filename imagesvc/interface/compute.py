@@ -11,7 +11,7 @@ from imagesvc.interface import base, errors
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, Progress
 
-VERSION = base.Version(1, 0)
+VERSION = base.Version(1, 1)
 
 
 class ComputeCapability(base.Capability):
@@ -44,7 +44,10 @@ class ServerDisk:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Server:
-    """A server; `detail` tells why it is in ERROR, or the accelerator that it runs with."""
+    """A server; `detail` tells why it is in ERROR, or the accelerator that it runs with.
+
+    `volumes` are the ids of the attached volumes, in the order in which they came.
+    """
 
     server_id: str
     project_id: str
@@ -56,6 +59,7 @@ class Server:
     image_id: str | None = None
     created_at: datetime.datetime | None = None
     detail: str = ""
+    volumes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -159,11 +163,18 @@ class ComputeDriver(base.Driver):
     def attach_volume(
         self, server_id: str, connection: Mapping[str, Any], *, project_id: str
     ) -> None:
-        """Attach a volume by its connection (ATTACH)."""
+        """Attach a volume by its connection (ATTACH), to a running server or a stopped one.
+
+        It stays attached over restarts; attached already is success. Raises NotFound, Busy,
+        NotSupported for a connection whose protocol is not known here.
+        """
         raise errors.NotSupported("This compute backend cannot attach volumes.")
 
     def detach_volume(self, server_id: str, volume_id: str, *, project_id: str) -> None:
-        """Detach a volume (ATTACH)."""
+        """Detach a volume (ATTACH); when this returns, nothing of the server uses it any more.
+
+        One that is not attached is success. Raises NotFound, Busy if the guest does not let go.
+        """
         raise errors.NotSupported("This compute backend cannot detach volumes.")
 
     def start_rebuild(

@@ -11,7 +11,7 @@ from imagesvc.db import pending
 from imagesvc.domain import image_import, image_property
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.image_property import Change, Limits
-from imagesvc.domain.job import Job
+from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.state import ImageStatus
 from imagesvc.manager import image_bytes
 from imagesvc.manager.guest import GuestManager
@@ -53,7 +53,7 @@ def arrive(
         return
     if image.status == ImageStatus.IMPORTING:
         _inject(conn, job, image, limits)
-        guests.fill(conn, image.id, disk, own=False)
+        guests.fill(conn, image.id, disk, own=job.type == JobType.IMPORT_UPLOAD)
         first = dataclasses.replace(disk, locations=new)
         owner = image_bytes.publish(conn, image.id, first, "import_done")
         quotas.settle(conn, (job.id,), owner, stored_bytes=disk.size_bytes)

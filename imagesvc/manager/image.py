@@ -15,7 +15,7 @@ from imagesvc.domain.image_property import Change, Limits, Update
 from imagesvc.domain.image_query import ImageQuery, Page
 from imagesvc.domain.quota import UNCOUNTED
 from imagesvc.domain.state import IMAGE, ImageStatus
-from imagesvc.manager import job_token
+from imagesvc.manager import job_token, upload_end
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.sweep import sweep
@@ -181,15 +181,16 @@ class ImageManager:
             op.owner = image.owner
             self._enforcer.authorize(ctx, "image:delete", image)
             over = self._staged(op, image)
+            uploads = upload_end.forget(op.conn, image_id)
             image_rows.transition(op.conn, image_id, "delete", action="image:delete")
             objects, size_bytes = image_disk.delete_for(op.conn, image_id)
             ended = job_rows.cancel_for_image(op.conn, image_id, held)
             job_token.forget(op.conn, *ended)
-            over += ended
+            over += ended + uploads.tokens
+            objects += uploads.objects
             if over:  # nobody works on them, so nobody cleans up after them
                 objects += pending.take(op.conn, over)
-            for store_id, key in objects:
-                doomed.add(op.conn, store_id, key)
+            doomed.add_all(op.conn, objects)
             images = 0 if image.status in UNCOUNTED else 1
             self._quotas.settle(
                 op.conn, over, image.owner, images=-images, stored_bytes=-size_bytes

@@ -14,7 +14,7 @@ from imagesvc.domain import image_import
 from imagesvc.domain.image import Image
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.state import ImageStatus
-from imagesvc.manager import job_token
+from imagesvc.manager import job_token, upload_end
 from imagesvc.manager.quota import QuotaManager
 
 
@@ -57,6 +57,7 @@ def _import(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -
         image_rows.transition(conn, job.image_id or "", "import_failed", {"size_bytes": None})
     for place in pending.take(conn, (job.id,)):
         doomed.add(conn, *place)
+    upload_end.doom_parts(conn, job)
     quotas.release(conn, job.id)
 
 
@@ -71,10 +72,13 @@ def _mark(conn: Any, job: Job, image: Image) -> None:
 
 _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.CAPTURE_SYSTEM_DISK: _kill,
+    JobType.CAPTURE_VOLUME: _kill,
+    JobType.CAPTURE_NODE: _kill,
     JobType.IMPORT_STAGED: _import,
     JobType.IMPORT_URL: _import,
     JobType.IMPORT_LOCATION: _import,
     JobType.IMPORT_REMOTE: _import,
     JobType.IMPORT_TASK: _import,
     JobType.COPY_IMAGE: _import,
+    JobType.IMPORT_UPLOAD: _import,
 }

@@ -53,7 +53,7 @@ class QuotaManager:
     ) -> None:
         """Set room aside until `settle` or `release` of the token; twice is once.
 
-        Raises QuotaExceeded. A token that no open job and no pending object bears is
+        Raises QuotaExceeded. A token that no open job, upload or pending object bears is
         released by the reaper.
         """
         if project_id is None:

@@ -10,11 +10,10 @@ from imagesvc.context import RequestContext
 from imagesvc.db import attempt
 from imagesvc.domain.image import Image
 from imagesvc.domain.job import Job, JobType
-from imagesvc.domain.state import ImageStatus
-from imagesvc.errors import Reason
 from imagesvc.interface import compute
 from imagesvc.interface.errors import NotFound
-from imagesvc.manager import image_bytes, server_backend
+from imagesvc.manager import image_use, project, server_backend
+from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
@@ -31,12 +30,14 @@ class ServerManager:
         backends: Backends,
         jobs: JobManager,
         count_max: int,
+        attachments: AttachmentManager,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._jobs = jobs
         self._count_max = count_max
+        self._attachments = attachments
 
     def create(
         self,
@@ -83,7 +84,8 @@ class ServerManager:
             op.owner = image.owner
             self._enforcer.authorize(ctx, "server:create")
             self._enforcer.authorize(ctx, "image_file:download", image)
-            _require_usable(image, args["memory_mib"])
+            image_use.require_usable(image, "server creation")
+            _require_memory(image, args["memory_mib"])
             job = self._jobs.submit(
                 op.conn,
                 ctx,
@@ -129,9 +131,12 @@ class ServerManager:
             driver.stop_server(server_id, project_id=_require_project(ctx))
 
     def delete(self, ctx: RequestContext, server_id: str, *, compute_id: str | None = None) -> None:
-        """End it and remove its disks. Raises ServerNotFound, Forbidden."""
+        """End it and remove its disks; volumes stay. Raises ServerNotFound, Forbidden."""
         with self._action(ctx, "server:delete", server_id, compute_id) as driver:
-            driver.delete_server(server_id, project_id=_require_project(ctx))
+            project_id = _require_project(ctx)
+            volumes = driver.get_server(server_id, project_id=project_id).volumes
+            driver.delete_server(server_id, project_id=project_id)
+            self._attachments.release(project_id, server_id, volumes)
 
     def console_log(
         self,
@@ -177,18 +182,7 @@ class ServerManager:
             op.owner = ctx.project_id
 
 
-def _require_usable(image: Image, memory_mib: int) -> None:
-    if image.status == ImageStatus.DEACTIVATED:
-        raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
-    if image.status != ImageStatus.ACTIVE:
-        raise errors.StateConflict(
-            noun="image",
-            id=image.id,
-            status=image.status,
-            event="server creation",
-            allowed="active",
-        )
-    image_bytes.require_bare(image)
+def _require_memory(image: Image, memory_mib: int) -> None:
     if memory_mib < image.min_ram_mib:
         raise errors.InvalidRequest(
             f"memory_mib must be at least {image.min_ram_mib} for this image."
@@ -204,6 +198,4 @@ def _found(server_id: str) -> Iterator[None]:
 
 
 def _require_project(ctx: RequestContext) -> str:
-    if ctx.project_id is None:
-        raise errors.Forbidden("The token names no project; servers belong to projects.")
-    return ctx.project_id
+    return project.require(ctx, "servers")

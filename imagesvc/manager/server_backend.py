@@ -1,13 +1,11 @@
 """Which compute backend a server lives on: there is no row of it, so the backends are asked."""
 
-import heapq
-import itertools
 from collections.abc import Sequence
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.interface import compute
-from imagesvc.interface.errors import DriverError, NotFound
+from imagesvc.manager import backend_search
 
 
 def find(
@@ -18,18 +16,12 @@ def find(
     Without `compute_id` every enabled compute backend is asked, the default one first. Raises
     ServerNotFound when all have answered no, and the failure of one that did not answer.
     """
-    failure: Exception | None = None
-    for backend_id in _asked(backends, compute_id):
-        try:
-            found = backends.compute(backend_id).get_server(server_id, project_id=project_id)
-            return backend_id, found
-        except NotFound:  # it may live on the next one
-            continue
-        except (DriverError, errors.BackendFailed) as exc:  # told only if no other has it
-            failure = failure or exc
-    if failure is not None:
-        raise failure
-    raise errors.ServerNotFound(server_id=server_id)
+
+    def ask(backend_id: str) -> compute.Server:
+        return backends.compute(backend_id).get_server(server_id, project_id=project_id)
+
+    missing = errors.ServerNotFound(server_id=server_id)
+    return backend_search.find(backends, "compute", compute_id, ask, missing)
 
 
 def list_page(
@@ -43,17 +35,11 @@ def list_page(
 
     Raises what a backend raises: a list with a part missing would look whole.
     """
-    pages = [
-        backends.compute(backend_id).list_servers(project_id, after=marker, limit=limit)
-        for backend_id in _asked(backends, compute_id)
-    ]
-    merged = heapq.merge(*pages, key=lambda server: server.server_id)
-    return list(itertools.islice(merged, limit))
 
+    def ask(backend_id: str) -> Sequence[compute.Server]:
+        driver = backends.compute(backend_id)
+        return driver.list_servers(project_id, after=marker, limit=limit)
 
-def _asked(backends: Backends, compute_id: str | None) -> Sequence[str]:
-    if compute_id is not None:
-        backends.status("compute", compute_id)  # raises for one that is not configured
-        return (compute_id,)
-    default = backends.default_id("compute")
-    return sorted(backends.ids("compute"), key=lambda backend_id: backend_id != default)
+    return backend_search.list_page(
+        backends, "compute", compute_id, ask, lambda server: server.server_id, limit
+    )

@@ -1,7 +1,7 @@
 """The service's own API over HTTP: sign-in, catalog, requests, errors as one sentence."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
@@ -21,6 +21,11 @@ class Client:
         self._session.verify = cloud.verify
         self._root: str | None = None
 
+    @property
+    def cloud_name(self) -> str:
+        """The cloud's name in clouds.yaml."""
+        return self._cloud.name
+
     def close(self) -> None:
         """Let go of the connections."""
         self._session.close()
@@ -39,7 +44,7 @@ class Client:
             try:
                 yield from answer.iter_content(1 << 16)
             except requests.RequestException as exc:
-                raise ShellError(f"{path} broke off: {_cause(exc)}.") from exc
+                raise ShellError(f"{path} broke off: {cause(exc)}.") from exc
 
     def post(self, path: str, body: Any = None, *, idempotent: bool = False) -> Any:
         """Send JSON; with `idempotent` under a new key, so that a repeat makes nothing new."""
@@ -50,6 +55,24 @@ class Client:
     def post_bytes(self, path: str, data: bytes) -> None:
         """Send raw bytes."""
         self._call("POST", path, data=data, headers={"Content-Type": "application/octet-stream"})
+
+    def exchange(
+        self, method: str, path: str, *, headers: Mapping[str, str], data: bytes | None = None
+    ) -> requests.Response:
+        """One request whose answer the caller judges. Raises what `requests` raises."""
+        url = f"{self._endpoint()}/imagesvc/v1{path}"
+        return self._session.request(method, url, timeout=TIMEOUT_S, headers=headers, data=data)
+
+    def sign_in_again(self) -> None:
+        """Get a new token: the one that there was has ended."""
+        self._session.headers.pop("X-Auth-Token", None)
+        self._root = self._sign_in()
+
+    def create_image(self, body: dict[str, Any]) -> str:
+        """Make an image without bytes; its id."""
+        headers = {"Accept": "application/json"}  # Glance's errors are HTML without it
+        answer = self._send("POST", f"{self._endpoint()}/v2/images", json=body, headers=headers)
+        return str(answer.json()["id"])
 
     def delete(self, path: str) -> None:
         """Delete what is at `path`."""
@@ -69,8 +92,11 @@ class Client:
 
     def find_server(self, name_or_id: str) -> str:
         """The id of a server named by id or by a name that one server alone has."""
-        servers = self.items("/servers", "servers")
-        return _only("server", name_or_id, servers)
+        return self.find("server", name_or_id)
+
+    def find(self, noun: str, name_or_id: str) -> str:
+        """The id of a thing of our own API, by id or by a name that one alone has."""
+        return _only(noun, name_or_id, self.items(f"/{noun}s", f"{noun}s"))
 
     def find_image(self, name_or_id: str) -> str:
         """The id of an image named by id or by a name that one visible image alone has."""
@@ -87,9 +113,9 @@ class Client:
         try:
             answer = self._session.request(method, url, timeout=TIMEOUT_S, **options)
         except requests.RequestException as exc:
-            raise ShellError(f"{url} does not answer: {_cause(exc)}.") from exc
+            raise ShellError(f"{url} does not answer: {cause(exc)}.") from exc
         if answer.status_code >= 400:
-            raise ShellError(_sentence(answer))
+            raise ShellError(sentence(answer))
         return answer
 
     def _endpoint(self) -> str:
@@ -147,7 +173,8 @@ def _only(noun: str, name_or_id: str, found: list[dict[str, Any]]) -> str:
     return str(matches[0])
 
 
-def _cause(exc: requests.RequestException) -> str:
+def cause(exc: requests.RequestException) -> str:
+    """A failed connection in two words."""
     if isinstance(exc, requests.Timeout):
         return "timed out"
     if isinstance(exc, requests.ConnectionError):
@@ -155,7 +182,7 @@ def _cause(exc: requests.RequestException) -> str:
     return type(exc).__name__
 
 
-def _sentence(answer: requests.Response) -> str:
+def sentence(answer: requests.Response) -> str:
     """The server's own words, and the request id with which an operator finds the log."""
     request_id = answer.headers.get("X-Openstack-Request-Id", "")
     text = answer.reason or "refused"

@@ -1,9 +1,11 @@
 """The commands on images that Glance's clients lack: their copies, their list as a file."""
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from imagesvc.shell import command
 from imagesvc.shell.cloud import ShellError
@@ -51,12 +53,21 @@ class ExportImages(command.Command):
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
             return
-        part = parsed_args.file.with_name(f"{parsed_args.file.name}.part")
-        try:
-            with part.open("wb") as target:
-                for piece in pieces:
-                    target.write(piece)
-            part.replace(parsed_args.file)  # one that was cut short does not take its place
-        except OSError as exc:
-            text = f"{parsed_args.file} cannot be written: {exc.strerror}."
-            raise ShellError(text) from exc
+        with _whole(parsed_args.file) as target:
+            for piece in pieces:
+                target.write(piece)
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its place once it is whole; else nothing of it is left."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as target:
+            yield target
+        part.replace(path)
+    except OSError as exc:
+        raise ShellError(f"{path} cannot be written: {exc.strerror}.") from exc
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

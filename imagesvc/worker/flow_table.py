@@ -8,7 +8,10 @@ from imagesvc.worker.step.conclude import Conclude
 from imagesvc.worker.step.consult import Consult
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
+from imagesvc.worker.step.join import Join
 from imagesvc.worker.step.provision import CreateServers
+from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
+from imagesvc.worker.step.provision_volume import CreateVolumes
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
 from imagesvc.worker.step.store import Store
@@ -23,4 +26,10 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_REMOTE: (Consult(), Fetch(), Spread(), Conclude()),
     JobType.IMPORT_TASK: (Fetch(), Spread(), Conclude()),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
+    JobType.IMPORT_UPLOAD: (Join(), Spread(), Conclude()),
+    JobType.CREATE_VOLUMES: (CreateVolumes(),),
+    JobType.CAPTURE_VOLUME: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
+    JobType.DEPLOY_NODE: (DeployNode(),),
+    JobType.UNDEPLOY_NODE: (UndeployNode(),),
+    JobType.CAPTURE_NODE: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
 }

@@ -1,8 +1,9 @@
 """Bytes that come from outside the stores, on their way into the first of them."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
+from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.domain import disk_format
 from imagesvc.domain.image import Image
@@ -43,14 +44,18 @@ def land(
     image: Image,
     size_bytes: int | None,
     check: Callable[[pipe.PipeResult], None] = lambda _: None,
+    *,
+    reserved: bool = False,
 ) -> pipe.PipeResult:
     """Write all of `reader` to an announced place, judged by both gates and by `check`.
 
-    Raises UnsupportedImage, QuotaExceeded, and what the two ends and `check` raise.
+    `reserved`: the job has room for these bytes set aside already. Raises UnsupportedImage,
+    QuotaExceeded, and what the two ends and `check` raise.
     """
     store_id, key = place
     store = ctx.service.backends.storage(store_id)
-    if image.status == ImageStatus.IMPORTING:  # further copies of an image count no more bytes
+    # Further copies of an image count no more bytes.
+    if image.status == ImageStatus.IMPORTING and not reserved:
         reader = Within(ctx, reader, image.owner, size_bytes or 0)
     with store.open_write(key, size=size_bytes) as writer:
         result = intake.pump(
@@ -86,6 +91,22 @@ class Hashed:
     def digests(self) -> dict[str, str]:
         """The hashes of what was given so far."""
         return {algorithm: one.hexdigest() for algorithm, one in self._hashes.items()}
+
+
+def digest_check(expected: Mapping[str, str], came: Hashed) -> Callable[[pipe.PipeResult], None]:
+    """What raises InvalidRequest unless the bytes that `came` have these digests.
+
+    Those of the pipe's result count where they are of the same bytes.
+    """
+
+    def check(result: pipe.PipeResult) -> None:
+        own = {"md5": result.md5, result.hash_algorithm: result.hash_value, **came.digests()}
+        if any(own[algorithm] != value for algorithm, value in expected.items()):
+            raise errors.InvalidRequest(
+                "The bytes that came do not have the digest that was given."
+            )
+
+    return check
 
 
 class Within:

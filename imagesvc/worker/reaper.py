@@ -12,12 +12,15 @@ from imagesvc.crashpoint import crashpoint
 from imagesvc.db import doomed, job_history, lease, metadata, pending, quota_count
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
+from imagesvc.db import upload as upload_rows
 from imagesvc.domain.state import JOB_ENDED, ImageStatus
 from imagesvc.interface.errors import DriverError
+from imagesvc.manager import upload_end
 
 LOG = logging.getLogger(__name__)
 BATCH = 100
 PRUNE_BATCHES = 10
+DELETE_BATCHES = 10
 # Two workers at once would do no harm, only the same work.
 LEASE_MIN_S = 2.0
 
@@ -29,7 +32,8 @@ def run(service: services.Service) -> int:
     with service.database.write() as conn:
         if not lease.acquire(conn, "reaper", me, max(conf.reap_interval_s * 3, LEASE_MIN_S)):
             return 0
-    count = _end_dead_uploads(service) + _doom_orphans(service) + _delete_doomed(service)
+    count = _end_dead_uploads(service) + _end_expired(service) + _doom_orphans(service)
+    count += _delete_doomed(service)
     count += _release_orphans(service)
     count += _prune_jobs(service)
     for store_id in service.backends.ids("storage"):
@@ -60,6 +64,21 @@ def _end_dead_uploads(service: services.Service) -> int:
         LOG.info("dead upload ended image_id=%s", image_id)
         count += 1
     return count
+
+
+def _end_expired(service: services.Service) -> int:
+    """Resumable uploads that nobody went on with in time."""
+    now = metadata.now()
+    with service.database.read() as conn:
+        found = upload_rows.expired(conn, now, BATCH)
+    for upload_id in found:
+        with service.database.write() as conn:
+            upload = upload_rows.get(conn, upload_id)
+            if upload is not None:
+                upload_end.end(conn, service.quotas, upload)
+        crashpoint("reaper.upload_expired")
+        LOG.info("upload expired upload_id=%s", upload_id)
+    return len(found)
 
 
 def _doom_orphans(service: services.Service) -> int:
@@ -112,8 +131,15 @@ def _prune_jobs(service: services.Service) -> int:
 
 
 def _delete_doomed(service: services.Service) -> int:
-    """A batch of each store: one that is away holds up no other."""
-    return sum(_delete_from(service, store_id) for store_id in service.backends.ids("storage"))
+    """Some batches of each store: one that is away holds up no other."""
+    count = 0
+    for store_id in service.backends.ids("storage"):
+        for _ in range(DELETE_BATCHES):
+            deleted = _delete_from(service, store_id)
+            count += deleted
+            if deleted < BATCH:  # that was all, or the store is away
+                break
+    return count
 
 
 def _delete_from(service: services.Service, store: str) -> int:

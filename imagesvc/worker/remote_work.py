@@ -1,18 +1,22 @@
-"""Long work of a compute driver, as steps follow it and take it back."""
+"""Long work of a driver, as steps follow it and take it back."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from imagesvc import errors
-from imagesvc.interface.compute import ComputeDriver
 from imagesvc.interface.errors import DriverError, NotFound
-from imagesvc.interface.operation import Handle, ProgressState
+from imagesvc.interface.operation import Handle, Progress, ProgressState
 from imagesvc.worker.flow import StepContext, Wait
 
 
-def follow(
-    ctx: StepContext, driver: ComputeDriver, handle: Handle, poll_s: float, failed: str
-) -> Any:
+class Worker(Protocol):
+    """A driver with long work."""
+
+    def poll(self, handle: Handle) -> Progress: ...
+    def cancel(self, handle: Handle) -> None: ...
+
+
+def follow(ctx: StepContext, driver: Worker, handle: Handle, poll_s: float, failed: str) -> Any:
     """The result, or how long to wait. Raises DriverError if it failed, `failed` being the text
     where the driver has none."""
     progress = driver.poll(handle)
@@ -24,9 +28,7 @@ def follow(
     return progress.result
 
 
-def withdraw(
-    ctx: StepContext, driver: ComputeDriver, start: Callable[[], Handle], poll_s: float
-) -> Any:
+def withdraw(ctx: StepContext, driver: Worker, start: Callable[[], Handle], poll_s: float) -> Any:
     """Cancel: None once it is through, the result if the work was faster, or how long to wait.
 
     A kill may have come before the handle was kept: `start` then finds it again by its token.

@@ -64,9 +64,11 @@ def _restrict(read: list[str], program: list[str], write: list[str]) -> None:
             _allow(ruleset, path, _READ_FILE)
     for path in read:
         _allow(ruleset, path, _READ_FILE)
-    make = _MAKE_REG | _MAKE_SOCK | _REMOVE_FILE | (_TRUNCATE & rights)
+    make = _MAKE_REG | _MAKE_SOCK | _REMOVE_FILE
+    inside = _READ_FILE | _WRITE_FILE | (_TRUNCATE & rights)
     for path in write:
-        _allow(ruleset, path, _READ_FILE | _WRITE_FILE | _READ_DIR | make)
+        folder = _READ_DIR | make if os.path.isdir(path) else 0
+        _allow(ruleset, path, inside | folder)
     _allow(ruleset, "/dev/null", _READ_FILE | _WRITE_FILE)
     _allow(ruleset, "/dev/urandom", _READ_FILE)
     _call(_RESTRICT_SELF, ruleset, 0)

@@ -74,6 +74,7 @@ class Sandbox:
         *,
         reads: Mapping[str, Path] | Iterable[Path] = (),
         writes: Path | None = None,
+        disks: Mapping[str, Path] | None = None,
         programs: Iterable[Path] = (),
         limits: Limits,
         on_stdout: Callable[[bytes], None] | None = None,
@@ -83,13 +84,14 @@ class Sandbox:
 
         `reads` names files or unix sockets: a mapping shows them as `/in/NAME`, a list of
         absolute paths under their own paths, as an overlay with a base needs. The folder
-        `writes` is `/out`. Name them so in `argv`. `programs` are files and folders of programs
-        that lie elsewhere than the system's, shown under their own paths. `on_stdout` gets standard output as it comes
+        `writes` is `/out`. `disks` are files or block devices that are written in place, shown as
+        `/disk/NAME`. Name them so in `argv`. `programs` are files and folders of programs that lie
+        elsewhere than the system's, shown under their own paths. `on_stdout` gets standard output as it comes
         instead of the result. Raises Timeout when a limit of time was reached, Cancelled,
         InvalidConfiguration if the tool is missing, EndlessOutput if it writes too much.
         """
         level = self.level()
-        run = _Run(level, argv, reads, writes, limits, programs)
+        run = _Run(level, argv, reads, writes, limits, disks or {}, programs)
         return run.wait(limits.wall_s, on_stdout, cancel)
 
     def _find(self) -> Level:
@@ -128,6 +130,7 @@ class _Run:
         reads: Mapping[str, Path] | Iterable[Path],
         writes: Path | None,
         limits: Limits,
+        disks: Mapping[str, Path] | None = None,
         programs: Iterable[Path] = (),
     ) -> None:
         tool = shutil.which(argv[0], path=_TOOL_PATH)
@@ -139,6 +142,7 @@ class _Run:
         self._filter = seccomp.program()
         self._argv = [tool, *argv[1:]]
         self._reads = _places(reads)
+        self._disks = {f"/disk/{name}": path.absolute() for name, path in (disks or {}).items()}
         self._programs = [str(path.absolute()) for path in programs]
         self._writes = writes.absolute() if writes is not None else None
         self._command = {Level.BUBBLEWRAP: self._bubblewrap, Level.LANDLOCK: self._landlock}[level]
@@ -195,6 +199,8 @@ class _Run:
             command += ["--ro-bind", str(path), inside]
         if self._writes is not None:
             command += ["--bind", str(self._writes), "/out"]
+        for inside, path in self._disks.items():
+            command += ["--dev-bind", str(path), inside]
         if self._filter:
             command += ["--seccomp", str(seccomp_fd)]
         return [*command, "--chdir", "/tmp", "--", *self._argv]  # noqa: S108
@@ -206,7 +212,10 @@ class _Run:
         plan = {
             "read": [str(path.resolve()) for path in self._reads.values()],
             "program": self._programs,
-            "write": [str(self._writes)] if self._writes is not None else [],
+            "write": [
+                *([str(self._writes)] if self._writes is not None else []),
+                *(str(path.resolve()) for path in self._disks.values()),
+            ],
             "rlimit": {
                 "RLIMIT_AS": limits.memory_bytes, "RLIMIT_CPU": limits.cpu_s,
                 "RLIMIT_FSIZE": limits.output_bytes, "RLIMIT_NOFILE": _OPEN_FILES,
@@ -221,7 +230,7 @@ class _Run:
 
     def _outside(self, word: str) -> str:
         """Replace the names of inside, as Landlock moves no file."""
-        places = {inside: str(path) for inside, path in self._reads.items()}
+        places = {inside: str(path) for inside, path in (self._reads | self._disks).items()}
         if self._writes is not None:
             places["/out"] = str(self._writes)
         for inside, path in places.items():

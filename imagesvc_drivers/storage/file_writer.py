@@ -1,5 +1,6 @@
 """One object on its way into a local directory."""
 
+import contextlib
 import fcntl
 import io
 import os
@@ -23,7 +24,10 @@ class FileWriter(storage.ObjectWriter):
         self._offset = 0
         self._writeback = writeback.Writeback()
         self._file: io.FileIO | None = io.FileIO(os.open(part, _CREATE, 0o600), "r+b")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.abort)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            stack.pop_all()
 
     @property
     def offset(self) -> int:

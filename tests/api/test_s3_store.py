@@ -16,6 +16,7 @@ from imagesvc.manager import store_verify
 from tests import s3_server
 from tests.api.caller import Caller
 from tests.api.identity_driver import TokenIdentity
+from tests.api.native.tus import Tus, objects, work
 
 DATA = os.urandom(11 << 20)
 CONF = """
@@ -111,6 +112,32 @@ def test_a_structured_image_is_examined_though_it_shows_only_after_the_commit(ow
     assert refused.status_code in (400, 409, 415, 422), refused.text
     assert owner.get(f"/v2/images/{image_id}").json["status"] == "queued"
     assert not [one for one in built.backends.storage().list() if one.key.startswith(image_id)]
+
+
+def test_a_resumable_upload_comes_in_pieces_of_any_size(owner, built):
+    tus = Tus(owner)
+    path, image_id = tus.begin(len(DATA))
+    at = 0
+    for size in (1, 70_000, 5 << 20, 3, len(DATA)):
+        piece = DATA[at : at + size]
+        assert tus.patch(path, at, piece).status_code == 204
+        at += len(piece)
+        assert tus.offset(path) == at
+        assert compared(built) == []
+    work(built)
+    assert owner.get(f"/v2/images/{image_id}/file").content == DATA
+    assert len(objects(built, image_id)) == 1
+    assert compared(built) == []
+
+
+def test_a_resumable_upload_of_a_damaged_image_leaves_no_bytes(owner, built, qcow2):
+    tus = Tus(owner)
+    damaged = qcow2[:65536] + bytes(len(qcow2) - 65536)
+    _, image_id, answer = tus.whole(damaged, image={"disk_format": "qcow2"})
+    work(built)
+    assert tus.job(answer)["state"] == "failed"
+    assert (tus.status(image_id), objects(built, image_id)) == ("queued", [])
+    assert compared(built) == []
 
 
 def test_config_check_knows_the_backend(built):

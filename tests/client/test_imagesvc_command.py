@@ -170,9 +170,22 @@ def test_the_list_of_images_is_a_file(running_service, raw_image, tmp_path):
     assert heading.startswith('"名称","ID",')
     assert row.startswith(f'"{name}","{made["id"]}","active",')
     assert name in running_service.imagesvc("image", "csv", "--name", name)
-    nowhere = tmp_path / "none" / "images.csv"
-    done = running_service.run(
-        "imagesvc", "--os-cloud", "demo", "image", "csv", "--file", nowhere, check=False
-    )
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "said"),
+    [
+        ("none/images.csv", (), "cannot be written: No such file"),
+        ("folder", (), "cannot be written: Is a directory"),
+        ("images.csv", ("--status", "bad"), "status"),
+    ],
+)
+def test_a_list_that_cannot_be_written_leaves_no_part_of_it(
+    running_service, tmp_path, name, more, said
+):
+    (tmp_path / "folder").mkdir()
+    command = ("imagesvc", "--os-cloud", "demo", "image", "csv", "--file", tmp_path / name, *more)
+    done = running_service.run(*command, check=False)
     assert (done.returncode, done.stderr.decode().count("\n")) == (1, 1)
-    assert b"cannot be written: No such file" in done.stderr
+    assert said in done.stderr.decode()
+    assert [one.name for one in tmp_path.iterdir()] == ["folder"]

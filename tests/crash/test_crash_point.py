@@ -5,15 +5,20 @@ from pathlib import Path
 
 from imagesvc.domain import state
 from tests.crash import (
+    test_baremetal,
     test_capture,
     test_failure,
     test_import,
     test_operation,
     test_scrub,
+    test_tus,
     test_upload,
+    test_volume,
 )
-from tests.driver import test_syslog_audit_sink, test_webhook_audit_sink
+from tests.driver import test_qemu_attach, test_syslog_audit_sink, test_webhook_audit_sink
 from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
+from tests.driver.test_local_baremetal import Local as Baremetal
+from tests.driver.test_local_volume import TestLocalVolume as Volume
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,11 +36,27 @@ TESTED = {
     "stage.rested",
     *test_operation.POINTS,
     *test_scrub.COPY_POINTS,
+    *test_tus.CREATE_POINTS,
+    *test_tus.PATCH_POINTS,
+    *test_tus.COUNTED_POINTS,
+    *test_tus.JOIN_POINTS,
+    *test_tus.EXPIRY_POINTS,
     *test_upload.BEFORE,
     "upload.activated",
     *Mirrored.crashpoints,
     *Qemu.CREATE_CRASH_POINTS,
     *Qemu.SNAPSHOT_CRASH_POINTS,
+    *test_qemu_attach.POINTS,
+    *test_baremetal.DEPLOY_POINTS,
+    *test_baremetal.UNDEPLOY_POINTS,
+    *test_volume.CREATE_POINTS,
+    *test_volume.CAPTURE_POINTS,
+    *Volume.CREATE_CRASH_POINTS,
+    *Baremetal.DEPLOY_CRASH_POINTS,
+    *Baremetal.UNDEPLOY_CRASH_POINTS,
+    *Baremetal.SNAPSHOT_CRASH_POINTS,
+    *Volume.SNAPSHOT_CRASH_POINTS,
+    *Volume.CONNECT_CRASH_POINTS,
     *test_syslog_audit_sink.TestTcp.crashpoints,
     *test_webhook_audit_sink.TestWebhook.crashpoints,
 }
@@ -45,9 +66,14 @@ AFTER = {
     ("image", "upload"): {"upload.begun"},
     ("image", "upload_done"): {"upload.activated"},
     ("image", "upload_failed"): {"upload.given_up", "reaper.upload_ended"},
-    ("image", "stage"): {"stage.begun"},
-    ("image", "stage_failed"): {"upload.given_up", "reaper.upload_ended"},
-    ("image", "import"): {"operation.committed"},
+    ("image", "stage"): {"stage.begun", "upload.created"},
+    ("image", "stage_failed"): {
+        "upload.given_up",
+        "reaper.upload_ended",
+        "reaper.upload_expired",
+        "operation.committed",
+    },
+    ("image", "import"): {"operation.committed", "upload.part_counted"},
     ("image", "import_done"): {"step.activate.done", "step.spread.told", "step.conclude.done"},
     ("image", "import_failed"): {"operation.committed", "job.ended"},
     ("image", "import_returned"): {"job.ended"},

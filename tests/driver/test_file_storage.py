@@ -1,6 +1,7 @@
 """The file store: the laws of storage, and what is its own."""
 
 import errno
+import fcntl
 import os
 
 import pytest
@@ -70,6 +71,20 @@ class TestFileStorage(StorageConformance):
                 writer.commit()
             monkeypatch.undo()
         self.assert_absent(driver, key)
+
+    def test_a_part_that_cannot_be_locked_is_let_go_of(self, driver, key, monkeypatch, tmp_path):
+        """A mock, since file systems that have no locks left are not at hand."""
+
+        def refuse(*_):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(errors.Unavailable) as caught:
+            driver.open_write(key)
+        assert caught.value.__traceback__  # holds what was under way
+        assert os.listdir("/proc/self/fd") == before
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
     def test_bytes_are_for_the_service_alone(self, driver, key):
         laws.write(driver, key, b"x")

@@ -88,6 +88,12 @@ class TestQemuCompute(ComputeConformance):
     def image_source(self, spark: Path) -> ImageSource:
         return source_of(spark.with_suffix(".qcow2"))
 
+    @pytest.fixture
+    def connection(self, tmp_path: Path) -> dict[str, str]:
+        path = tmp_path / "volume.raw"
+        path.write_bytes(bytes(1 << 20))
+        return {"volume_id": "v" * 36, "protocol": "file", "path": str(path), "format": "raw"}
+
     def type(self, driver: QemuCompute, server_id: str, line: bytes, answer: bytes) -> None:
         """Type a line and wait for the guest's answer."""
         offset = len(driver.read_console(server_id, project_id=PROJECT))

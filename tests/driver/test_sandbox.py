@@ -174,3 +174,21 @@ def _running(word: str) -> bool:
         except OSError:
             continue  # ended meanwhile
     return False
+
+
+def test_a_disk_is_written_in_place_and_what_is_beside_it_is_out_of_reach(
+    box: Sandbox, canary: Path
+) -> None:
+    disk, four = canary.with_name("disk"), canary.with_name("four")
+    disk.write_bytes(b"abcdefgh")
+    four.write_bytes(b"1234")
+    limits = Limits(output_bytes=1 << 20)
+
+    def write(target: str) -> int:
+        argv = ["dd", "if=/in/four", f"of={target}", "conv=notrunc"]
+        return box.run(argv, reads={"four": four}, disks={"node": disk}, limits=limits).returncode
+
+    assert write("/disk/node") == 0
+    assert disk.read_bytes() == b"1234efgh"
+    assert write(str(canary)) != 0
+    assert canary.read_text() == CANARY

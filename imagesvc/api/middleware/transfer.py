@@ -10,14 +10,14 @@ _BODILESS = frozenset({"GET", "HEAD"})
 
 
 class Transfer:
-    """A resource that says `moves_bytes = True` may hold a thread for hours."""
+    """A resource that says `moves_bytes` may hold a thread for hours: True, or the methods that do."""
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: Any, params: dict[str, Any]
     ) -> None:
         """Take a thread for it. Raises Overloaded."""
         watch = pace.current.get()
-        if watch is not None and req.method != "HEAD" and _moves_bytes(resource):
+        if watch is not None and req.method != "HEAD" and _moves_bytes(req, resource):
             watch.begin_transfer()
 
     def process_response(
@@ -28,7 +28,7 @@ class Transfer:
         A download has its thread until the last byte is out, unless it was refused.
         """
         watch = pace.current.get()
-        if watch is None or not _moves_bytes(resource):
+        if watch is None or not _moves_bytes(req, resource):
             return
         sends = req.method not in _BODILESS
         if sends or not succeeded:
@@ -37,5 +37,6 @@ class Transfer:
             watch.hang_up()
 
 
-def _moves_bytes(resource: Any) -> bool:
-    return bool(getattr(resource, "moves_bytes", False))
+def _moves_bytes(req: falcon.Request, resource: Any) -> bool:
+    found: bool | frozenset[str] = getattr(resource, "moves_bytes", False)
+    return found if isinstance(found, bool) else req.method in found

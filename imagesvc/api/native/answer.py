@@ -38,6 +38,7 @@ class Server(Answer):
     created_at: datetime.datetime | None
     detail: str
     disks: list[ServerDisk]
+    volumes: list[str]
 
 
 class JobStep(Answer):

@@ -1,25 +1,36 @@
-"""Images made from servers."""
+"""Images made from servers, volumes and bare-metal nodes."""
 
 import datetime
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import falcon
 import msgspec
 
+from imagesvc import errors
 from imagesvc.api import validate
 from imagesvc.api.native import idempotency, views
+from imagesvc.domain.job import Job
 from imagesvc.manager import capture as captures
+from imagesvc.manager import disk_capture as disk_captures
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
 class NewCapture(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Body of a capture; without `disk_id` the system disk is taken."""
+    """Body of a capture, which names one source.
 
-    server_id: Text
+    Of a server without `disk_id` the system disk is taken. An image of a volume is a data disk, one
+    of a node a system disk, unless `kind` says otherwise.
+    """
+
     name: Text
+    server_id: Text | None = None
+    volume_id: Text | None = None
+    node_id: Text | None = None
     disk_id: Text | None = None
     compute_id: Text | None = None
+    kind: Literal["system-disk", "data-disk"] | None = None
     visibility: Literal["private", "shared", "community", "public"] = "private"
     description: Annotated[str, msgspec.Meta(max_length=65_535)] | None = None
     tags: Annotated[tuple[Text, ...], msgspec.Meta(max_length=128)] = ()
@@ -27,21 +38,22 @@ class NewCapture(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class CapturesResource:
-    """Making an image from a server's disk."""
+    """Making an image from the disk of a server, a volume or a node."""
 
-    def __init__(self, manager: captures.CaptureManager) -> None:
+    def __init__(
+        self, manager: captures.CaptureManager, disks: disk_captures.DiskCaptureManager
+    ) -> None:
         self._captures = manager
+        self._disks = disks
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Start the job; the image is `importing` until it ends."""
         body = validate.body(req, NewCapture)
         described = {"description": body.description} if body.description is not None else {}
-        _image, job = self._captures.start(
+        _image, job = _source(body, self._server, self._volume, self._node)(
             req.context.caller,
-            server_id=body.server_id,
+            body,
             name=body.name,
-            compute_id=body.compute_id,
-            disk_id=body.disk_id,
             visibility=body.visibility,
             properties=body.properties | described,
             tags=body.tags,
@@ -52,3 +64,31 @@ class CapturesResource:
             "image_id": job.image_id,
             "job": views.job(job, datetime.datetime.now(datetime.UTC)),
         }
+
+    def _server(self, caller: Any, body: NewCapture, **described: Any) -> tuple[Any, Job]:
+        return self._captures.start(
+            caller,
+            server_id=body.server_id or "",
+            compute_id=body.compute_id,
+            disk_id=body.disk_id,
+            **described,
+        )
+
+    def _volume(self, caller: Any, body: NewCapture, **described: Any) -> tuple[Any, Job]:
+        return self._disks.start_volume(caller, body.volume_id or "", kind=body.kind, **described)
+
+    def _node(self, caller: Any, body: NewCapture, **described: Any) -> tuple[Any, Job]:
+        return self._disks.start_node(caller, body.node_id or "", kind=body.kind, **described)
+
+
+def _source(body: NewCapture, *starts: Callable[..., Any]) -> Callable[..., Any]:
+    """What starts a capture of the one source that is named. Raises InvalidRequest."""
+    known = dict(zip(("server_id", "volume_id", "node_id"), starts, strict=True))
+    given = [name for name in known if getattr(body, name) is not None]
+    if len(given) != 1:
+        raise errors.InvalidRequest(f"Name one source: {', '.join(known)}.")
+    foreign = {"server_id": ("kind",)}.get(given[0], ("disk_id", "compute_id"))
+    for name in foreign:
+        if getattr(body, name) is not None:
+            raise errors.InvalidRequest(f"{name} does not go with {given[0]}.")
+    return known[given[0]]

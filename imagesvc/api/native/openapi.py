@@ -27,6 +27,15 @@ _HEADERS: dict[str, tuple[operation.Schema, str]] = {
     "Range": (operation.TEXT, "One range of bytes (RFC 9110, section 14)."),
     "If-Range": (operation.TEXT, "An ETag; with another one Range is not heeded."),
     "If-None-Match": (operation.TEXT, "ETags of what the caller has already."),
+    "Tus-Resumable": ({"type": "string", "enum": ["1.0.0"]}, "Version of tus; needed."),
+    "Upload-Offset": (operation.COUNT, "Where the bytes of the body belong; needed."),
+    "Upload-Length": (operation.COUNT, "Bytes of the whole upload."),
+    "Upload-Defer-Length": ({"type": "string", "enum": ["1"]}, "The length is told later."),
+    "Upload-Metadata": (
+        operation.TEXT,
+        "Pairs of key and Base64 of a value: image_id, disk, sha256, store, filename.",
+    ),
+    "Upload-Checksum": (operation.TEXT, "md5, sha1 or sha256, and Base64 of the body's digest."),
 }
 
 Route = tuple[str, Any]

@@ -8,6 +8,7 @@ from imagesvc.api import meter
 from imagesvc.api.native import (
     audit,
     backend,
+    baremetal,
     capture,
     health,
     image,
@@ -20,6 +21,8 @@ from imagesvc.api.native import (
     server,
     server_console,
     signed_file,
+    upload,
+    volume,
 )
 
 PREFIX = "/imagesvc/v1"
@@ -28,17 +31,31 @@ PREFIX = "/imagesvc/v1"
 def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
     """Hang each resource at its path."""
     servers, jobs, files = service.servers, service.jobs, service.image_files
+    uploads = (service.uploads, service.upload_writer, service.conf.service.public_endpoint)
     routes = (
         ("/servers", server.ServersResource(servers)),
         ("/servers/{server_id}", server.ServerResource(servers)),
         ("/servers/{server_id}/start", server.ServerStartResource(servers)),
         ("/servers/{server_id}/stop", server.ServerStopResource(servers)),
         ("/servers/{server_id}/console", server_console.ServerConsoleResource(servers)),
-        ("/captures", capture.CapturesResource(service.captures)),
+        ("/servers/{server_id}/volumes", volume.ServerVolumesResource(service.attachments)),
+        (
+            "/servers/{server_id}/volumes/{volume_id}",
+            volume.ServerVolumeResource(service.attachments),
+        ),
+        ("/volumes", volume.VolumesResource(service.volumes)),
+        ("/volumes/{volume_id}", volume.VolumeResource(service.volumes)),
+        ("/nodes", baremetal.NodesResource(service.nodes)),
+        ("/nodes/{node_id}", baremetal.NodeResource(service.nodes)),
+        ("/nodes/{node_id}/deploy", baremetal.NodeDeployResource(service.nodes)),
+        ("/nodes/{node_id}/undeploy", baremetal.NodeUndeployResource(service.nodes)),
+        ("/captures", capture.CapturesResource(service.captures, service.disk_captures)),
         ("/jobs", job.JobsResource(jobs)),
         ("/jobs/{job_id}", job.JobResource(jobs)),
         ("/jobs/{job_id}/cancel", job.JobCancelResource(jobs)),
         ("/jobs/{job_id}/retry", job.JobRetryResource(jobs)),
+        ("/uploads", upload.UploadsResource(*uploads)),
+        ("/uploads/{upload_id}", upload.UploadResource(*uploads)),
         ("/audit", audit.AuditResource(service.audits)),
         ("/quota/{project_id}", quota.QuotaResource(service.quotas)),
         ("/backends", backend.BackendsResource(service.backend_manager)),

@@ -8,7 +8,8 @@ from imagesvc.backend.backend import BackendStatus
 from imagesvc.db.audit import AuditRecord
 from imagesvc.domain import job as jobs
 from imagesvc.domain.quota import Quota
-from imagesvc.interface import compute
+from imagesvc.interface import baremetal, compute
+from imagesvc.interface import volume as volumes
 
 
 def time(value: datetime.datetime | None) -> str | None:
@@ -33,6 +34,33 @@ def server(entity: compute.Server) -> dict[str, Any]:
             {"id": disk.disk_id, "size_bytes": disk.size_bytes, "boot": disk.boot}
             for disk in entity.disks
         ],
+        "volumes": list(entity.volumes),
+    }
+
+
+def volume(entity: volumes.Volume) -> dict[str, Any]:
+    """One volume."""
+    return {
+        "id": entity.volume_id,
+        "name": entity.name,
+        "state": str(entity.state),
+        "size_bytes": entity.size_bytes,
+        "image_id": entity.image_id,
+        "server_id": entity.server_id,
+        "created_at": time(entity.created_at),
+        "detail": entity.detail,
+    }
+
+
+def node(entity: baremetal.Node) -> dict[str, Any]:
+    """One bare-metal node."""
+    return {
+        "id": entity.node_id,
+        "state": str(entity.state),
+        "size_bytes": entity.size_bytes,
+        "project_id": entity.project_id,
+        "image_id": entity.image_id,
+        "detail": entity.detail,
     }
 
 

@@ -19,6 +19,7 @@ from imagesvc.interface.compute import ComputeCapability, ServerSpec, ServerStat
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, ProgressState
 from imagesvc.testing.conformance import http_file
+from imagesvc.testing.conformance.compute_attach import ComputeAttachConformance
 from imagesvc.testing.conformance.compute_kill import ComputeKillConformance
 from imagesvc.testing.conformance.compute_server import FOREIGN, PROJECT, UNKNOWN
 from imagesvc.testing.conformance.operation import follow, result_of
@@ -26,7 +27,7 @@ from imagesvc.testing.conformance.operation import follow, result_of
 __all__ = ["FOREIGN", "PROJECT", "UNKNOWN", "ComputeConformance"]
 
 
-class ComputeConformance(ComputeKillConformance):
+class ComputeConformance(ComputeAttachConformance, ComputeKillConformance):
     """The suite; servers that it makes are deleted after each test."""
 
     def test_servers_of_one_creation_run_and_are_numbered(

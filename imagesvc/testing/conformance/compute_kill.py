@@ -1,47 +1,21 @@
 """Laws of compute drivers whose caller is killed while long work begins or runs."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from imagesvc.interface import compute
 from imagesvc.interface.compute import ServerSpec
-from imagesvc.testing.conformance import child
 from imagesvc.testing.conformance.compute_server import PROJECT, ComputeServerConformance
 from imagesvc.testing.conformance.operation import result_of
+from imagesvc.testing.conformance.work_kill import KilledWork
 
 
-class ComputeKillConformance(ComputeServerConformance):
+class ComputeKillConformance(KilledWork, ComputeServerConformance):
     """The named points are those of the driver; without any it is killed at lines of its code."""
 
     # Points of `imagesvc.crashpoint` that the driver passes in start_create and its polls.
     CREATE_CRASH_POINTS: ClassVar[tuple[str, ...]] = ()
     # The same for start_snapshot of a running server.
     SNAPSHOT_CRASH_POINTS: ClassVar[tuple[str, ...]] = ()
-
-    def cut_short(
-        self,
-        driver: compute.ComputeDriver,
-        points: tuple[str, ...],
-        method: str,
-        arguments: Callable[[str], tuple[Any, ...]],
-        **keywords: Any,
-    ) -> Iterator[str]:
-        """Begin the work in children that are killed; yields the token of each."""
-        recipe = self.recipe(driver)
-        for point in points:
-            code = child.run_to_crash_point(recipe, point, method, *arguments(point), **keywords)
-            assert code == -9, f"{point} was not passed"
-            yield point
-        if points:
-            self.note(f"killed at {len(points)} named points")
-            return
-        steps = child.steps_of(recipe, method, *arguments("whole"), **keywords)
-        yield "whole"
-        for step in steps:
-            token = f"step-{step}"
-            child.run_to_step(recipe, step, method, *arguments(token), **keywords)
-            yield token
-        self.note(f"killed at {len(steps)} lines")
 
     def test_a_creation_goes_on_after_a_kill(
         self, driver: compute.ComputeDriver, spec: ServerSpec

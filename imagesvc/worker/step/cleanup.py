@@ -1,6 +1,7 @@
 """What a job leaves outside is taken away."""
 
 from imagesvc.crashpoint import crashpoint
+from imagesvc.worker import disk_source
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 
@@ -11,7 +12,7 @@ class DeleteSnapshot(Step):
 
     def run(self, ctx: StepContext) -> Wait | None:
         """Delete it; one that is gone is success."""
-        driver = ctx.service.backends.compute(ctx.job.args["compute_id"])
+        driver = disk_source.driver(ctx)
         crashpoint("step.cleanup.begin")
         driver.delete_snapshot(ctx.results["snapshot"]["snapshot_id"])
         crashpoint("step.cleanup.done")

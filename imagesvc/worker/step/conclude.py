@@ -3,7 +3,7 @@
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
-from imagesvc.manager import arrival, job_token
+from imagesvc.manager import arrival, job_token, upload_end
 from imagesvc.manager.operation import Step as AuditStep
 from imagesvc.worker import intake
 from imagesvc.worker.flow import Step, StepContext, Wait
@@ -35,6 +35,7 @@ class Conclude(Step):
             arrival.unmark(conn, ctx.job, failed)
             if staged := ctx.job.args.get("staged"):
                 intake.doom(conn, staged["store_id"], staged["key"])
+            upload_end.doom_parts(conn, ctx.job)
             job_token.forget(conn, ctx.job.id)
             detail = {
                 "size_bytes": origin.size_bytes, "job_id": ctx.job.id, "stores": sorted(held),

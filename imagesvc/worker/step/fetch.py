@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.domain.state import ImageStatus
 from imagesvc.stream import fetch, pipe
@@ -52,14 +51,7 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
         came = landing.Hashed(body, apart)
         reader = landing.unpacked(ctx, came) if unpacking else came
         size = None if isinstance(reader, UnpackedReader) and reader.packed else body.size
-
-        def check(result: pipe.PipeResult) -> None:
-            own = {"md5": result.md5, result.hash_algorithm: result.hash_value, **came.digests()}
-            if any(own[algorithm] != value for algorithm, value in expected.items()):
-                raise errors.InvalidRequest(
-                    "The bytes that came do not have the digest that was given."
-                )
-
+        check = landing.digest_check(expected, came)
         return landing.land(ctx, reader, (store_id, key), image, size, check)
 
 

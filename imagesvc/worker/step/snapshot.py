@@ -1,9 +1,7 @@
-"""A disk of a server as it is at one instant."""
+"""A disk as it is at one instant."""
 
 from imagesvc.crashpoint import crashpoint
-from imagesvc.interface.compute import ComputeDriver
-from imagesvc.interface.operation import Handle
-from imagesvc.worker import remote_work
+from imagesvc.worker import disk_source, remote_work
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 POLL_S = 0.5
@@ -16,10 +14,10 @@ class Snapshot(Step):
 
     def run(self, ctx: StepContext) -> Wait | None:
         """Start it once, then ask how far it is."""
-        driver = _driver(ctx)
+        driver = disk_source.driver(ctx)
         crashpoint("step.snapshot.begin")
         ctx.memo.once("asked", lambda: True)
-        handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
+        handle = ctx.memo.once("handle", lambda: disk_source.start(ctx, driver))
         crashpoint("step.snapshot.started")
         answer = remote_work.follow(ctx, driver, handle, POLL_S, "The snapshot did not succeed.")
         if isinstance(answer, Wait):
@@ -32,23 +30,14 @@ class Snapshot(Step):
         """Stop it if it runs, and remove what it made."""
         if "asked" not in ctx.memo:
             return None
-        driver = _driver(ctx)
+        driver = disk_source.driver(ctx)
         snapshot_id = ctx.memo.get("snapshot_id")
         if snapshot_id is None:
-            snapshot_id = remote_work.withdraw(ctx, driver, lambda: _start(ctx, driver), POLL_S)
+            snapshot_id = remote_work.withdraw(
+                ctx, driver, lambda: disk_source.start(ctx, driver), POLL_S
+            )
             if isinstance(snapshot_id, Wait):
                 return snapshot_id
         if snapshot_id is not None:
             driver.delete_snapshot(snapshot_id)
         return None
-
-
-def _driver(ctx: StepContext) -> ComputeDriver:
-    return ctx.service.backends.compute(ctx.job.args["compute_id"])
-
-
-def _start(ctx: StepContext, driver: ComputeDriver) -> Handle:
-    args = ctx.job.args
-    return driver.start_snapshot(
-        args["server_id"], args["disk_id"], ctx.request_token, project_id=ctx.job.project_id
-    )

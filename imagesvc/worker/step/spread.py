@@ -101,7 +101,7 @@ class Spread(Step):
 
 def origin_of(ctx: StepContext) -> ImageDisk:
     """The disk that is copied, and where it lies now. Raises ImageGone, InvalidRequest."""
-    for name in ("inspect", "fetch"):
+    for name in ("inspect", "fetch", "join"):
         memo = ctx.results.get(name, {})
         if "hash_value" in memo:
             place = (memo["store_id"], memo["key"])

@@ -9,6 +9,7 @@ from imagesvc.db import job as job_rows
 from imagesvc.domain import guest
 from imagesvc.interface.storage import StorageDriver
 from imagesvc.stream import pipe
+from imagesvc.worker import disk_source
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 
@@ -60,10 +61,10 @@ class Store(Step):
 
 def _write(ctx: StepContext, store: StorageDriver, key: str) -> pipe.PipeResult:
     snapshot_id = ctx.results["snapshot"]["snapshot_id"]
-    compute = ctx.service.backends.compute(ctx.job.args["compute_id"])
-    total = compute.snapshot_size(snapshot_id)
+    driver = disk_source.driver(ctx)
+    total = driver.snapshot_size(snapshot_id)
     with (
-        compute.open_snapshot(snapshot_id) as source,
+        driver.open_snapshot(snapshot_id) as source,
         store.open_write(key, size=total) as writer,
     ):
         result = ctx.service.rules.pump(

@@ -7,6 +7,7 @@ network; their serial console is their door.
 
 import datetime
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ from imagesvc.interface import base, compute, errors
 from imagesvc.interface.compute import ComputeCapability, Server, ServerSpec, ServerState
 from imagesvc.interface.operation import Handle, Progress
 from imagesvc_drivers.compute.qemu import (
+    attach,
     console,
     creation,
     host,
@@ -62,7 +64,11 @@ class QemuCompute(compute.ComputeDriver):
             vendor="imagesvc",
             version="1.0",
             capabilities=frozenset(
-                {ComputeCapability.CONSISTENT_GROUP, ComputeCapability.CONSOLE_WRITE}
+                {
+                    ComputeCapability.CONSISTENT_GROUP,
+                    ComputeCapability.CONSOLE_WRITE,
+                    ComputeCapability.ATTACH,
+                }
             ),
             limits={
                 "memory_mib_max": self.options.memory_mib_max,
@@ -177,6 +183,23 @@ class QemuCompute(compute.ComputeDriver):
                 raise errors.Unavailable(f"Server {server_id} is not running.")
             console.write(Path(known["console"]), data, timeout_s=self.options.console_timeout_s)
 
+    def attach_volume(
+        self, server_id: str, connection: Mapping[str, Any], *, project_id: str
+    ) -> None:
+        """Attach a volume by its connection."""
+        folder, server = self._host.servers.find(server_id, project_id)
+        if not server.built:
+            raise errors.Busy(f"Server {server_id} is still being built.")
+        attachment = attach.of(connection)
+        with self._lock(folder):
+            attach.add(folder, attachment, self.options.disks_max, process.socket(folder))
+
+    def detach_volume(self, server_id: str, volume_id: str, *, project_id: str) -> None:
+        """Detach a volume."""
+        folder, _ = self._host.servers.find(server_id, project_id)
+        with self._lock(folder):
+            attach.remove(folder, volume_id, process.socket(folder), self.options.detach_wait_s)
+
     def poll(self, handle: Handle) -> Progress:
         """Go on with the work where nobody does, and say how far it is."""
         body = self._book.read(handle)
@@ -244,5 +267,6 @@ def _describe(folder: server_folder.ServerFolder, server: server_folder.ServerRe
         ),
         image_id=server.image_id,
         created_at=datetime.datetime.fromisoformat(server.created_at),
+        volumes=tuple(each.volume_id for each in attach.read(folder)),
         detail=f"accelerator {known['accelerator']}" if known else "",
     )

@@ -11,6 +11,7 @@ from typing import Any
 from imagesvc.interface import errors
 from imagesvc_drivers.compute.qemu import (
     accelerator,
+    attach,
     base_cache,
     command_line,
     image_tool,
@@ -88,6 +89,7 @@ class Host:
         argv = command_line.build(
             self.binary(), chosen, folder, server, self.state_dir / "cache", sockets
         )
+        argv += attach.arguments(folder)
         facts = sockets | {"accelerator": chosen}
         process.launch(folder, argv, facts, timeout_s=self.options.start_timeout_s)
 

@@ -13,6 +13,8 @@ from qemu import qmp
 from imagesvc.interface import errors
 
 Execute = Callable[..., Coroutine[Any, Any, Any]]
+# What `execute` raises inside a visit when QEMU answers a command with an error.
+Refused = qmp.ExecuteError
 
 
 class CommandRefused(errors.DriverError):

@@ -25,7 +25,13 @@ OPTS = (
     ),
     cfg.IntOpt("memory_mib_max", default=4096, min=16, help="Most memory of one server, in MiB."),
     cfg.IntOpt("vcpus_max", default=8, min=1, help="Most virtual processors of one server."),
-    cfg.IntOpt("disks_max", default=8, min=1, max=20, help="Most disks of one server."),
+    cfg.IntOpt(
+        "disks_max",
+        default=8,
+        min=1,
+        max=20,
+        help="Most disks of one server, those of attached volumes too.",
+    ),
     cfg.IntOpt("create_count_max", default=100, min=1, help="Most servers of one creation."),
     cfg.IntOpt(
         "parallel_starts",
@@ -57,6 +63,13 @@ OPTS = (
         default=10.0,
         min=0.1,
         help="Seconds in which a server must read what is typed on its console.",
+    ),
+    cfg.FloatOpt(
+        "detach_wait_s",
+        default=5.0,
+        min=0.0,
+        help="Seconds that a running guest gets to let go of a volume; a guest that does not "
+        "must be stopped first.",
     ),
     cfg.FloatOpt(
         "powerdown_wait_s",

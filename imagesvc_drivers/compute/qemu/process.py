@@ -51,6 +51,16 @@ def running(folder: server_folder.ServerFolder) -> bool:
     return known is not None and find(folder) == known["pid"]
 
 
+def socket(folder: server_folder.ServerFolder) -> Path | None:
+    """The monitor's socket of the server's living QEMU, or None. Raises Busy while it starts."""
+    if find(folder) is None:
+        return None
+    known = folder.process()
+    if known is None:
+        raise errors.Busy("The server is being started.")
+    return Path(known["monitor"])
+
+
 def settled(folder: server_folder.ServerFolder) -> bool:
     """Whether the server was ever started to the end."""
     return folder.process() is not None

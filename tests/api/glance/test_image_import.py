@@ -1,10 +1,13 @@
 """Staging and imports: what is accepted, what the worker makes of it, and what failure leaves."""
 
+import datetime
 import hashlib
 
 import pytest
 
 from imagesvc.db import doomed, metadata, pending
+from imagesvc.db import image as image_rows
+from imagesvc.db import job as job_rows
 from imagesvc.interface import errors as driver_errors
 from imagesvc.manager import quota_verify, store_verify
 from imagesvc.worker import reaper
@@ -63,6 +66,25 @@ def waiting(several, image_id):
     """What is noted as under way for an image."""
     with several.service.database.read() as conn:
         return [one for one in pending.stale(conn, metadata.now()) if one.image_id == image_id]
+
+
+def age(several):
+    """What is under way has been so for years."""
+    with several.service.database.write() as conn:
+        past = metadata.now() - datetime.timedelta(days=1000)
+        conn.execute(pending.TABLE.update().values(created_at=past))
+
+
+def before_writing(monkeypatch, store_id, act):
+    """Do it when an import is about to write to this store."""
+    write = spread.Spread._write
+
+    def acting(self, ctx, origin, store):
+        if store == store_id:
+            act()
+        return write(self, ctx, origin, store)
+
+    monkeypatch.setattr(spread.Spread, "_write", acting)
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +156,7 @@ def test_staged_bytes_go_with_their_image_at_once(several, owner):
 
 def test_staged_bytes_survive_the_reaper(several, owner):
     image_id = staged(owner)
-    with several.service.database.write() as conn:
-        conn.exec_driver_sql("UPDATE pending_object SET created_at = '2020-01-01 00:00:00.000000'")
+    age(several)
     reaper.run(several.service)
     assert begin(owner, image_id).status_code == 202
     several.work()
@@ -301,6 +322,54 @@ def test_good_bytes_stay_staged_if_a_store_fails(several, owner, monkeypatch):
     assert show(owner, image_id)["stores"] == "fast,archive"
 
 
+def test_what_a_killed_worker_began_is_not_taken_for_the_staged_bytes(several, owner, monkeypatch):
+    image_id = staged(owner)
+    with monkeypatch.context() as patch:
+        Broken(several, patch, "archive")
+        assert begin(owner, image_id, stores=["archive"]).status_code == 202
+        # So it is after a kill between the note and the memo of the step.
+        begun = ("fast", f"{image_id}/begun")
+        with several.service.database.write() as conn:
+            job_id = show(owner, image_id)["os_glance_import_task"]
+            pending.insert(conn, *begun, image_id, job_id)
+        with several.service.backends.storage("fast").open_write(begun[1]) as writer:
+            writer.commit()
+        several.work()
+    assert show(owner, image_id)["status"] == "uploading"
+    assert begin(owner, image_id).status_code == 202
+    several.work()
+    assert owner.get(f"/v2/images/{image_id}/file").content == DATA
+
+
+def test_an_import_that_gives_back_while_the_reaper_looks_keeps_its_bytes(
+    several, owner, monkeypatch
+):
+    image_id = staged(owner)
+    assert begin(owner, image_id, stores=["archive"]).status_code == 202
+    ours = {image_id, show(owner, image_id)["os_glance_import_task"]}
+    age(several)
+    ends = [several.work]
+
+    def looking(look):
+        def looked(conn, key, **options):
+            found = look(conn, key, **options)
+            if key in ours and ends:
+                ends.pop()()
+            return found
+
+        return looked
+
+    with monkeypatch.context() as patch:
+        Broken(several, patch, "archive")
+        for rows in (job_rows, image_rows):
+            patch.setattr(rows, "get", looking(rows.get))
+        reaper.run(several.service)
+    assert (ends, show(owner, image_id)["status"]) == ([], "uploading")
+    assert begin(owner, image_id).status_code == 202
+    several.work()
+    assert owner.get(f"/v2/images/{image_id}/file").content == DATA
+
+
 def test_one_store_is_enough_where_not_all_must_succeed(several, owner, monkeypatch):
     image_id = staged(owner)
     Broken(several, monkeypatch, "archive")
@@ -344,6 +413,20 @@ def test_a_copy_that_fails_leaves_the_image_as_it_was(several, owner, admin, mon
     assert image["os_glance_failed_import"] == "fast,archive"
 
 
+def test_a_place_that_is_removed_under_its_import_does_not_come_back(
+    several, owner, admin, monkeypatch
+):
+    image_id = owner.active(DATA)
+    path = f"/v2/stores/fast/{image_id}"
+    found = []
+    before_writing(monkeypatch, "archive", lambda: found.append(admin.request("DELETE", path)))
+    asked = {"stores": ["fast", "archive"], "all_stores_must_succeed": False}
+    assert begin(admin, image_id, "copy-image", **asked).status_code == 202
+    several.work()
+    assert [one.status_code for one in found] == [204]
+    assert show(owner, image_id)["stores"] == "archive,plain"
+
+
 def test_a_copy_of_bytes_that_rotted_is_none(several, owner, admin):
     image_id = owner.active(DATA)
     (key,) = [key for key in several.keys("plain") if key.startswith(image_id)]
@@ -364,13 +447,8 @@ def test_an_image_deleted_under_its_import_leaves_nothing(several, owner, claims
     image_id = staged(owner)
     assert begin(owner, image_id, stores=["fast", "archive"]).status_code == 202
     if claims:
-        write = spread.Spread._write
-
-        def deleting(self, ctx, origin, store_id):
-            owner.request("DELETE", f"/v2/images/{image_id}")
-            return write(self, ctx, origin, store_id)
-
-        monkeypatch.setattr(spread.Spread, "_write", deleting)
+        path = f"/v2/images/{image_id}"
+        before_writing(monkeypatch, "fast", lambda: owner.request("DELETE", path))
     else:
         assert owner.request("DELETE", f"/v2/images/{image_id}").status_code == 204
     several.work()

@@ -3,44 +3,43 @@
 import gzip
 import hashlib
 import lzma
+import threading
 
 import pytest
 import zstandard
 
 from imagesvc import errors
+from imagesvc.worker.step import spread
 from tests import hostile_image
 from tests.api.caller import Caller
-from tests.api.glance.conftest import Several
+from tests.api.glance.conftest import DATA, Several
+from tests.api.glance.test_image_import import begin, show, staged
 from tests.api.glance.test_task import imported
-from tests.api.glance.test_web_download import Site
 from tests.web_server import answer
 
-INJECT = """
+PLUGINS = """
 [import]
-plugins = inject_metadata_properties
+plugins = inject_metadata_properties, image_decompression
 injected_properties = from:outside, os_type:linux, hw_x:operator
 injection_spares_roles = admin, curator
+[image]
+max_unpacked_bytes = 2000000
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def service(request, tmp_path):
-    """A service that injects properties."""
-    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    made = Several(tmp_path, url, INJECT)
-    yield made
-    made.close()
+@pytest.fixture
+def settings():
+    """All that an operator may have done to imports."""
+    return PLUGINS
 
 
-def test_imports_give_the_operators_properties(service):
-    owner = Caller(service.app)
-    image_id = imported(service, owner)
+def test_imports_give_the_operators_properties(own):
+    owner = Caller(own.app)
+    image_id = imported(own, owner)
     path = f"/v2/images/{image_id}"
     owner.patch(image_id, ("add", "/hw_x", "mine"), ("add", "/hw_y", "mine"))
     assert "from" not in owner.get(path).json
-    service.work()
+    own.work()
     image = owner.get(path).json
     assert image["status"] == "active"
     assert (image["from"], image["os_type"], image["hw_x"], image["hw_y"]) == (
@@ -50,31 +49,48 @@ def test_imports_give_the_operators_properties(service):
     assert "from" not in uploaded
 
 
+def test_an_image_that_is_active_before_its_last_store_has_its_properties_by_then(own, monkeypatch):
+    owner, seen = Caller(own.app), []
+    image_id = staged(owner)
+    asked = {"stores": ["fast", "archive"], "all_stores_must_succeed": False}
+    assert begin(owner, image_id, **asked).status_code == 202
+    write = spread.Spread._write
+
+    def looking(self, ctx, origin, store_id):
+        image = show(owner, image_id)
+        seen.append((image["status"], "from" in image))
+        return write(self, ctx, origin, store_id)
+
+    monkeypatch.setattr(spread.Spread, "_write", looking)
+    own.work()
+    assert seen == [("importing", False), ("active", True)]
+
+
 @pytest.mark.parametrize("roles", [("admin",), ("member", "curator")])
-def test_some_roles_are_spared(service, roles):
-    caller = Caller(service.app, None, *roles)
-    image_id = imported(service, caller)
-    service.work()
+def test_some_roles_are_spared(own, roles):
+    caller = Caller(own.app, None, *roles)
+    image_id = imported(own, caller)
+    own.work()
     image = caller.get(f"/v2/images/{image_id}").json
     assert (image["status"], "from" in image) == ("active", False)
 
 
-def test_a_copy_into_a_store_injects_nothing(service):
-    owner = Caller(service.app)
-    admin = Caller(service.app, owner.project, "admin", "member")
+def test_a_copy_into_a_store_injects_nothing(own):
+    owner = Caller(own.app)
+    admin = Caller(own.app, owner.project, "admin", "member")
     image_id = owner.active()
     body = {"method": {"name": "copy-image"}, "stores": ["fast"]}
     assert admin.request("POST", f"/v2/images/{image_id}/import", body).status_code == 202
-    service.work()
+    own.work()
     image = owner.get(f"/v2/images/{image_id}").json
     assert ("fast" in image["stores"], "from" in image) == (True, False)
 
 
-def test_more_properties_than_an_image_may_have_are_a_failure(service):
-    owner = Caller(service.app)
-    image_id = imported(service, owner)
+def test_more_properties_than_an_image_may_have_are_a_failure(own):
+    owner = Caller(own.app)
+    image_id = imported(own, owner)
     owner.patch(image_id, *(("add", f"/p{n}", "x") for n in range(127)))
-    service.work()
+    own.work()
     image = owner.get(f"/v2/images/{image_id}").json
     assert (image["status"], "from" in image) == ("uploading", False)
     task = owner.get(f"/v2/images/{image_id}/tasks").json["tasks"][0]
@@ -94,30 +110,11 @@ def test_what_cannot_be_done_is_told_at_the_start(tmp_path, more):
         Several(tmp_path, url, f"[import]\n{more}\n")
 
 
-DATA = bytes(range(256)) * 5000
-UNPACK = "[import]\nplugins = image_decompression\n[image]\nmax_unpacked_bytes = 2000000\n"
 PACKERS = {
     "gzip": lambda data: gzip.compress(data, mtime=0),
     "xz": lzma.compress,
     "zstd": zstandard.compress,
 }
-
-
-@pytest.fixture
-def answers():
-    """What the server answers with; a test may change it."""
-    return [answer(DATA)]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def site(request, tmp_path, answers):
-    """A service that unpacks what it imports."""
-    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    made = Site(tmp_path, url, answers, UNPACK)
-    yield made
-    made.close()
 
 
 def brought(site, answers, way, data, **values):
@@ -183,3 +180,22 @@ def test_a_digest_that_was_given_is_that_of_the_packed_bytes(site, answers):
         found = site.owner.request("POST", f"/v2/images/{image_id}/locations", body)
         assert found.status_code == 202
         assert site.done(image_id)["status"] == status
+
+
+def test_a_cancel_is_heeded_though_nothing_comes_out_of_the_packing(site, answers):
+    def send(connection):
+        """The head of gzip, and a name that does not end."""
+        head, name, count = b"\x1f\x8b\x08\x08" + bytes(6), b"x" * 100_000, 60
+        connection.sendall(answer(head, length=len(head) + len(name) * count))
+        task = show(site.owner, image_id)["os_glance_import_task"]
+        assert site.owner.request("POST", f"/imagesvc/v1/jobs/{task}/cancel").status_code == 202
+        for _ in range(count):
+            connection.sendall(name)
+            threading.Event().wait(0.02)
+
+    answers[0] = send
+    site.several.service.conf.set_override("lease_s", 1.0, "worker")
+    image_id, _ = site.begin()
+    site.done(image_id)
+    (job,) = site.owner.get("/imagesvc/v1/jobs").json["jobs"]
+    assert (job["image_id"], job["state"]) == (image_id, "cancelled")

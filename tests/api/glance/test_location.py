@@ -5,7 +5,6 @@ import json
 import pytest
 
 from tests.api.caller import Caller
-from tests.api.glance.conftest import Several
 from tests.api.glance.test_store import place
 
 ABSENT = "00000000-0000-4000-8000-000000000000"
@@ -26,15 +25,10 @@ def copied(several, owner):
     return image_id
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def open_service(request, tmp_path):
-    """A service whose operator shows locations to everyone."""
-    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    made = Several(tmp_path, url, SHOWN)
-    yield made
-    made.close()
+@pytest.fixture
+def settings():
+    """The operator shows locations to everyone."""
+    return SHOWN
 
 
 def key_in(several, store_id, image_id):
@@ -97,13 +91,13 @@ def test_images_show_no_location_unless_the_operator_wants_it(several, owner, co
         assert not {"direct_url", "locations"} & image.keys()
 
 
-def test_images_show_locations_where_the_operator_wants_it(open_service):
-    owner = Caller(open_service.app)
+def test_images_show_locations_where_the_operator_wants_it(own):
+    owner = Caller(own.app)
     image_id = owner.create()["id"]
     assert owner.upload(image_id, **{"X-Image-Meta-Store": "archive"}).status_code == 204
-    place(open_service, image_id, "fast")
+    place(own, image_id, "fast")
     bare = owner.create()
-    expected = listed(open_service, image_id, ["archive", "fast"])
+    expected = listed(own, image_id, ["archive", "fast"])
     shown = owner.get(f"/v2/images/{image_id}").json
     in_list = {one["id"]: one for one in owner.get("/v2/images").json["images"]}
     for image in (shown, in_list[image_id], owner.patch(image_id, ("add", "/a", "b")).json):
@@ -112,11 +106,11 @@ def test_images_show_locations_where_the_operator_wants_it(open_service):
     for image in (bare, in_list[bare["id"]]):
         assert image["locations"] == []
         assert "direct_url" not in image
-    assert str(open_service.folder) not in json.dumps(shown)
+    assert str(own.folder) not in json.dumps(shown)
 
 
-def test_locations_stay_closed_to_owners_where_images_show_them(open_service):
-    owner = Caller(open_service.app)
+def test_locations_stay_closed_to_owners_where_images_show_them(own):
+    owner = Caller(own.app)
     assert owner.get(f"/v2/images/{owner.active()}/locations").status_code == 403
 
 

@@ -5,8 +5,7 @@ import hashlib
 import pytest
 
 from tests.api.caller import Caller
-from tests.api.glance.conftest import Several
-from tests.api.glance.test_web_download import DATA, answers, site  # noqa: F401 - fixtures
+from tests.api.glance.conftest import DATA, Several
 
 WRONG = {"os_hash_algo": "sha256", "os_hash_value": "0" * 64}
 
@@ -23,7 +22,7 @@ def digest(algorithm):
 
 
 @pytest.mark.parametrize("algorithm", [None, "md5", "sha1", "sha256", "sha512"])
-def test_the_bytes_of_a_location_become_the_image(site, algorithm):  # noqa: F811
+def test_the_bytes_of_a_location_become_the_image(site, algorithm):
     image_id = site.owner.create()["id"]
     found = add(site.owner, image_id, site.web.url(), **(digest(algorithm) if algorithm else {}))
     assert (found.status_code, found.content) == (202, b"")
@@ -37,7 +36,7 @@ def test_the_bytes_of_a_location_become_the_image(site, algorithm):  # noqa: F81
     assert place["url"].startswith(f"imagesvc+file://plain/{image_id}/")
 
 
-def test_bytes_of_another_digest_are_not_kept(site):  # noqa: F811
+def test_bytes_of_another_digest_are_not_kept(site):
     image_id = site.owner.create()["id"]
     assert add(site.owner, image_id, site.web.url(), **WRONG).status_code == 202
     image = site.done(image_id)
@@ -50,7 +49,7 @@ def test_bytes_of_another_digest_are_not_kept(site):  # noqa: F811
     assert site.done(image_id)["status"] == "active"
 
 
-def test_a_digest_in_capitals_is_the_same(site):  # noqa: F811
+def test_a_digest_in_capitals_is_the_same(site):
     image_id = site.owner.create()["id"]
     given = digest("sha1")
     given["os_hash_value"] = given["os_hash_value"].upper()
@@ -71,7 +70,7 @@ def test_a_digest_in_capitals_is_the_same(site):  # noqa: F811
     ],
     ids=str,
 )  # fmt: skip
-def test_what_is_wrong_is_refused_and_never_asked(site, body):  # noqa: F811
+def test_what_is_wrong_is_refused_and_never_asked(site, body):
     image_id = site.owner.create()["id"]
     if "validation_data" in body:
         body = {"url": site.web.url(), **body}
@@ -81,7 +80,7 @@ def test_what_is_wrong_is_refused_and_never_asked(site, body):  # noqa: F811
     assert site.web.requests == []
 
 
-def test_only_a_queued_image_takes_a_location(site):  # noqa: F811
+def test_only_a_queued_image_takes_a_location(site):
     active = site.owner.active()
     assert add(site.owner, active, site.web.url()).status_code == 409
     image_id = site.owner.create()["id"]
@@ -92,13 +91,13 @@ def test_only_a_queued_image_takes_a_location(site):  # noqa: F811
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "rbd://a/b/c/d", "swift+config://a/b/c"])
 @pytest.mark.parametrize("role", ["member", "service"])
-def test_no_location_but_one_of_the_web_is_taken(site, role, url):  # noqa: F811
+def test_no_location_but_one_of_the_web_is_taken(site, role, url):
     image_id = site.owner.create()["id"]
     caller = Caller(site.several.app, site.owner.project, role)
     assert add(caller, image_id, url).status_code == 403
 
 
-def test_owners_services_and_administrators_add_locations(site):  # noqa: F811
+def test_owners_services_and_administrators_add_locations(site):
     app, url = site.several.app, site.web.url()
     image_id = site.owner.create(visibility="private")["id"]
     shared = site.owner.create(visibility="community")["id"]
@@ -111,7 +110,7 @@ def test_owners_services_and_administrators_add_locations(site):  # noqa: F811
         assert site.done(image_id)["status"] == "active"
 
 
-def test_the_list_of_tasks_knows_added_locations(site):  # noqa: F811
+def test_the_list_of_tasks_knows_added_locations(site):
     image_id = site.owner.create()["id"]
     assert add(site.owner, image_id, site.web.url()).status_code == 202
     site.done(image_id)

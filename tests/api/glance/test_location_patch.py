@@ -1,13 +1,14 @@
 """Locations that a patch changes: fetched and compared, never believed."""
 
+import gzip
 import hashlib
 
 import pytest
 
+from imagesvc.context import RequestContext
 from tests.api.caller import Caller
-from tests.api.glance.conftest import Several
+from tests.api.glance.conftest import DATA, Several
 from tests.api.glance.test_location import SHOWN
-from tests.api.glance.test_web_download import DATA, Site
 from tests.web_server import answer
 
 DIGESTS = {
@@ -18,20 +19,9 @@ DIGESTS = {
 
 
 @pytest.fixture
-def answers():
-    """What the server answers with; a test may change it."""
-    return [answer(DATA)]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def site(request, tmp_path, answers):
-    """A service that shows locations, and a server that it may fetch from."""
-    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    made = Site(tmp_path, url, answers, SHOWN)
-    yield made
-    made.close()
+def settings():
+    """Locations are shown, and imports unpacked."""
+    return f"{SHOWN}[import]\nplugins = image_decompression\n"
 
 
 def value(site, **given):
@@ -89,6 +79,19 @@ def test_an_active_image_takes_its_own_bytes_as_one_more_copy_and_no_others(site
     assert len(added(site, image_id)["locations"]) == 3
     found = site.owner.patch(image_id, ("add", "/locations/-", value(site)))
     assert (found.status_code, "Every store" in found.text) == (409, True)
+
+
+def test_one_more_copy_stays_packed_and_counts_no_more_bytes(site, answers):
+    packed = gzip.compress(DATA)
+    image_id = site.owner.active(packed)
+    admin = RequestContext("admin", None, frozenset({"admin"}), is_admin=True)
+    site.several.service.quotas.set_limits(admin, site.owner.project, {"stored_bytes": len(packed)})
+    answers[0] = answer(packed)
+    image = added(site, image_id)
+    assert (image["stores"], image["size"]) == ("fast,plain", len(packed))
+    (key,) = site.several.keys("fast")
+    with site.several.service.backends.storage("fast").open_read(key) as copy:
+        assert copy.read() == packed
 
 
 def test_other_digests_than_the_image_has_are_a_conflict(site):

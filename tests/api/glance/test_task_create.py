@@ -5,17 +5,16 @@ import uuid
 import pytest
 
 from tests.api.caller import Caller
-from tests.api.glance.conftest import Several
-from tests.api.glance.test_web_download import DATA, answers, site  # noqa: F401 - fixtures
+from tests.api.glance.conftest import DATA, Several
 from tests.web_server import answer
 
 
 @pytest.fixture
-def admin(site):  # noqa: F811
+def admin(site):
     return Caller(site.several.app, None, "admin")
 
 
-def task(site, **values):  # noqa: F811
+def task(site, **values):
     """The body of a good task, and what is to be different in its input."""
     return {
         "type": "import",
@@ -26,7 +25,7 @@ def task(site, **values):  # noqa: F811
     }  # fmt: skip
 
 
-def test_a_task_makes_an_image_from_a_url(site, admin):  # noqa: F811
+def test_a_task_makes_an_image_from_a_url(site, admin):
     body = task(site)
     found = admin.request("POST", "/v2/tasks", body)
     assert found.status_code == 201, found.text
@@ -49,7 +48,7 @@ def test_a_task_makes_an_image_from_a_url(site, admin):  # noqa: F811
         assert len(admin.get(f"/v2/tasks?type={kind}").json["tasks"]) == count
 
 
-def test_a_task_that_fails_leaves_its_image_queued(site, admin, answers):  # noqa: F811
+def test_a_task_that_fails_leaves_its_image_queued(site, admin, answers):
     answers[0] = answer(status="404 Not Found")
     made = admin.request("POST", "/v2/tasks", task(site)).json
     site.several.work()
@@ -59,11 +58,19 @@ def test_a_task_that_fails_leaves_its_image_queued(site, admin, answers):  # noq
 
 
 @pytest.mark.parametrize("role", ["member", "manager", "reader", "service"])
-def test_nobody_but_an_administrator_makes_tasks(site, role):  # noqa: F811
+def test_nobody_but_an_administrator_makes_tasks(site, role):
     caller = Caller(site.several.app, site.owner.project, role)
     for body in (task(site), {}, []):
         assert caller.request("POST", "/v2/tasks", body).status_code == 403
     assert caller.listed() == []
+
+
+def test_whoever_may_make_tasks_need_not_see_those_of_others(site):
+    (site.several.folder / "policy.yaml").write_text('"task:create": "role:member"\n')
+    made = site.owner.request("POST", "/v2/tasks", task(site))
+    assert made.status_code == 201, made.text
+    assert site.done(made.json["image_id"])["status"] == "active"
+    assert site.owner.get("/v2/tasks").status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ def test_nobody_but_an_administrator_makes_tasks(site, role):  # noqa: F811
     ],
     ids=str,
 )  # fmt: skip
-def test_what_is_no_task_is_refused_and_makes_no_image(site, admin, body):  # noqa: F811
+def test_what_is_no_task_is_refused_and_makes_no_image(site, admin, body):
     if isinstance(body, dict) and "type" not in body and "input" not in body and body:
         beside = {name: body[name] for name in ("status", "more") if name in body}
         body = {**task(site, **({} if beside else body)), **beside}
@@ -91,7 +98,7 @@ def test_what_is_no_task_is_refused_and_makes_no_image(site, admin, body):  # no
     assert site.web.requests == []
 
 
-def test_what_only_the_service_writes_is_forbidden_in_a_task_too(site, admin):  # noqa: F811
+def test_what_only_the_service_writes_is_forbidden_in_a_task_too(site, admin):
     for name in ("status", "checksum", "locations", "os_glance_x", "deleted"):
         body = task(site, image_properties={name: "x"})
         assert admin.request("POST", "/v2/tasks", body).status_code == 403

@@ -4,65 +4,8 @@ import gzip
 
 import pytest
 
-from imagesvc.manager import quota_verify, store_verify
-from imagesvc.worker import reaper
-from tests.api.caller import Caller
-from tests.api.glance.conftest import Several
-from tests.web_server import answer, serving
-
-DATA = bytes(range(256)) * 4100
-
-
-class Site:
-    """One server, and a service that may fetch from it."""
-
-    def __init__(self, folder, url, answers, more=""):
-        self._stack = serving(lambda _, connection: connection.sendall(answers[0]))
-        self.web = self._stack.__enter__()
-        more += (
-            f"[fetch]\nallowed_ports = {self.web.port}\nallowed_networks = 127.0.0.1/32\n"
-            "answer_timeout_s = 0.5\nidle_timeout_s = 1\n"
-        )
-        self.several = Several(folder, url, more)
-        self.owner = Caller(self.several.app)
-
-    def begin(self, uri=None, **values):
-        """Create an image and import it; its id and the answer's status."""
-        image_id = self.owner.create(**values)["id"]
-        method = {"name": "web-download", "uri": uri or self.web.url()}
-        found = self.owner.request("POST", f"/v2/images/{image_id}/import", {"method": method})
-        return image_id, found.status_code
-
-    def done(self, image_id):
-        """Let the worker work; the image as it is then."""
-        self.several.work()
-        return self.owner.get(f"/v2/images/{image_id}").json
-
-    def close(self):
-        self.several.work()
-        service = self.several.service
-        reaper.run(service)
-        found = store_verify.verify(service.database, service.backends, older_than_s=0)
-        assert found.findings == []
-        assert quota_verify.verify(service.database) == ()
-        self.several.close()
-        self._stack.__exit__(None, None, None)
-
-
-@pytest.fixture
-def answers():
-    """What the server answers with; a test may change it."""
-    return [answer(DATA)]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def site(request, tmp_path, answers):
-    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    made = Site(tmp_path, url, answers)
-    yield made
-    made.close()
+from tests.api.glance.conftest import DATA
+from tests.web_server import answer
 
 
 def test_bytes_of_a_url_become_the_image(site):

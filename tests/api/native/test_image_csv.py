@@ -2,9 +2,11 @@
 
 import csv
 import io
+import socket
 
 import pytest
 
+from imagesvc.api import pace
 from imagesvc.api.native import image_csv
 from imagesvc.context import RequestContext
 from imagesvc.domain.image_query import ImageQuery
@@ -62,6 +64,19 @@ def test_it_is_a_file_that_spreadsheets_read(caller):
     assert "images.csv" in found.headers["content-disposition"]
     assert found.content.startswith(b'\xef\xbb\xbf"Name","ID","Status",')
     assert found.content.count(b"\r\n") == 2
+
+
+def test_it_takes_one_of_the_threads_for_long_transfers(caller):
+    pacer = pace.Pacer(pace.Limits(idle_s=10.0, rate_bytes=100, transfers=1))
+    one, other = socket.socketpair()
+    with one, other, pacer.watch(one) as busy:
+        busy.begin_transfer()
+        with pacer.watch(other):
+            refused(caller.get(PATH), 503)
+            assert caller.get("/v2/images").status_code == 200
+        busy.end_transfer()
+        with pacer.watch(other):
+            assert caller.get(PATH).status_code == 200
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])

@@ -19,7 +19,10 @@ from imagesvc.api.native import operation, route
 from imagesvc.backend.registry import Backends
 from tests.api.caller import Caller
 from tests.api.identity_driver import TokenIdentity
+from tests.api.native.tus import Tus
 from tests.unit.worker.paper_compute import PaperCompute
+
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 
 EXAMPLES = 40
 PROJECT = "made-up"
@@ -79,7 +82,11 @@ def known(paper_app, paper):
     image_id = caller.active()
     body = {"image_id": image_id, "name": "x"}
     job = caller.request("POST", f"{route.PREFIX}/servers", body).json["job"]
-    return {"image_id": image_id, "job_id": job["id"], "server_id": "server", "disk": "0"}
+    upload = Tus(caller).begin(1000)[0].rpartition("/")[2]
+    return {
+        "image_id": image_id, "job_id": job["id"], "server_id": "server", "disk": "0",
+        "upload_id": upload,
+    }  # fmt: skip
 
 
 def lead(case, known, data):

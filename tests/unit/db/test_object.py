@@ -58,7 +58,6 @@ def test_an_upload_is_kept_until_deleted(database):
         user_id=None,
         store_id="local",
         storage_key="key",
-        store_upload_id=None,
         offset_bytes=0,
         size_bytes=None,
         expected_sha256=None,

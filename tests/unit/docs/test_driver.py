@@ -9,12 +9,22 @@ import pytest
 from imagesvc.api.error import ERRORS
 from imagesvc.backend import kind as kinds
 from imagesvc.interface import base, errors
-from imagesvc.testing.conformance import audit_sink, compute, converter, identity, storage
+from imagesvc.testing.conformance import (
+    audit_sink,
+    baremetal,
+    compute,
+    converter,
+    identity,
+    storage,
+    volume,
+)
 
 TEXT = (Path(__file__).parents[3] / "docs" / "driver" / "index.rst").read_text("utf-8")
 SUITES = {
     "storage": storage.StorageConformance,
     "compute": compute.ComputeConformance,
+    "volume": volume.VolumeConformance,
+    "baremetal": baremetal.BaremetalConformance,
     "identity": identity.IdentityConformance,
     "audit_sink": audit_sink.AuditSinkConformance,
     "converter": converter.ConverterConformance,

@@ -152,6 +152,33 @@ def test_rivals_do_not_pass_a_limit_together(service, image, what):
     assert sum(isinstance(one, errors.TooLarge) for one in found) == 3
 
 
+class Breaking:
+    """A body that breaks off as soon as it is let go."""
+
+    def __init__(self):
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def read(self, size, /):
+        self.begun.set()
+        assert self.go_on.wait(30)
+        raise ConnectionResetError
+
+
+def test_an_upload_that_fails_while_its_image_is_deleted_fails_as_it_would_have(service):
+    new = NewImage(name="x", disk_format="raw", container_format="bare")
+    image_id, body, found = service.images.create(CALLER, new).id, Breaking(), []
+    upload = _begun(lambda: service.image_files.upload(CALLER, image_id, body), found)
+    assert body.begun.wait(30)
+
+    def fail():
+        body.go_on.set()
+        upload.join()
+
+    deleted, _ = _at_once(service, image_id, lambda: service.images.delete(CALLER, image_id), fail)
+    assert deleted is None
+    assert [type(one) for one in found] == [ConnectionResetError]
+
+
 def test_a_deletion_waits_for_no_job_that_came_while_it_waited_for_the_image(service):
     """A worker that has the new job wants the image, which the deletion has."""
     new = NewImage(name="x", disk_format="raw", container_format="bare", visibility="shared")

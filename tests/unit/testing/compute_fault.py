@@ -1,10 +1,11 @@
 """Compute drivers that each break one promise; all else is as in the sound small one."""
 
+import dataclasses
 import json
 import uuid
 from pathlib import Path
 
-from imagesvc.interface import compute, errors
+from imagesvc.interface import base, compute, errors
 from imagesvc.interface.operation import Progress, ProgressState
 from tests.unit.testing.folder_compute import FolderCompute
 
@@ -182,3 +183,49 @@ class Freezing(FolderCompute):
 class Rebuilding(FolderCompute):
     def start_rebuild(self, server_id, source, token, *, project_id):
         return Path(server_id).name
+
+
+class Attaching(FolderCompute):
+    """Keeps the laws of ATTACH; those below break one each."""
+
+    def info(self):
+        return base.DriverInfo("folder", "test", "1", frozenset({compute.ComputeCapability.ATTACH}))
+
+    def volumes(self, server_id):
+        """The file that names the volumes of a server."""
+        return self.folder / f"{Path(server_id).name}.volumes"
+
+    def described(self, row):
+        path = self.volumes(row[0])
+        found = tuple(json.loads(path.read_text())) if path.exists() else ()
+        return dataclasses.replace(super().described(row), volumes=found)
+
+    def attach_volume(self, server_id, connection, *, project_id):
+        known = self.get_server(server_id, project_id=project_id).volumes
+        if connection["protocol"] != "file":
+            raise errors.NotSupported("Files only.")
+        found = dict.fromkeys((*known, connection["volume_id"]))
+        self.volumes(server_id).write_text(json.dumps(list(found)))
+
+    def detach_volume(self, server_id, volume_id, *, project_id):
+        known = self.get_server(server_id, project_id=project_id).volumes
+        left = [one for one in known if one != volume_id]
+        self.volumes(server_id).write_text(json.dumps(left))
+
+
+class LosingVolumes(Attaching):
+    """Forgets them with the server's run."""
+
+    def stop_server(self, server_id, *, project_id):
+        super().stop_server(server_id, project_id=project_id)
+        self.volumes(server_id).unlink(missing_ok=True)
+
+
+class AttachingToAll(Attaching):
+    def attach_volume(self, server_id, connection, *, project_id):
+        self.volumes(server_id).write_text(json.dumps([connection["volume_id"]]))
+
+
+class AnyProtocol(Attaching):
+    def attach_volume(self, server_id, connection, *, project_id):
+        super().attach_volume(server_id, connection | {"protocol": "file"}, project_id=project_id)

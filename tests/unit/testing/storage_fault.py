@@ -4,6 +4,7 @@ import io
 import os
 
 from imagesvc.interface import errors, storage
+from imagesvc_drivers.storage import file_object
 from imagesvc_drivers.storage.file import FileStorage
 from imagesvc_drivers.storage.file_writer import FileWriter
 
@@ -53,7 +54,7 @@ def replacing(self):
 def unflushed(self):
     self._settle()
     os.link(self._part, self._target)
-    os.fsync(os.open(self._target.parent, os.O_RDONLY))
+    file_object.sync_folder(self._target.parent)
     return self._ended()
 
 

@@ -37,7 +37,12 @@ CASES = [
     ("Grouping", "all_disks_are_copied_at_one_instant"),
     ("Freezing", "quiesce_needs_its_capability"),
     ("Rebuilding", "optional_methods_say_so_when_missing"),
+    ("LosingVolumes", "a_volume_stays_attached_over_restarts_until_it_is_detached"),
+    ("AttachingToAll", "nothing_is_attached_to_a_server_of_another_project"),
+    ("AnyProtocol", "a_connection_of_an_unknown_protocol_is_refused"),
 ]
+
+CONNECTION = {"volume_id": "volume", "protocol": "file"}
 
 
 class Compute(ComputeConformance):
@@ -45,6 +50,25 @@ class Compute(ComputeConformance):
 
     driver = None
     image_source = None
+
+
+class TestAttachingCompute(Compute):
+    """One that attaches volumes keeps all laws."""
+
+    @pytest.fixture
+    def driver(self, tmp_path):
+        """It keeps all in one folder."""
+        return self.make(compute_fault.Attaching, directory=str(tmp_path / "compute"))
+
+    @pytest.fixture
+    def image_source(self, tmp_path):
+        """A small image."""
+        return image_in(tmp_path)
+
+    @pytest.fixture
+    def connection(self):
+        """A volume by its name."""
+        return dict(CONNECTION)
 
 
 class TestFolderCompute(Compute):
@@ -85,6 +109,8 @@ def test_a_fault_breaks_its_law(tmp_path, fault, law):
         "start_work": lambda each, token: each.start_create(spec, 1, token),
         "handle": "unknown",
         "stopped": False,
+        "running": False,
+        "connection": dict(CONNECTION),
     }
     method = getattr(suite, f"test_{law}")
     with broken():

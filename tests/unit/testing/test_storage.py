@@ -1,6 +1,7 @@
 """Each law of storage is broken by a driver that breaks its promise, and kept by a sound one."""
 
 import dataclasses
+import gc
 import inspect
 
 import pytest
@@ -67,6 +68,13 @@ def run(folder, driver_class, law, facts):
     wanted = inspect.signature(getattr(suite, f"test_{law}")).parameters
     given = {"driver": driver, "key": "law/of", "tmp_path": folder, **facts}
     getattr(suite, f"test_{law}")(**{name: given[name] for name in wanted})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_to_others():
+    """What a fault left open is told here, and not in the midst of another test."""
+    yield
+    gc.collect()
 
 
 @pytest.mark.parametrize(("fault", "law", "facts"), CASES, ids=lambda each: str(each))

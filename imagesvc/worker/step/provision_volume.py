@@ -1,0 +1,74 @@
+"""Volumes, empty or from an image."""
+
+from imagesvc import errors
+from imagesvc.crashpoint import crashpoint
+from imagesvc.db import image as image_rows
+from imagesvc.interface.image_source import ImageSource
+from imagesvc.interface.operation import Handle
+from imagesvc.interface.volume import VolumeDriver, VolumeSpec
+from imagesvc.worker import remote_work
+from imagesvc.worker.flow import Step, StepContext, Wait
+
+POLL_S = 0.3
+
+
+class CreateVolumes(Step):
+    """Create the volumes, all or none; memo: asked, handle, result (volume ids)."""
+
+    name = "provision"
+    final = True
+
+    def run(self, ctx: StepContext) -> Wait | None:
+        """Start it once, then ask how far it is. Raises ImageGone if the image was deleted."""
+        driver = _driver(ctx)
+        crashpoint("step.provision_volume.begin")
+        ctx.memo.once("asked", lambda: True)
+        handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
+        crashpoint("step.provision_volume.started")
+        answer = remote_work.follow(ctx, driver, handle, POLL_S, "No volume could be created.")
+        if isinstance(answer, Wait):
+            return answer
+        ctx.memo["result"] = {"volumes": list(answer)}
+        crashpoint("step.provision_volume.done")
+        return None
+
+    def undo(self, ctx: StepContext) -> Wait | None:
+        """Stop the creation and remove what it made."""
+        if "asked" not in ctx.memo:
+            return None
+        driver = _driver(ctx)
+        volumes = ctx.memo.get("result", {}).get("volumes")
+        if volumes is None:
+            volumes = remote_work.withdraw(ctx, driver, lambda: _start(ctx, driver), POLL_S)
+            if isinstance(volumes, Wait):
+                return volumes
+        for volume_id in volumes or ():
+            driver.delete_volume(volume_id, project_id=ctx.job.project_id)
+        return None
+
+
+def _driver(ctx: StepContext) -> VolumeDriver:
+    return ctx.service.backends.volume(ctx.job.args["backend_id"])
+
+
+def _start(ctx: StepContext, driver: VolumeDriver) -> Handle:
+    args = ctx.job.args
+    spec = VolumeSpec(
+        name=args["name"],
+        project_id=ctx.job.project_id,
+        size_bytes=args["size_bytes"],
+        source=_source(ctx),
+        image_id=ctx.job.image_id,
+    )
+    return driver.start_create(spec, args["count"], ctx.request_token)
+
+
+def _source(ctx: StepContext) -> ImageSource | None:
+    image_id = ctx.job.image_id
+    if image_id is None:
+        return None
+    with ctx.service.database.read() as conn:
+        image = image_rows.get(conn, image_id)
+    if image is None:
+        raise errors.ImageGone(image_id=image_id)
+    return ctx.service.image_files.image_source(image, ctx.job.args["disk"])

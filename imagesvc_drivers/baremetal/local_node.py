@@ -1,0 +1,129 @@
+"""The nodes of the driver `local`: what the operator allows, and who has which.
+
+nodes/<node id>.json   who has the node, and what is done with it
+nodes/<node id>.lock   one actor at a time
+captures/<id>.json     a disk that is held for reading
+"""
+
+import contextlib
+import dataclasses
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from imagesvc.interface import errors
+from imagesvc_drivers.client import record
+
+FOLDERS = ("nodes", "captures", "operations", "work")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_SYNTAX = "NAME:PATH or NAME:PATH:PROJECT+PROJECT"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Allowed:
+    """A node of the configuration; without projects it is for every project."""
+
+    node_id: str
+    path: Path
+    projects: frozenset[str]
+
+    @property
+    def owner(self) -> str | None:
+        """The project that has the node whatever is done with it: the only one that may."""
+        return next(iter(self.projects)) if len(self.projects) == 1 else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """What was done with a node; `handle` is the work that did it, or does it."""
+
+    state: str = "available"
+    project_id: str | None = None
+    image_id: str | None = None
+    handle: str = ""
+
+
+def parse(items: Iterable[str]) -> dict[str, Allowed]:
+    """The nodes that the option `nodes` names. Raises InvalidConfiguration."""
+    found: dict[str, Allowed] = {}
+    for item in items:
+        name, _, rest = item.strip().partition(":")
+        path, _, projects = rest.partition(":")
+        if not _NAME.fullmatch(name) or not Path(path).is_absolute() or name in found:
+            raise errors.InvalidConfiguration(
+                f"Option nodes: {item!r} is not {_SYNTAX} with a name of its own: small letters, "
+                "digits and hyphens; the path is absolute."
+            )
+        allowed = frozenset(filter(None, projects.split("+")))
+        found[name] = Allowed(name, Path(path), allowed)
+    return dict(sorted(found.items()))
+
+
+class Nodes:
+    """Allowed nodes and their records; safe to share among threads and processes."""
+
+    def __init__(self, state_dir: Path, allowed: Mapping[str, Allowed]) -> None:
+        self._state_dir = state_dir
+        self.allowed = allowed
+
+    def open(self) -> None:
+        """Make the folders. Raises OSError."""
+        for name in FOLDERS:
+            (self._state_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def find(self, node_id: str, project_id: str) -> tuple[Allowed, NodeRecord]:
+        """A node that this project may use or has. Raises NotFound."""
+        found = self.allowed.get(node_id)
+        if found is not None and (not found.projects or project_id in found.projects):
+            known = self.read(node_id)
+            if known.project_id in (None, project_id):
+                return found, known
+        raise errors.NotFound(f"No node {node_id} was found.")
+
+    def read(self, node_id: str) -> NodeRecord:
+        """What was done with a node."""
+        return NodeRecord(**(record.read(self._state_dir / "nodes" / f"{node_id}.json") or {}))
+
+    def write(self, node_id: str, known: NodeRecord) -> None:
+        """Store it durably."""
+        path = self._state_dir / "nodes" / f"{node_id}.json"
+        record.write(path, dataclasses.asdict(known))
+
+    def lock(self, node_id: str, *, wait_s: float) -> contextlib.AbstractContextManager[None]:
+        """Be the only actor on this node. Raises Busy."""
+        return record.lock(self._state_dir / "nodes" / f"{node_id}.lock", wait_s=wait_s)
+
+    def captured(self, node_id: str) -> bool:
+        """Whether its disk is held for reading."""
+        for path in (self._state_dir / "captures").glob("*.json"):
+            body = record.read(path)
+            if body is not None and body["node_id"] == node_id:
+                return True
+        return False
+
+    def hold(self, capture_id: str, node_id: str, size_bytes: int) -> None:
+        """Hold a disk for reading; safe to repeat."""
+        body = {"node_id": node_id, "size_bytes": size_bytes}
+        record.write(self._capture(capture_id), body)
+
+    def held(self, capture_id: str) -> tuple[Allowed, int]:
+        """The node whose disk is held, and its size. Raises NotFound."""
+        body = record.read(self._capture(capture_id))
+        if body is None or body["node_id"] not in self.allowed:
+            raise errors.NotFound(f"No snapshot {capture_id} was found.")
+        return self.allowed[body["node_id"]], int(body["size_bytes"])
+
+    def let_go(self, capture_id: str) -> None:
+        """Let go of a disk; one that is not held is success."""
+        with contextlib.suppress(errors.NotFound):
+            self._capture(capture_id).unlink(missing_ok=True)
+
+    def _capture(self, capture_id: str) -> Path:
+        try:
+            plain = str(uuid.UUID(capture_id)) == capture_id
+        except ValueError:
+            plain = False
+        if not plain:
+            raise errors.NotFound(f"No snapshot {capture_id} was found.")
+        return self._state_dir / "captures" / f"{capture_id}.json"

@@ -1,0 +1,131 @@
+"""Long work on local nodes: writing an image to the disk, erasing it, holding it for reading."""
+
+import dataclasses
+import shutil
+import uuid
+from pathlib import Path
+
+from imagesvc.crashpoint import crashpoint
+from imagesvc.interface.operation import Handle
+from imagesvc_drivers.baremetal import local_disk, local_writer
+from imagesvc_drivers.baremetal.local_node import NodeRecord, Nodes
+from imagesvc_drivers.client import image_fetch, sandbox
+from imagesvc_drivers.client.task import Task, Work
+
+_NAMESPACE = uuid.UUID("b1b2f0a4-7f57-4c0f-9a51-3c9d4f0a6e13")
+_LOCK_S = 5.0
+_ERASE_BYTES = 256 << 20
+
+
+class Deploying(Task):
+    """Writing an image; what goes wrong before the first byte leaves the node as it was."""
+
+    kind = "deploy"
+
+    def __init__(self, state_dir: Path, nodes: Nodes, box: sandbox.Sandbox, fetch_s: float) -> None:
+        self._work = state_dir / "work"
+        self._nodes = nodes
+        self._box = box
+        self._fetch_s = fetch_s
+
+    def do(self, work: Work) -> str:
+        """Fetch, hold the disk, write, read back."""
+        crashpoint("baremetal.local.deploy_recorded")
+        node_id: str = work.body["node_id"]
+        source = image_fetch.from_fields(work.sources[0])
+        folder = self._work / work.handle
+        folder.mkdir(mode=0o700, exist_ok=True)
+        image = image_fetch.bring(source, folder, self._fetch_s)
+        with (
+            self._nodes.lock(node_id, wait_s=_LOCK_S),
+            local_disk.hold(self._nodes.allowed[node_id].path) as disk,
+        ):
+            work.heed()
+            work.keep(begun=True)
+            with work.cancelling() as cancel:
+                writer = local_writer.Writer(self._box, image, source.disk_format, cancel)
+                writer.write(disk, source.virtual_size_bytes)
+            known = self._nodes.read(node_id)
+            self._nodes.write(node_id, dataclasses.replace(known, state="active"))
+        crashpoint("baremetal.local.deployed")
+        shutil.rmtree(folder, ignore_errors=True)
+        return node_id
+
+    def undo(self, work: Work) -> None:
+        """A disk that was begun does not boot; the project keeps the node until it is erased."""
+        node_id = work.body["node_id"]
+        shutil.rmtree(self._work / work.handle, ignore_errors=True)
+        before = NodeRecord(**work.body["before"])
+        with self._nodes.lock(node_id, wait_s=_LOCK_S):
+            known = self._nodes.read(node_id)
+            if work.body.get("begun"):
+                with local_disk.hold(self._nodes.allowed[node_id].path) as disk:
+                    disk.zero(0, min(local_writer.HEAD_BYTES, disk.size_bytes))
+                before = dataclasses.replace(known, state="error")
+            if known.handle == work.handle:
+                self._nodes.write(node_id, before)
+
+
+class Erasing(Task):
+    """Zeros on the whole disk, then the node is free."""
+
+    kind = "erase"
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+
+    def do(self, work: Work) -> str:
+        """Erase piece by piece; a second try begins anew."""
+        crashpoint("baremetal.local.erase_recorded")
+        node_id: str = work.body["node_id"]
+        with (
+            self._nodes.lock(node_id, wait_s=_LOCK_S),
+            local_disk.hold(self._nodes.allowed[node_id].path) as disk,
+        ):
+            if not disk.is_device:
+                disk.zero(0, disk.size_bytes)
+            else:
+                for offset in range(0, disk.size_bytes, _ERASE_BYTES):
+                    work.progress(offset)
+                    disk.zero(offset, min(_ERASE_BYTES, disk.size_bytes - offset))
+            self._nodes.write(node_id, NodeRecord(handle=work.handle))
+        crashpoint("baremetal.local.erased")
+        return node_id
+
+    def undo(self, work: Work) -> None:
+        """What was erased stays so; the project keeps the node."""
+        node_id = work.body["node_id"]
+        with self._nodes.lock(node_id, wait_s=_LOCK_S):
+            known = self._nodes.read(node_id)
+            if known.handle == work.handle:
+                self._nodes.write(node_id, dataclasses.replace(known, state="error"))
+
+
+class Holding(Task):
+    """Holding a disk for reading: nothing is copied."""
+
+    kind = "hold"
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+
+    def do(self, work: Work) -> str:
+        """Look whether the disk can be had just now, and hold it."""
+        crashpoint("baremetal.local.hold_recorded")
+        node_id: str = work.body["node_id"]
+        path = self._nodes.allowed[node_id].path
+        with self._nodes.lock(node_id, wait_s=_LOCK_S):
+            local_disk.read(path, 0).close()
+            made = capture_id(work.handle)
+            self._nodes.hold(made, node_id, local_disk.size_of(path))
+        crashpoint("baremetal.local.held")
+        return made
+
+    def undo(self, work: Work) -> None:
+        """Let go of it."""
+        self._nodes.let_go(capture_id(work.handle))
+
+
+def capture_id(handle: Handle) -> str:
+    """The id of the snapshot that this work makes."""
+    return str(uuid.uuid5(_NAMESPACE, handle))
