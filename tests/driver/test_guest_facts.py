@@ -134,7 +134,7 @@ def test_a_disc_over_which_the_library_hangs_tells_what_it_told(
     path = tmp_path / "disc"
     path.write_bytes(disc)
     source = converter.Source("iso", path=path)
-    found = driver.facts(source, limits=Limits(cpu_s=2, wall_s=30))
+    found = driver.facts(source, limits=Limits(cpu_s=2, wall_s=4))
     assert found == GuestFacts(label="ACME_7", firmware=("uefi",), file_systems=("iso9660",))
 
 
