@@ -1,4 +1,4 @@
-"""build(conf) -> Service: the only place where managers receive their collaborators."""
+"""build(conf) -> Service: with `service_machine`, where managers receive their collaborators."""
 
 import dataclasses
 import hashlib
@@ -8,7 +8,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from imagesvc import errors
+from imagesvc import errors, service_machine
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
@@ -165,7 +165,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
-        **_machines(conf, operation, enforcer, backends, images, jobs),
+        **service_machine.build(conf, operation, enforcer, backends, images, jobs),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
         backend_manager=BackendManager(operation, enforcer, backends),
@@ -183,30 +183,6 @@ def _metadefs(operation: Operation, enforcer: Enforcer) -> dict[str, Any]:
         "metadef_properties": MetadefPropertyManager(access),
         "metadef_tags": MetadefTagManager(access),
         "metadef_resource_types": MetadefResourceTypeManager(operation, enforcer, access),
-    }
-
-
-def _machines(
-    conf: cfg.ConfigOpts,
-    operation: Operation,
-    enforcer: Enforcer,
-    backends: Backends,
-    images: ImageManager,
-    jobs: JobManager,
-) -> dict[str, Any]:
-    """What images are made of, and what is made of them, by the names of the service."""
-    attachments = AttachmentManager(operation, enforcer, backends)
-    return {
-        "captures": CaptureManager(operation, enforcer, backends, images, jobs),
-        "disk_captures": DiskCaptureManager(operation, enforcer, backends, images, jobs),
-        "servers": ServerManager(
-            operation, enforcer, backends, jobs, conf.limit.servers_per_request, attachments
-        ),
-        "volumes": VolumeManager(
-            operation, enforcer, backends, jobs, attachments, conf.limit.volumes_per_request
-        ),
-        "attachments": attachments,
-        "nodes": BaremetalManager(operation, enforcer, backends, jobs),
     }
 
 

@@ -45,6 +45,16 @@ allow_expired_window = 7200
 [identity]
 password_hash_rounds = 4
 """
+SECTIONS = """
+[identity]
+enabled_backends = keystone:keystone
+[identity_keystone]
+auth_url = {url}
+username = {user}
+password = {password}
+timeout_s = 60
+system_scope = true
+"""
 # Keystone reads sys.argv itself, so the server's arguments are hidden from it.
 APP = """
 import sys
@@ -72,6 +82,10 @@ class KeystoneServer:
         self._admin = ""
         self._roles = {}
         self._registered = {}
+
+    def sections(self) -> str:
+        """A configuration with this as its identity."""
+        return SECTIONS.format(url=self.url, user=self.service_user, password=PASSWORD)
 
     def start(self) -> None:
         """Start it, the first time with users and projects, and wait until it answers."""

@@ -16,16 +16,6 @@ from tests import s3_server
 from tests.client import conftest as client
 from tests.keystone_server import PASSWORD, KeystoneServer
 
-IDENTITY = """
-[identity]
-enabled_backends = keystone:keystone
-[identity_keystone]
-auth_url = {url}
-username = {user}
-password = {password}
-timeout_s = 60
-system_scope = true
-"""
 SCALED = """
 [database]
 url = {database}
@@ -145,9 +135,8 @@ def started(folder: Path, server: KeystoneServer, more: str = ""):
     What stood there before stands there afterwards.
     """
     port = client.free_port()
-    identity = IDENTITY.format(url=server.url, user=server.service_user, password=PASSWORD)
     conf = folder / "imagesvc.conf"
-    text = client.CONF.format(folder=folder, port=port, threads=16, more=identity + more)
+    text = client.CONF.format(folder=folder, port=port, threads=16, more=server.sections() + more)
     text = text.replace(f"[identity_local]\npath = {folder}/identity.sqlite\n", "")
     conf.write_text(text)
     client.manage(folder, "db", "upgrade")

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 import boto3
@@ -56,6 +57,15 @@ class Place:
             "secret_key": SECRET,
             **more,
         }
+
+    def sections(self, **more):
+        """A configuration with this as its one store, under a prefix of its own."""
+        values = {**self.options(prefix=f"{uuid.uuid4().hex}/"), **more}
+        values["endpoint_urls"] = ",".join(self.endpoints)
+        lines = [f"{name} = {value}" for name, value in values.items()]
+        return "\n".join(
+            ["", "[storage]", "enabled_backends = main:s3", "[storage_main]", *lines, ""]
+        )
 
     def client(self, number=0):
         """A plain client of one endpoint, to look at what the driver left."""

@@ -1,9 +1,9 @@
 """Who sees which image: the same truth as Python test, as SQL for one, and as SQL for a list.
 
 Visible by id: one's own, public, community, those without owner, and shared ones that were
-offered to the caller's project, whatever it answered. A caller without a project sees public
-images alone; an administrator sees all. A list shows less: community images only when asked
-for, and offered ones only with the answer asked for.
+offered to the caller's project, whatever it answered. A caller without a project, as with a
+token for a domain or the system, sees none, as in Glance; an administrator sees all. A list
+shows less: community images only when asked for, and offered ones only with the answer asked for.
 """
 
 import functools
@@ -36,7 +36,7 @@ def visible(ctx: RequestContext, image: Image, member_status: MemberStatus | Non
     to the offer of this image, None if it was not offered."""
     if image.status in _GONE:
         return False
-    if _sees_all(ctx) or image.visibility == Visibility.PUBLIC:
+    if _sees_all(ctx):
         return True
     if ctx.project_id is None:
         return False
@@ -58,7 +58,7 @@ def predicate(ctx: RequestContext) -> sa.ColumnElement[bool]:
 def _visible_to(project_id: str | None) -> sa.ColumnElement[bool]:
     alive = image_table.ALIVE
     if project_id is None:
-        return sa.and_(alive, _image.visibility == Visibility.PUBLIC)
+        return sa.false()
     offered = sa.exists(
         sa.select(_member.image_id)
         .where(_member.image_id == _image.id, _member.member_id == project_id)
@@ -98,8 +98,7 @@ def _branches(is_admin: bool, project_id: str | None, query: ImageQuery) -> tupl
     if is_admin:
         return _administrator(project_id, query)
     if project_id is None:
-        asked = query.visibility in (None, "all", Visibility.PUBLIC)
-        return (_of(Visibility.PUBLIC),) if asked else ()
+        return ()
     return _project(project_id, query)
 
 

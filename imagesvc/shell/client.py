@@ -186,7 +186,8 @@ def sentence(answer: requests.Response) -> str:
     """The server's own words, and the request id with which an operator finds the log."""
     request_id = answer.headers.get("X-Openstack-Request-Id", "")
     text = answer.reason or "refused"
-    if "json" in answer.headers.get("Content-Type", ""):
+    # The answer to a HEAD says what its body would be, and has none.
+    if answer.content and "json" in answer.headers.get("Content-Type", ""):
         body = answer.json()
         error = body.get("error", body) if isinstance(body, dict) else {}
         if isinstance(error, dict):

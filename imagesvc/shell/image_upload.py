@@ -53,10 +53,11 @@ class UploadImage(command.Show):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Send it; with --wait until the image is active."""
         try:
-            with parsed_args.file.open("rb") as source:
-                return self._upload(parsed_args, source)
+            source = parsed_args.file.open("rb")
         except OSError as exc:
             raise ShellError(f"{parsed_args.file} cannot be read: {exc.strerror}.") from exc
+        with source:
+            return self._upload(parsed_args, source)
 
     def _upload(self, parsed_args: argparse.Namespace, source: Any) -> tuple[Any, Any]:
         found = os.fstat(source.fileno())
@@ -99,7 +100,11 @@ class UploadImage(command.Show):
         metadata = {"image_id": image_id, "filename": parsed_args.file.name[:255]}
         if parsed_args.sha256:
             metadata["sha256"] = parsed_args.sha256
-        begun = Remembered(image_id, tus.begin(self.client, size, metadata))
+        try:
+            begun = Remembered(image_id, tus.begin(self.client, size, metadata))
+        except tus.Refused:
+            state.forget()  # the image was deleted, or is whole: the next one is another
+            raise
         state.write(begun)
         return begun
 

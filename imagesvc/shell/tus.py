@@ -26,6 +26,10 @@ class UploadGone(ShellError):
     """The service knows nothing of the upload any more: it expired, or was given up."""
 
 
+class Refused(ShellError):
+    """The service takes no upload into this image."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
     """How far an upload is; `job_id` once all bytes are there."""
@@ -120,7 +124,7 @@ class TusUpload:
 
 
 def begin(client: clients.Client, size: int, metadata: Mapping[str, str]) -> str:
-    """Begin an upload into an image, or find the one that it has; its id. Raises ShellError."""
+    """Begin an upload into an image, or find the one that it has; its id. Raises Refused, ShellError."""
     pairs = (
         f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items()
     )
@@ -135,7 +139,7 @@ def begin(client: clients.Client, size: int, metadata: Mapping[str, str]) -> str
         # The answer to its creation was lost, or what remembered it.
         if (one["image_id"], one["size_bytes"]) == (metadata["image_id"], size):
             return str(one["id"])
-    raise ShellError(clients.sentence(answer))
+    raise Refused(clients.sentence(answer))
 
 
 def _place(answer: requests.Response) -> Place:

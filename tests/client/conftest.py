@@ -190,8 +190,11 @@ def started(folder, *, threads=16, more=""):
 
 @pytest.fixture(scope="session")
 def running_service(tmp_path_factory):
-    """Started once a test process."""
-    with started(tmp_path_factory.mktemp("running")) as service:
+    """Started once a test process; one bare-metal node is a file in its folder."""
+    folder = tmp_path_factory.mktemp("running")
+    disk = folder / "node.raw"
+    disk.write_bytes(bytes(3 << 20))
+    with started(folder, more=f"[baremetal_local]\nnodes = bench-1:{disk}\n") as service:
         yield service
 
 
@@ -200,4 +203,18 @@ def raw_image(tmp_path_factory):
     """A file of 3 MiB and a bit that no two sectors of are alike."""
     path = tmp_path_factory.mktemp("image") / "data.raw"
     path.write_bytes(os.urandom(3 * 1024 * 1024 + 512))
+    return path
+
+
+@pytest.fixture
+def data():
+    """Bytes of an image, no two alike."""
+    return os.urandom(300_000)
+
+
+@pytest.fixture
+def file(tmp_path, data):
+    """A file of them."""
+    path = tmp_path / "disk.raw"
+    path.write_bytes(data)
     return path

@@ -1,7 +1,6 @@
 """Every command of the unmodified `glance`, on Keystone, PostgreSQL and S3."""
 
 import json
-import os
 import uuid
 
 import glanceclient.v2.shell
@@ -12,18 +11,6 @@ from tests import poll
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keystone")]
 RAN = set()
 KIND = ("--disk-format", "raw", "--container-format", "bare")
-
-
-@pytest.fixture
-def data():
-    return os.urandom(200_000)
-
-
-@pytest.fixture
-def file(tmp_path, data):
-    path = tmp_path / "disk.raw"
-    path.write_bytes(data)
-    return path
 
 
 @pytest.fixture

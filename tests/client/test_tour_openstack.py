@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import os
 import uuid
 
 import pytest
@@ -14,18 +13,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keystone")]
 # What cannot be said here, and why.
 WITHOUT = {}
 RAN = set()
-
-
-@pytest.fixture
-def data():
-    return os.urandom(300_000)
-
-
-@pytest.fixture
-def file(tmp_path, data):
-    path = tmp_path / "disk.raw"
-    path.write_bytes(data)
-    return path
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import gc
 import hashlib
 import io
-import os
 import uuid
 
 import openstack
@@ -77,11 +76,6 @@ def demo(clouds):
 @pytest.fixture
 def admin(clouds):
     return clouds["admin"].image
-
-
-@pytest.fixture
-def data():
-    return os.urandom(100_000)
 
 
 def name():

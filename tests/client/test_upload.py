@@ -9,6 +9,8 @@ import requests
 from tusclient import client as tus_client
 from tusclient import exceptions
 
+from imagesvc.shell import upload_state
+
 MIB = 1 << 20
 DATA = os.urandom(5 * MIB + 3)
 
@@ -116,6 +118,44 @@ def test_the_command_finds_an_upload_that_nothing_remembers(running_service, doo
         "image", "upload", file, "--image", image_id, "--wait", command="imagesvc"
     )
     assert told["sent_bytes"] == len(DATA) - 2 * MIB
+
+
+@pytest.fixture
+def remembered(door, tmp_path, monkeypatch):
+    """A file, and how to make the command remember an upload of it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    file = tmp_path / "disk.raw"
+    file.write_bytes(DATA)
+    state = upload_state.UploadState(file, file.stat(), "demo")
+    return file, lambda *ids: state.write(upload_state.Remembered(*ids))
+
+
+def test_the_command_goes_on_or_begins_anew_as_it_is_told(running_service, door, remembered):
+    file, remember = remembered
+    for option, again in (("--resume", 2 * MIB), ("--no-resume", 0)):
+        image_id = door.create()
+        uploader = door.uploader(image_id, chunk_size=2 * MIB)
+        uploader.upload_chunk()
+        remember(image_id, uploader.url.rpartition("/")[2])
+        words = ("image", "upload", file, option, "--wait")
+        told = running_service.json(*words, command="imagesvc")
+        assert (told["image_id"], told["sent_bytes"]) == (image_id, len(DATA) - again)
+
+
+def test_the_command_begins_anew_where_the_upload_is_gone(running_service, door, remembered):
+    file, remember = remembered
+    image_id = door.create()
+    remember(image_id, "gone")
+    told = running_service.json("image", "upload", file, "--wait", command="imagesvc")
+    assert (told["image_id"], told["sent_bytes"]) == (image_id, len(DATA))
+
+
+def test_the_command_forgets_an_image_that_is_gone(running_service, remembered):
+    file, remember = remembered
+    remember("00000000-0000-4000-8000-000000000000", "gone")
+    words = ("imagesvc", "--os-cloud", "demo", "image", "upload", file, "--disk-format", "raw")
+    assert running_service.run(*words, check=False).returncode == 1
+    running_service.run(*words)
 
 
 def test_the_command_tells_in_a_sentence_what_is_wrong(running_service, tmp_path):

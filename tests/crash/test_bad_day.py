@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import threading
-import uuid
 
 import psycopg
 import pytest
@@ -24,22 +23,7 @@ OCTETS = "application/octet-stream"
 PATCH = "application/openstack-images-v2.1-json-patch"
 NEW = json.dumps({"name": "x", "disk_format": "raw", "container_format": "bare"})
 RENAME = json.dumps([{"op": "replace", "path": "/name", "value": "y"}])
-S3 = """
-[storage]
-enabled_backends = main:s3
-[storage_main]
-endpoint_urls = {endpoints}
-bucket = {bucket}
-prefix = {prefix}
-access_key = {key}
-secret_key = {secret}
-connect_timeout_s = 1
-read_timeout_s = 1
-retry_s = 0.2
-[fetch]
-allowed_networks = 127.0.0.0/8
-allowed_ports = {port}
-"""
+FETCH = "[fetch]\nallowed_networks = 127.0.0.0/8\nallowed_ports = {port}\n"
 FETCHED = bytes(100_000)
 
 
@@ -228,12 +212,8 @@ def test_a_store_that_is_away_is_503_and_its_jobs_wait_with_a_cause(tmp_path, we
     with web_server.serving(
         lambda head, connection: connection.sendall(web_server.answer(FETCHED))
     ) as web:
-        values = {"bucket": place.bucket, "key": s3_server.KEY, "secret": s3_server.SECRET}
-        more = S3.format(
-            endpoints=",".join(place.endpoints), prefix=f"{uuid.uuid4().hex}/", port=web.port,
-            **values,
-        )  # fmt: skip
-        station = Station(tmp_path, more=more)
+        more = place.sections(connect_timeout_s=1, read_timeout_s=1, retry_s=0.2)
+        station = Station(tmp_path, more=more + FETCH.format(port=web.port))
         try:
             station.start("api")
             station.start("worker")

@@ -7,34 +7,15 @@ import uuid
 
 import pytest
 
-from tests import s3_server
 from tests.crash.station import Station, until
 
 DATA = os.urandom(12_000_000)
-CONF = """
-[storage]
-enabled_backends = main:s3
-[storage_main]
-endpoint_urls = {endpoints}
-bucket = {bucket}
-prefix = {prefix}
-access_key = {key}
-secret_key = {secret}
-part_size_mib = 5
-"""
 
 
 @pytest.mark.parametrize("point", ["upload.received", "storage.s3.sent", "storage.s3.published"])
 def test_a_killed_upload_leaves_no_bytes_in_s3_and_can_be_sent_again(tmp_path, s3_place, point):
     prefix = f"{uuid.uuid4().hex}/"
-    more = CONF.format(
-        endpoints=",".join(s3_place.endpoints),
-        bucket=s3_place.bucket,
-        prefix=prefix,
-        key=s3_server.KEY,
-        secret=s3_server.SECRET,
-    )
-    station = Station(tmp_path, more=more)
+    station = Station(tmp_path, more=s3_place.sections(prefix=prefix, part_size_mib=5))
     client = s3_place.client()
 
     def unfinished():

@@ -15,21 +15,11 @@ from imagesvc.manager import quota_verify, store_verify
 from imagesvc.worker import reaper
 from tests.api.caller import Caller
 from tests.api.glance.conftest import Several
-from tests.keystone_server import PASSWORD
 from tests.web_server import answer, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keystone")]
 
 DATA = bytes(range(256)) * 5000
-IDENTITY = """
-[identity]
-enabled_backends = keystone:keystone
-[identity_keystone]
-auth_url = {url}
-username = {user}
-password = {password}
-timeout_s = 60
-"""
 METHODS = """
 [import]
 methods = web-download, glance-download
@@ -50,8 +40,7 @@ class Quiet(simple_server.WSGIRequestHandler):
 def several(folder, server, url, more=""):
     """A service with Keystone as its identity."""
     folder.mkdir(exist_ok=True)
-    identity = IDENTITY.format(url=server.url, user=server.service_user, password=PASSWORD)
-    made = Several(folder, url, identity + more)
+    made = Several(folder, url, server.sections() + more)
     made.service = made.built
     made.app = door.create_app(made.built)
     return made

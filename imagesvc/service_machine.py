@@ -1,0 +1,41 @@
+"""The managers of servers, volumes, nodes and captures, wired for the service."""
+
+from typing import Any
+
+from oslo_config import cfg
+
+from imagesvc.backend.registry import Backends
+from imagesvc.manager.attachment import AttachmentManager
+from imagesvc.manager.baremetal import BaremetalManager
+from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.disk_capture import DiskCaptureManager
+from imagesvc.manager.image import ImageManager
+from imagesvc.manager.job import JobManager
+from imagesvc.manager.operation import Operation
+from imagesvc.manager.server import ServerManager
+from imagesvc.manager.volume import VolumeManager
+from imagesvc.policy.check import Enforcer
+
+
+def build(
+    conf: cfg.ConfigOpts,
+    operation: Operation,
+    enforcer: Enforcer,
+    backends: Backends,
+    images: ImageManager,
+    jobs: JobManager,
+) -> dict[str, Any]:
+    """What images are made of, and what is made of them, by the names of the service."""
+    attachments = AttachmentManager(operation, enforcer, backends)
+    return {
+        "captures": CaptureManager(operation, enforcer, backends, images, jobs),
+        "disk_captures": DiskCaptureManager(operation, enforcer, backends, images, jobs),
+        "servers": ServerManager(
+            operation, enforcer, backends, jobs, conf.limit.servers_per_request, attachments
+        ),
+        "volumes": VolumeManager(
+            operation, enforcer, backends, jobs, attachments, conf.limit.volumes_per_request
+        ),
+        "attachments": attachments,
+        "nodes": BaremetalManager(operation, enforcer, backends, jobs),
+    }
