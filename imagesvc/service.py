@@ -196,15 +196,9 @@ def _image_files(
     guests: GuestManager,
 ) -> ImageFileManager:
     return ImageFileManager(
-        operation,
-        enforcer,
-        backends,
-        _rules(conf),
-        signer,
-        quotas,
-        guests,
+        operation, enforcer, backends, _rules(conf), signer, quotas, guests,
         heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
-    )
+    )  # fmt: skip
 
 
 def _stages(
