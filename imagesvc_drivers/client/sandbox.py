@@ -86,9 +86,9 @@ class Sandbox:
         absolute paths under their own paths, as an overlay with a base needs. The folder
         `writes` is `/out`. `disks` are files or block devices that are written in place, shown as
         `/disk/NAME`. Name them so in `argv`. `programs` are files and folders of programs that lie
-        elsewhere than the system's, shown under their own paths. `on_stdout` gets standard output as it comes
-        instead of the result. Raises Timeout when a limit of time was reached, Cancelled,
-        InvalidConfiguration if the tool is missing, EndlessOutput if it writes too much.
+        elsewhere than the system's, shown under their own paths. `on_stdout` gets standard output
+        as it comes instead of the result. Raises Timeout when a limit of time was reached,
+        Cancelled, InvalidConfiguration if the tool is missing, EndlessOutput if it writes too much.
         """
         level = self.level()
         run = _Run(level, argv, reads, writes, limits, disks or {}, programs)
