@@ -13,6 +13,7 @@ from imagesvc import service_foreign, service_machine
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
+from imagesvc.domain.guest import Detect
 from imagesvc.domain.image_import import Plugin
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
@@ -32,6 +33,7 @@ from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
 from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.export import ExportManager
+from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
@@ -83,6 +85,7 @@ class Service:
     limits: Limits
     unpacks: bool
     quotas: QuotaManager
+    guests: GuestManager
     images: ImageManager
     image_details: ImageDetailManager
     image_files: ImageFileManager
@@ -143,6 +146,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
+    guests = GuestManager(backends, Detect(conf.image.detect), limits)
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
@@ -161,9 +165,10 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         limits=limits,
         unpacks=Plugin.UNPACK in import_option.plugins(conf),
         quotas=quotas,
+        guests=guests,
         images=images,
         image_details=ImageDetailManager(operation, enforcer, backends),
-        image_files=_image_files(conf, operation, enforcer, backends, signer, quotas),
+        image_files=_image_files(conf, operation, enforcer, backends, signer, quotas, guests),
         stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
         **_uploads(conf, core, jobs, quotas),
@@ -204,16 +209,12 @@ def _image_files(
     backends: Backends,
     signer: signed_url.Signer,
     quotas: QuotaManager,
+    guests: GuestManager,
 ) -> ImageFileManager:
     return ImageFileManager(
-        operation,
-        enforcer,
-        backends,
-        _rules(conf),
-        signer,
-        quotas,
+        operation, enforcer, backends, _rules(conf), signer, quotas, guests,
         heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
-    )
+    )  # fmt: skip
 
 
 def _stages(

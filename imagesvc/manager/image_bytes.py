@@ -9,6 +9,7 @@ from imagesvc.backend.registry import Backends
 from imagesvc.db import image as image_rows
 from imagesvc.db import image_disk
 from imagesvc.domain import disk_format
+from imagesvc.domain.guest import Guest
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.manager import disk_reader, image_copy
 from imagesvc.stream import limit, pipe
@@ -107,8 +108,13 @@ def require_bare(image: Image) -> None:
         )
 
 
-def disk_of(image: Image, result: PipeResult, locations: tuple[tuple[str, str], ...]) -> ImageDisk:
-    """The system disk that a pipe's result describes."""
+def disk_of(
+    image: Image,
+    result: PipeResult,
+    locations: tuple[tuple[str, str], ...],
+    guest: Guest | None,
+) -> ImageDisk:
+    """The system disk that a pipe's result describes, and what was found on it."""
     return ImageDisk(
         index=0,
         role="system",
@@ -119,6 +125,7 @@ def disk_of(image: Image, result: PipeResult, locations: tuple[tuple[str, str], 
         hash_algorithm=result.hash_algorithm,
         hash_value=result.hash_value,
         locations=locations,
+        guest=guest,
     )
 
 

@@ -14,6 +14,7 @@ from imagesvc.errors import Reason
 from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.manager import heartbeat, image_copy, location, signed_url
+from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_bytes import (
     Download,
@@ -44,6 +45,7 @@ class ImageFileManager:
         rules: Rules,
         signer: signed_url.Signer,
         quotas: QuotaManager,
+        guests: GuestManager,
         *,
         heartbeat_s: float,
     ) -> None:
@@ -53,6 +55,7 @@ class ImageFileManager:
         self._rules = rules
         self._signer = signer
         self._quotas = quotas
+        self._guests = guests
         self._heartbeat_s = heartbeat_s
         self._snapshots = ImageSnapshots()
 
@@ -148,7 +151,9 @@ class ImageFileManager:
             crashpoint("upload.received")
             converter, size_bytes = self._backends.converter(), result.size_bytes
             gate.commit(converter, result.facts, writer, driver, upload.key, size_bytes)
-        return disk_of(image, result, ((upload.store_id, upload.key),))
+            place = (upload.store_id, upload.key)
+            guest = self._guests.look(result, place)
+        return disk_of(image, result, (place,), guest)
 
     @attempt.again
     def _activate(
@@ -164,6 +169,7 @@ class ImageFileManager:
             with self._operation.database.write() as conn:
                 if not image_rows.heartbeat(conn, image.id, upload.token):
                     raise errors.ImageGone(image_id=image.id)
+                self._guests.fill(conn, image.id, disk, own=False)
                 owner = publish(conn, image.id, disk, "upload_done", upload_token=upload.token)
                 pending.remove(conn, upload.store_id, upload.key)
                 self._quotas.settle(conn, (upload.token,), owner, stored_bytes=disk.size_bytes)

@@ -1,5 +1,6 @@
 """qemu-img (QEMU 7.2 or later), always in a sandbox and always told the format."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from oslo_config import cfg
 
 from imagesvc.interface import base, converter, errors
 from imagesvc_drivers.client import sandbox
-from imagesvc_drivers.converter import qemu_report, raw_stream
+from imagesvc_drivers.converter import qemu_report, raw_stream, sniffer
 
 _SOURCES = ("raw", "iso", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "qed", "qcow")
 _TARGETS = ("raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx")
@@ -60,6 +61,7 @@ class QemuImgConverter(converter.ConverterDriver):
     def __init__(self, options: Any, *, backend_id: str) -> None:
         super().__init__(options, backend_id=backend_id)
         self._sandbox = sandbox.Sandbox()
+        self._sniffer = sniffer.Sniffer(self._sandbox)
         self._limits = converter.Limits(
             cpu_s=options.cpu_s, wall_s=options.wall_s, memory_bytes=options.memory_mib << 20
         )
@@ -69,17 +71,15 @@ class QemuImgConverter(converter.ConverterDriver):
         self._sandbox.level()
 
     def info(self) -> base.DriverInfo:
+        able = {
+            converter.ConverterCapability.CONVERT,
+            converter.ConverterCapability.RAW_STREAM,
+            converter.ConverterCapability.VARIANTS,
+        }
+        if self._sniffer.able:
+            able.add(converter.ConverterCapability.GUEST_FACTS)
         return base.DriverInfo(
-            name="qemu_img",
-            vendor="QEMU",
-            version="1.0",
-            capabilities=frozenset(
-                {
-                    converter.ConverterCapability.CONVERT,
-                    converter.ConverterCapability.RAW_STREAM,
-                    converter.ConverterCapability.VARIANTS,
-                }
-            ),
+            name="qemu_img", vendor="QEMU", version="1.0", capabilities=frozenset(able)
         )
 
     def health(self) -> base.Health:
@@ -125,6 +125,13 @@ class QemuImgConverter(converter.ConverterDriver):
         if report.get("corruptions", 0) or report.get("check-errors", 0):
             raise qemu_report.unsafe("its structure is damaged.", result)
         return info
+
+    def facts(
+        self, source: converter.Source, *, limits: converter.Limits | None = None
+    ) -> converter.GuestFacts:
+        name = qemu_report.qemu_name(source.disk_format)
+        usual = dataclasses.replace(self._limits, cpu_s=sniffer.CPU_S, wall_s=sniffer.WALL_S)
+        return self._sniffer.facts(source, name, limits or usual)
 
     def convert(
         self,

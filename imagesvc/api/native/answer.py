@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 
 from imagesvc.backend.backend import BackendState
-from imagesvc.domain.image import ImageKind
 from imagesvc.domain.job import JobType
-from imagesvc.domain.state import ImageStatus, JobState, StepState
+from imagesvc.domain.state import JobState, StepState
 from imagesvc.interface.compute import ServerState
 
 
@@ -153,6 +152,13 @@ class Capture(Answer):
     job: Job
 
 
+class Import(Answer):
+    """A started import; the image is null if it was deleted since."""
+
+    image_id: str | None
+    job: Job
+
+
 class ObjectStore(Answer):
     """Where buckets are, and the key that opens them, without its secret."""
 
@@ -209,51 +215,6 @@ class OneQuota(Answer):
     """The quota of one project."""
 
     quota: Quota
-
-
-class ImageCopy(Answer):
-    """A copy of a disk; `number` counts those that one store keeps. `fault` is what a scrub found
-    at `found_at`; without it the copy counts as good."""
-
-    store: str
-    number: int
-    good: bool
-    fault: str | None
-    found_at: datetime.datetime | None
-
-
-class ImageDisk(Answer):
-    """A disk of an image, its copies in the order in which they are read."""
-
-    index: int
-    role: str
-    disk_format: str
-    size_bytes: int
-    virtual_size_bytes: int | None
-    good_copies: int
-    copies: list[ImageCopy]
-
-
-class Image(Answer):
-    """An image as it is kept; `good_copies` are those of the disk that has the fewest, null before
-    it has bytes. `warnings` are sentences for people."""
-
-    id: str
-    name: str | None
-    status: ImageStatus
-    kind: ImageKind
-    size_bytes: int | None
-    damaged: bool
-    good_copies: int | None
-    stores: list[str]
-    warnings: list[str]
-    disks: list[ImageDisk]
-
-
-class OneImage(Answer):
-    """How one image is kept."""
-
-    image: Image
 
 
 class BackendList(Answer):

@@ -1,9 +1,11 @@
 """An image's copies as JSON of our own API; pure functions."""
 
+import dataclasses
 from typing import Any
 
 from imagesvc.api.native import views
-from imagesvc.manager import image_detail
+from imagesvc.domain import guest as guests
+from imagesvc.manager import guest, image_detail
 
 LOST = (
     "The image is damaged: a disk has no good copy, and its bytes are not given out. Restore it "
@@ -26,7 +28,20 @@ def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
             dict.fromkeys(one.copy.store_id for disk in entity.disks for one in disk.copies)
         ),
         "warnings": [text for good, text in ((0, LOST), (1, LONE)) if entity.good == good],
+        "found": _found(entity),
         "disks": [_disk(disk) for disk in entity.disks],
+    }
+
+
+def _found(entity: image_detail.ImageDetail) -> dict[str, Any] | None:
+    disk = next((one.disk for one in entity.disks), None)
+    if disk is None:
+        return None
+    found = disk.guest or guests.Guest()
+    return {
+        **dataclasses.asdict(found),
+        "min_disk_gib": guest.min_disk_gib(disk) or None,
+        "differs": list(guest.differing(entity.image, found)),
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
 from imagesvc.api.native import (
+    image_answer,
     image_csv,
     job,
     operation_foreign,
@@ -115,7 +116,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/image.csv": {
         "GET": Operation(image_csv.MEDIA_TYPE, query=_CSV, headers=("Accept-Language",), raises=(errors.Overloaded,)),
     },
-    "/images/{image_id}": {"GET": Operation(answers.OneImage, raises=(errors.ImageNotFound,))},
+    "/images/{image_id}": {"GET": Operation(image_answer.OneImage, raises=(errors.ImageNotFound,))},
     "/images/{image_id}/disk/{disk}/file": {"GET": _FILE, "HEAD": _FILE_HEAD},
     "/signed/{image_id}/{disk}": {
         "GET": dataclasses.replace(_FILE, query=_SIGNED),

@@ -25,7 +25,7 @@ _KEEP: tuple[Raised, ...] = (
 OPERATIONS: dict[str, dict[str, Operation]] = {
     "/imports": {
         "POST": Operation(
-            answers.Capture, 202, body=image_import.NewImport, headers=("Idempotency-Key",),
+            answers.Import, 202, body=image_import.NewImport, headers=("Idempotency-Key",),
             raises=_IMPORT,
         ),
     },

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from imagesvc.interface import converter, errors
-from imagesvc.testing.conformance import base, child
+from imagesvc.testing.conformance import child
+from imagesvc.testing.conformance.converter_guest import ConverterGuestConformance
 
 SIZE_BYTES = 4 << 20
 LIMITS = converter.Limits(output_bytes=64 << 20)
@@ -26,7 +27,7 @@ def broken_qcow2(*, backing: bytes = b"", data_file: bool = False) -> bytes:
     return (head.ljust(512, b"\0") + backing).ljust(4 * _CLUSTER, b"\0")
 
 
-class ConverterConformance(base.DriverConformance):
+class ConverterConformance(ConverterGuestConformance):
     """Derive, and give a fixture `driver` made by `self.make(...)`."""
 
     VERSION = converter.VERSION
@@ -72,10 +73,6 @@ class ConverterConformance(base.DriverConformance):
         with pytest.raises(errors.NotSupported):
             driver.open_raw(source, limits=LIMITS)
         return False
-
-    def test_only_what_has_a_method_is_promised(self, driver: converter.ConverterDriver) -> None:
-        """GUEST_FACTS has no method in this version of the contract, so it is not promised."""
-        assert not self.has(driver, converter.ConverterCapability.GUEST_FACTS)
 
     def test_a_probe_tells_format_and_size(
         self, driver: converter.ConverterDriver, raw: converter.Source

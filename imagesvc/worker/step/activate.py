@@ -8,7 +8,7 @@ from imagesvc.crashpoint import crashpoint
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.db import pending
-from imagesvc.domain import capture
+from imagesvc.domain import capture, guest
 from imagesvc.domain.capture import CapturedDisk
 from imagesvc.domain.image import ImageDisk
 from imagesvc.manager import image_bytes
@@ -44,7 +44,7 @@ class Activate(Step):
                     for _, disk in disks:
                         intake.doom(conn, *disk.locations[0])
                     continue
-                owner = _publish(conn, image_id, disks, consistency)
+                owner = _publish(ctx, conn, image_id, disks, consistency)
                 size_bytes = sum(disk.size_bytes for _, disk in disks)
                 used[owner] = used.get(owner, 0) + size_bytes
                 _record(ctx, conn, image_id, size_bytes, consistency)
@@ -83,12 +83,16 @@ def _disk(disk: CapturedDisk, facts: Mapping[str, Any]) -> ImageDisk:
         hash_algorithm=facts["hash_algorithm"],
         hash_value=facts["hash_value"],
         locations=((facts["store_id"], facts["key"]),),
+        guest=guest.of(facts.get("guest")),
     )
 
 
-def _publish(conn: Any, image_id: str, disks: Disks, consistency: dict[str, str]) -> str | None:
+def _publish(
+    ctx: StepContext, conn: Any, image_id: str, disks: Disks, consistency: dict[str, str]
+) -> str | None:
     """All disks of one image; gives its owner."""
     (_, first), *others = disks
+    ctx.service.guests.fill(conn, image_id, first, own=True)
     owner = image_bytes.publish(
         conn, image_id, first, "import_done", others=tuple(disk for _, disk in others)
     )

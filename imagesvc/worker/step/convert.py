@@ -40,7 +40,8 @@ class Convert(Step):
                     ctx, made.reader, (store_id, key), image, made.size_bytes, disk_format=wanted
                 )
             crashpoint("step.convert.committed")
-            intake.keep(ctx, (store_id, key), store_id=store_id, key=key, **intake.facts(result))
+            facts = {**intake.facts(result), "guest": fetched.get("guest")}  # it is the same guest
+            intake.keep(ctx, (store_id, key), store_id=store_id, key=key, **facts)
             crashpoint("step.convert.done")
         if wanted:
             with ctx.service.database.write() as conn:

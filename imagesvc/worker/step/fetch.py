@@ -28,7 +28,9 @@ class Fetch(Step):
         crashpoint("step.fetch.begin")
         result = _write(ctx, store_id, key)
         crashpoint("step.fetch.committed")
-        intake.keep(ctx, (store_id, key), store_id=store_id, key=key, **intake.facts(result))
+        found = intake.found(ctx, result, (store_id, key))
+        facts = {**intake.facts(result), **found}
+        intake.keep(ctx, (store_id, key), store_id=store_id, key=key, **facts)
         crashpoint("step.fetch.done")
         return None
 

@@ -3,6 +3,7 @@
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import image as image_rows
+from imagesvc.db import image_disk
 from imagesvc.domain.image import Image
 from imagesvc.domain.server import GIB, data_disks
 from imagesvc.interface.compute import ComputeDriver, EmptyDisk, ServerSpec
@@ -65,7 +66,7 @@ def _start(ctx: StepContext, driver: ComputeDriver) -> Handle:
         memory_mib=args["memory_mib"],
         vcpus=args["vcpus"],
         disk_bytes=image.min_disk_gib * GIB,
-        os_type=image.os_type or "linux",
+        os_type=image.os_type or _found_os(ctx, image) or "linux",
         architecture=image.architecture or "x86_64",
         image_id=image.id,
         empty_disks=empty,
@@ -92,3 +93,10 @@ def _image(ctx: StepContext, image_id: str) -> Image:
     if image is None:
         raise errors.ImageGone(image_id=image_id)
     return image
+
+
+def _found_os(ctx: StepContext, image: Image) -> str | None:
+    """The system that was found on the image's first disk."""
+    with ctx.service.database.read() as conn:
+        guests = [disk.guest for disk in image_disk.list_for(conn, image.id)]
+    return guests[0].os_type if guests and guests[0] else None

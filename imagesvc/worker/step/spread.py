@@ -94,8 +94,8 @@ class Spread(Step):
             job_rows.fence(conn, ctx.job)
             arrival.mark(conn, ctx.job, [one for one in left if one not in failed], failed)
             if early:
-                limits = ctx.service.limits
-                arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, early, limits)
+                guests, limits = ctx.service.guests, ctx.service.limits
+                arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, early, guests, limits)
         crashpoint("step.spread.told")
 
 

@@ -80,7 +80,8 @@ def _store(ctx: StepContext, disk: CapturedDisk, before: int, total: int) -> Non
     crashpoint("step.store.committed")
     if before:
         crashpoint("step.store.further_committed")
-    facts = {"store_id": store_id, "key": key, **intake.facts(result)}
+    found = intake.found(ctx, result, (store_id, key))
+    facts = {"store_id": store_id, "key": key, **intake.facts(result), **found}
     try:
         ctx.memo.put(stored=[*stored(ctx.memo), facts], writing=None)
     except errors.LeaseLost:

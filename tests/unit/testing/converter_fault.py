@@ -36,9 +36,27 @@ class Guessing(QemuImgConverter):
         return super().probe(dataclasses.replace(source, disk_format=name), limits=limits)
 
 
-class Boastful(QemuImgConverter):
-    def info(self):
-        return dataclasses.replace(super().info(), capabilities=frozenset(Capability))
+class Believing(QemuImgConverter):
+    """Takes the name of a loader for its machine, and its presence for a system."""
+
+    def facts(self, source, *, limits=None):
+        found = super().facts(source, limits=limits)
+        return dataclasses.replace(found, architecture="x86_64" if found.firmware else None)
+
+
+class Assuming(QemuImgConverter):
+    """Says of every disk what most are."""
+
+    def facts(self, source, *, limits=None):
+        found = super().facts(source, limits=limits)
+        return dataclasses.replace(found, os_type=found.os_type or "linux")
+
+
+class Strict(QemuImgConverter):
+    """Says that a look took too long."""
+
+    def facts(self, source, *, limits=None):
+        raise errors.Timeout("The look took too long.")
 
 
 class Unclaimed(QemuImgConverter):
