@@ -118,8 +118,11 @@ def test_a_windows_disk_is_known_from_its_upload_to_the_capture_of_its_server(st
     image = station.service.images.get(station.caller, image.id)
     assert (image.os_type, dict(image.properties)) == (
         "windows",
-        {"os_distro": "windows", "os_version": "10.0.20348", "hw_firmware_type": "uefi"},
-    )
+        {
+            "os_distro": "windows", "os_version": "10.0.20348", "hw_firmware_type": "uefi",
+            "consistency": "crash",
+        },
+    )  # fmt: skip
     for one in (source.id, image.id):
         found = station.service.image_details.get(station.caller, one).disks[0].disk.guest
         assert (found.os_name, found.virtio) == ("Windows Server 2022 Datacenter", True)

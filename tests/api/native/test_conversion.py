@@ -3,8 +3,8 @@
 import pytest
 
 from imagesvc.worker import reaper, scratch
-from tests import disk_image
-from tests.api.native.customer import Customer
+from tests import disk_image, guest_disk
+from tests.api.native.customer import ROOT, Customer
 
 # Every format in, every format out.
 PAIRS = (
@@ -45,6 +45,16 @@ def test_a_disk_stays_the_same_in_another_format(shared, tmp_path, name, wanted)
     assert disk_image.same(raw, made, kept) is True
     reaper.run(shared.service)
     assert len([key for key in shared.several.keys("plain") if image["id"] in key]) == 1
+    shared.owner.request("DELETE", f"/v2/images/{image['id']}")
+
+
+def test_what_was_found_on_a_disk_is_known_in_the_other_format_too(shared, tmp_path):
+    shared.lay(guest_disk.spark(tmp_path).read_bytes())
+    image, _ = shared.bring(disk_format="raw", format_wanted="qcow2")
+    said = [image.get(name) for name in ("disk_format", "os_type", "os_distro", "os_version")]
+    assert said == ["qcow2", "linux", "debian", "12"]
+    kept = shared.owner.get(f"{ROOT}/images/{image['id']}").json["image"]
+    assert (kept["found"]["os_name"], kept["found"]["firmware"]) == ("Spark 1", ["bios"])
     shared.owner.request("DELETE", f"/v2/images/{image['id']}")
 
 

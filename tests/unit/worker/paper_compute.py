@@ -57,7 +57,8 @@ class PaperCompute(compute.ComputeDriver):
         if self.servers.get(server_id) != project_id:
             raise errors.NotFound("No such server.")
         disks = tuple(
-            compute.ServerDisk(disk_id, len(DISK), disk_id == "vda") for disk_id in self.disk_ids
+            compute.ServerDisk(disk_id, len(BYTES.get(disk_id, DISK)), disk_id == "vda")
+            for disk_id in self.disk_ids
         )
         state = compute.ServerState.RUNNING
         return compute.Server(server_id, project_id, "paper", state, "linux", "x86_64", disks)
@@ -102,7 +103,7 @@ class PaperCompute(compute.ComputeDriver):
         return self._start("rebuild", token, {"server": server_id, "image": source.image_id})
 
     def snapshot_size(self, snapshot_id):
-        return len(DISK)
+        return len(BYTES[snapshot_id.split("-")[1]])
 
     def open_snapshot(self, snapshot_id, *, offset=0):
         self._call("open_snapshot")

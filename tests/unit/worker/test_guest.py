@@ -13,6 +13,7 @@ from tests.unit.worker import paper_compute
 from tests.unit.worker.conftest import CALLER, CONF
 
 FOUND = {"os_distro": "debian", "os_version": "12", "hw_firmware_type": "bios"}
+HELD = {"consistency": "crash"}  # what every capture of a server says of itself
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +23,8 @@ def spark(tmp_path_factory):
 
 @pytest.fixture
 def disk(monkeypatch, spark):
-    """The disk of every server on paper."""
-    monkeypatch.setattr(paper_compute, "DISK", spark)
+    """The system disk of every server on paper."""
+    monkeypatch.setitem(paper_compute.BYTES, "vda", spark)
     return spark
 
 
@@ -59,25 +60,34 @@ def test_a_capture_is_told_what_was_found(service, work, disk):
     image_id = started(service)
     work()
     image = service.images.get(CALLER, image_id)
-    assert (image.status, image.properties) == ("active", FOUND)
+    assert (image.status, image.properties) == ("active", FOUND | HELD)
     assert guest_of(service, image_id).os_name == "Spark 1"
+
+
+def test_a_whole_machine_is_told_what_was_found_on_its_first_disk(service, work, disk):
+    image_id = started(service, whole=True)
+    work()
+    image = service.images.get(CALLER, image_id)
+    assert (image.kind, image.properties) == ("whole-machine", FOUND | HELD)
+    guests = [one.disk.guest for one in service.image_details.get(CALLER, image_id).disks]
+    assert [one and one.os_name for one in guests] == ["Spark 1", None]
 
 
 def test_a_capture_keeps_what_its_caller_said(service, work, disk):
     image_id = started(service, properties={"os_version": "mine", "hw_firmware_type": "uefi"})
     work()
     said = service.images.get(CALLER, image_id).properties
-    assert said == {**FOUND, "os_version": "mine", "hw_firmware_type": "uefi"}
+    assert said == {**FOUND, **HELD, "os_version": "mine", "hw_firmware_type": "uefi"}
     assert guest_of(service, image_id).os_version == "12"
 
 
 def test_a_windows_disk_keeps_its_facts_through_a_capture(service, work, monkeypatch, tmp_path):
-    monkeypatch.setattr(paper_compute, "DISK", guest_disk.windows(tmp_path).read_bytes())
+    monkeypatch.setitem(paper_compute.BYTES, "vda", guest_disk.windows(tmp_path).read_bytes())
     image_id = started(service)
     work()
     said = service.images.get(CALLER, image_id).properties
     assert said == {
-        "os_distro": "windows", "os_version": "10.0.20348", "hw_firmware_type": "uefi",
+        "os_distro": "windows", "os_version": "10.0.20348", "hw_firmware_type": "uefi", **HELD,
     }  # fmt: skip
     found = guest_of(service, image_id)
     assert (found.os_type, found.virtio, found.cloud_init) == ("windows", True, True)
@@ -118,5 +128,5 @@ def test_the_operator_may_want_less(service_with, disk, mode, seen):
     while worker.run_once():
         pass
     image = service.images.get(CALLER, image_id)
-    assert (image.status, image.properties) == ("active", {})
+    assert (image.status, image.properties) == ("active", HELD)
     assert (guest_of(service, image_id) is not None) is seen
