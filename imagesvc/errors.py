@@ -106,6 +106,10 @@ class AttachmentNotFound(NotFound):
     message = "Volume {volume_id} is not attached to server {server_id}."
 
 
+class ObjectStoreNotFound(NotFound):
+    message = "No object store {object_store_id} was found."
+
+
 class ProjectNotFound(NotFound):
     message = "No project {project} was found."
 
@@ -218,6 +222,18 @@ class FetchFailed(ImagesvcError):
         self.operator_message = operator_message
 
 
+class BucketRefused(ImagesvcError):
+    """The other side's object store answered, and does not do what was asked; why is told."""
+
+    message = "The bucket could not be used: {cause}"
+
+
+class BucketAway(FetchFailed):
+    """The other side's object store gives no answer, or none of its own; it may later."""
+
+    message = "The service could not reach the object store."
+
+
 class Overloaded(ImagesvcError):
     """All threads for image bytes are taken; short calls still go."""
 
@@ -228,6 +244,12 @@ class BackendFailed(ImagesvcError):
     """A configured backend did not start; the operator's log has the cause."""
 
     message = "The {kind} backend {backend_id} is not available."
+
+
+class ScratchFull(ImagesvcError):
+    """Other conversions have the room on this worker's disk; they end."""
+
+    message = "There is no room to convert the image just now."
 
 
 class LeaseLost(ImagesvcError):

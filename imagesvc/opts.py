@@ -17,7 +17,7 @@ from imagesvc.api.native import metric
 from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
-from imagesvc.manager import import_option, upload_option
+from imagesvc.manager import bucket, import_option, upload_option
 from imagesvc.service_option import (
     DATABASE_OPTS,
     LIMIT_OPTS,
@@ -43,6 +43,7 @@ OWN = (
     ("fetch", fetch_rule.OPTS),
     ("import", import_option.IMPORT_OPTS),
     ("upload", upload_option.OPTS),
+    ("object_store", bucket.OPTS),
     ("worker", worker_option.WORKER_OPTS),
     ("log", LOG_OPTS),
     ("metrics", metric.OPTS),

@@ -1,34 +1,46 @@
-"""build(conf) -> Service: with `service_machine`, where managers receive their collaborators."""
+"""build(conf) -> Service: where managers receive their collaborators.
+
+Those of machines and of places outside do so in `service_machine` and `service_foreign`.
+"""
 
 import dataclasses
-import hashlib
-import hmac
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 
-from imagesvc import errors, service_machine
+from imagesvc import service_foreign, service_machine
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
+from imagesvc.domain.guest import Detect
 from imagesvc.domain.image_import import Plugin
 from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
-from imagesvc.manager import heartbeat, import_option, signed_url, upload_option
+from imagesvc.manager import (
+    heartbeat,
+    import_option,
+    installation_key,
+    signed_url,
+    upload_option,
+)
 from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
 from imagesvc.manager.baremetal import BaremetalManager
+from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
 from imagesvc.manager.disk_capture import DiskCaptureManager
+from imagesvc.manager.export import ExportManager
+from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_detail import ImageDetailManager
 from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.image_import import ImportManager
+from imagesvc.manager.image_origin import OriginManager
 from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.job_token import JobTokens
@@ -42,8 +54,10 @@ from imagesvc.manager.metadef_property import MetadefPropertyManager
 from imagesvc.manager.metadef_resource_type import MetadefResourceTypeManager
 from imagesvc.manager.metadef_tag import MetadefTagManager
 from imagesvc.manager.metric import MetricManager
+from imagesvc.manager.object_store import ObjectStoreManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.rebuild import RebuildManager
 from imagesvc.manager.remote_image import RemoteImages
 from imagesvc.manager.server import ServerManager
 from imagesvc.manager.store import StoreManager
@@ -53,7 +67,6 @@ from imagesvc.manager.upload import UploadManager
 from imagesvc.manager.upload_write import UploadWriter
 from imagesvc.manager.volume import VolumeManager
 from imagesvc.policy.check import Enforcer
-from imagesvc.stream import fetch_rule
 from imagesvc.stream.source import UrlSource
 
 
@@ -72,6 +85,7 @@ class Service:
     limits: Limits
     unpacks: bool
     quotas: QuotaManager
+    guests: GuestManager
     images: ImageManager
     image_details: ImageDetailManager
     image_files: ImageFileManager
@@ -92,7 +106,12 @@ class Service:
     jobs: JobManager
     tasks: TaskManager
     captures: CaptureManager
+    origins: OriginManager
+    exports: ExportManager
+    buckets: Buckets
+    object_stores: ObjectStoreManager
     servers: ServerManager
+    rebuilds: RebuildManager
     volumes: VolumeManager
     attachments: AttachmentManager
     nodes: BaremetalManager
@@ -113,26 +132,27 @@ class Service:
 
 def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None = None) -> Service:
     """Wire the service, by `urls` or else by [fetch]. Raises ConfigurationError with what to do."""
-    key = installation_key(conf)
+    key = installation_key.read(conf)
     database = Database(conf.database.url)
     check_schema(database)
     probe = DatabaseProbe(database)
     backends = Backends(conf)
     backends.open(monitor=monitor)
-    enforcer, audit_key = Enforcer(conf), _derive(key, b"audit")
+    enforcer, audit_key = Enforcer(conf), installation_key.derive(key, b"audit")
     operation = Operation(database, audit_key)
+    core = service_foreign.Core(operation, enforcer, backends)
     limits, signer = _limits(conf), _signer(conf, key)
-    urls = urls or UrlSource(fetch_rule.from_conf(conf))
+    urls, buckets = service_foreign.outside(conf, key, database, backends, urls)
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
+    guests = GuestManager(backends, Detect(conf.image.detect), limits)
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
         methods=import_option.methods(conf, backends.identity()),
         injection=import_option.injection(conf),
     )  # fmt: skip
-    uploads = _uploads(conf, operation, enforcer, backends, jobs, quotas)
     return Service(
         conf=conf,
         database=database,
@@ -145,13 +165,13 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         limits=limits,
         unpacks=Plugin.UNPACK in import_option.plugins(conf),
         quotas=quotas,
+        guests=guests,
         images=images,
         image_details=ImageDetailManager(operation, enforcer, backends),
-        image_files=_image_files(conf, operation, enforcer, backends, signer, quotas),
+        image_files=_image_files(conf, operation, enforcer, backends, signer, quotas, guests),
         stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
-        uploads=uploads,
-        upload_writer=UploadWriter(operation, enforcer, backends, uploads),
+        **_uploads(conf, core, jobs, quotas),
         remotes=remotes,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
@@ -161,6 +181,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
         **service_machine.build(conf, operation, enforcer, backends, images, jobs),
+        **service_foreign.build(conf, key, core, images, jobs, quotas, urls, buckets),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
         backend_manager=BackendManager(operation, enforcer, backends),
@@ -188,16 +209,12 @@ def _image_files(
     backends: Backends,
     signer: signed_url.Signer,
     quotas: QuotaManager,
+    guests: GuestManager,
 ) -> ImageFileManager:
     return ImageFileManager(
-        operation,
-        enforcer,
-        backends,
-        _rules(conf),
-        signer,
-        quotas,
+        operation, enforcer, backends, _rules(conf), signer, quotas, guests,
         heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
-    )
+    )  # fmt: skip
 
 
 def _stages(
@@ -219,15 +236,11 @@ def _stages(
 
 
 def _uploads(
-    conf: cfg.ConfigOpts,
-    operation: Operation,
-    enforcer: Enforcer,
-    backends: Backends,
-    jobs: JobManager,
-    quotas: QuotaManager,
-) -> UploadManager:
+    conf: cfg.ConfigOpts, core: service_foreign.Core, jobs: JobManager, quotas: QuotaManager
+) -> dict[str, Any]:
     limits, injection = upload_option.limits(conf), import_option.injection(conf)
-    return UploadManager(operation, enforcer, backends, jobs, quotas, limits, injection)
+    uploads = UploadManager(*core, jobs, quotas, limits, injection)
+    return {"uploads": uploads, "upload_writer": UploadWriter(*core, uploads)}
 
 
 def _remotes(
@@ -236,7 +249,7 @@ def _remotes(
     return RemoteImages(
         identity,
         urls,
-        JobTokens(_derive(key, b"job-token")),
+        JobTokens(installation_key.derive(key, b"job-token")),
         regions=conf["import"].remote_regions,
         prefixes=conf["import"].remote_properties,
     )
@@ -244,7 +257,9 @@ def _remotes(
 
 def _signer(conf: cfg.ConfigOpts, key: bytes) -> signed_url.Signer:
     return signed_url.Signer(
-        _derive(key, b"signed-url"), internal_endpoint(conf), conf.service.signed_url_s
+        installation_key.derive(key, b"signed-url"),
+        internal_endpoint(conf),
+        conf.service.signed_url_s,
     )
 
 
@@ -271,26 +286,3 @@ def internal_endpoint(conf: cfg.ConfigOpts) -> str:
     """URL by which backends of this installation reach the API."""
     given: str = conf.service.internal_endpoint
     return given or f"http://{conf.service.bind_host}:{conf.service.bind_port}"
-
-
-def installation_key(conf: cfg.ConfigOpts) -> bytes:
-    """Read the installation's key. Raises ConfigurationError."""
-    path = Path(conf.service.key_file)
-    if not path.is_file():
-        raise errors.ConfigurationError(
-            f"There is no key file {path}. Run `imagesvc-manage db upgrade`, which makes it, or "
-            "restore it from the backup: signatures of the audit trail depend on it."
-        )
-    key = path.read_bytes().strip()
-    if len(key) < 32:
-        raise errors.ConfigurationError(f"The key file {path} holds less than 32 bytes.")
-    return key
-
-
-def audit_key(conf: cfg.ConfigOpts) -> bytes:
-    """The key of the audit trail's HMACs. Raises ConfigurationError."""
-    return _derive(installation_key(conf), b"audit")
-
-
-def _derive(key: bytes, purpose: bytes) -> bytes:
-    return hmac.new(key, b"imagesvc/" + purpose, hashlib.sha256).digest()

@@ -12,6 +12,7 @@ from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
+from imagesvc.manager.rebuild import RebuildManager
 from imagesvc.manager.server import ServerManager
 from imagesvc.manager.volume import VolumeManager
 from imagesvc.policy.check import Enforcer
@@ -27,12 +28,12 @@ def build(
 ) -> dict[str, Any]:
     """What images are made of, and what is made of them, by the names of the service."""
     attachments = AttachmentManager(operation, enforcer, backends)
+    count_max = conf.limit.servers_per_request
     return {
         "captures": CaptureManager(operation, enforcer, backends, images, jobs),
         "disk_captures": DiskCaptureManager(operation, enforcer, backends, images, jobs),
-        "servers": ServerManager(
-            operation, enforcer, backends, jobs, conf.limit.servers_per_request, attachments
-        ),
+        "servers": ServerManager(operation, enforcer, backends, jobs, count_max, attachments),
+        "rebuilds": RebuildManager(operation, enforcer, backends, jobs, count_max),
         "volumes": VolumeManager(
             operation, enforcer, backends, jobs, attachments, conf.limit.volumes_per_request
         ),

@@ -62,6 +62,17 @@ def qcow2(
     return b"".join(part.ljust(CLUSTER, b"\0") for part in (head, *tables))
 
 
+def qcow(*, backing: bytes = b"", **fields: int) -> bytes:
+    """An image of version 1 without data: header, an L1 table of one entry."""
+    header = {
+        "magic": 0x514649FB, "version": 1, "backing_offset": 56 if backing else 0,
+        "backing_length": len(backing), "mtime": 0, "size": MIB, "cluster_bits": 12, "l2_bits": 9,
+        "padding": 0, "crypt": 0, "l1_offset": 48,
+    }  # fmt: skip
+    header |= fields
+    return struct.pack(">IIQIIQBBHIQ", *header.values()) + bytes(8) + backing
+
+
 def boot_record(*entries: tuple[int, int]) -> bytes:
     """A first sector with partitions of (boot flag, type)."""
     table = b"".join(
@@ -161,6 +172,25 @@ CASES: dict[str, Case] = {
     "qcow2-bomb": Case("qcow2", qcow2(size=CLUSTER * 8192, l2=SHARED), late=True),
     "qcow2-declared-raw": Case("raw", qcow2(backing=b"/etc/passwd")),
     "qcow2-declared-iso": Case("iso", qcow2()),
+    "qcow": Case("qcow", qcow(), accepted=True),
+    "qcow-backing": Case("qcow", qcow(backing=b"/etc/passwd")),
+    "qcow-backing-json": Case("qcow", qcow(backing=JSON_NAME)),
+    "qcow-backing-no-place": Case("qcow", qcow(backing_length=6)),
+    "qcow-backing-no-name": Case("qcow", qcow(backing_offset=56)),
+    "qcow-aes": Case("qcow", qcow(crypt=1)),
+    "qcow-cluster-bits-0": Case("qcow", qcow(cluster_bits=0)),
+    "qcow-l2-bits-40": Case("qcow", qcow(l2_bits=40)),
+    "qcow-no-size": Case("qcow", qcow(size=0)),
+    "qcow-size-1-pib": Case("qcow", qcow(size=1 << 50, cluster_bits=16, l2_bits=13)),
+    "qcow-giant-l1": Case("qcow", qcow(size=1 << 39, cluster_bits=9, l2_bits=6)),
+    "qcow-l1-past-end": Case("qcow", qcow(l1_offset=1 << 40)),
+    "qcow-l1-in-header": Case("qcow", qcow(l1_offset=8)),
+    "qcow-cut": Case("qcow", qcow()[:40]),
+    "qcow-cut-table": Case("qcow", qcow()[:50]),
+    "qcow-also-vhd": Case("qcow", qcow() + FOOTER),
+    "qcow-declared-raw": Case("raw", qcow()),
+    "qcow-declared-qcow2": Case("qcow2", qcow()),
+    "qcow2-declared-qcow": Case("qcow", qcow2()),
     "raw": Case("raw", bytes(MIB), accepted=True),
     "raw-one-byte": Case("raw", b"x", accepted=True),
     "raw-sector": Case("raw", bytes(512), accepted=True),

@@ -33,6 +33,13 @@ _IDENTITY = {
     "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
     "actions": ["Admin", "Read", "Write", "List", "Tagging"],
 }
+# One that may do all that the service may, and is not the service.
+CUSTOMER = "customer"
+_CUSTOMER = {
+    **_IDENTITY,
+    "name": CUSTOMER,
+    "credentials": [{"accessKey": CUSTOMER, "secretKey": SECRET}],
+}
 # One that may do nothing with the bucket: wrong rights differ from a wrong key.
 _STRANGER = {
     "name": "stranger",
@@ -100,7 +107,7 @@ class Weed:
         self.folder = Path(tempfile.mkdtemp(prefix="s3-", dir="/tmp"))  # unix sockets lie there
         self._running = {}
         self._commands = {}
-        config = {"identities": [_IDENTITY, _STRANGER]}
+        config = {"identities": [_IDENTITY, _CUSTOMER, _STRANGER]}
         (self.folder / "s3.json").write_text(json.dumps(config))
 
     def start(self, name, *command):

@@ -26,6 +26,7 @@ CAPABILITY = {
     "compute": {
         "consistent-group": "``start_group_snapshot``: all disks of a server at one instant",
         "quiesce": "``start_snapshot(quiesce=True)``: file systems are frozen inside the guest",
+        "empty-disk": "``start_create`` with ``empty_disks``: data disks without content",
         "console-write": "``write_console``: the serial console takes input",
         "attach": "``attach_volume``, ``detach_volume``",
         "rebuild": "``start_rebuild``: a new system disk, data disks kept",
@@ -48,6 +49,8 @@ CAPABILITY = {
     "converter": {
         "convert": "``convert``: from one disk format to another",
         "guest-facts": "``facts``: system, version, architecture and firmware of a guest",
+        "raw-stream": "``open_raw``: a disk's bytes in order, without a file",
+        "variants": "``variants``, ``measure``: kinds of a target format, and the room they take",
     },
 }
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from imagesvc import service
 from imagesvc.api import meter
 from imagesvc.api.native import metric
 from imagesvc.cmd import command_line
 from imagesvc.db import engine
+from imagesvc.manager import installation_key
 
 PROG = "imagesvc-api"
 
@@ -53,7 +53,7 @@ def _count_in(folder: Path) -> None:
 
 def _start(parsed: argparse.Namespace) -> int:
     conf = command_line.load(parsed)
-    service.installation_key(conf)
+    installation_key.read(conf)
     engine.check_schema(engine.Database(conf.database.url))
     metric.networks(conf.metrics.allowed_networks)
     _count_in(Path(conf.metrics.directory))

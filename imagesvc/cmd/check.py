@@ -8,9 +8,10 @@ from pathlib import Path
 import sqlalchemy as sa
 from oslo_config import cfg
 
-from imagesvc import errors, opts, service
+from imagesvc import errors, opts
 from imagesvc.cmd import verdict
 from imagesvc.db import engine, image_disk, migrate
+from imagesvc.manager import installation_key
 from imagesvc.policy import check as policy
 
 _MODE_WANTED = 0o600
@@ -95,7 +96,7 @@ def copies(conf: cfg.ConfigOpts, kept: Mapping[str, int]) -> Iterator[verdict.Ve
 def key_files(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
     """The installation's key and the files of secrets: there, and for the service alone."""
     try:
-        service.installation_key(conf)
+        installation_key.read(conf)
     except (errors.ImagesvcError, OSError) as exc:  # a finding
         yield verdict.failed("key file", _said(exc))
     else:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 from oslo_config import cfg
 
-from imagesvc import service
 from imagesvc.cmd import command_line
 from imagesvc.db import engine, metadata
-from imagesvc.manager import audit_head, audit_verify
+from imagesvc.manager import audit_head, audit_verify, installation_key
 
 PROGRESS_S = 5.0
 
@@ -20,7 +19,7 @@ def verify(parsed: argparse.Namespace) -> int:
     conf = command_line.load(parsed)
     database = engine.Database(conf.database.url)
     engine.check_schema(database)
-    checker = audit_verify.Verifier(database, service.audit_key(conf), print, _progress())
+    checker = audit_verify.Verifier(database, installation_key.audit(conf), print, _progress())
     try:
         verdict = checker.verify(parsed.head)
     finally:
@@ -40,7 +39,7 @@ def adopt(conf: cfg.ConfigOpts, before: str | None) -> None:
     """After an upgrade from the schema `before`: sign a trail that has no head yet."""
     if before is not None and before < audit_head.SCHEMA_VERSION:
         database = engine.Database(conf.database.url)
-        audit_head.adopt(database, service.audit_key(conf))
+        audit_head.adopt(database, installation_key.audit(conf))
         database.dispose()
 
 

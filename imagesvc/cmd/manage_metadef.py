@@ -10,12 +10,13 @@ from typing import Any
 import yaml
 
 import imagesvc
-from imagesvc import context, errors, service
+from imagesvc import context, errors
 from imagesvc.api import media
 from imagesvc.api.glance import metadef_body
 from imagesvc.cmd import command_line
 from imagesvc.db import engine
 from imagesvc.domain import metadef
+from imagesvc.manager import installation_key
 from imagesvc.manager.metadef_access import NamespaceAccess
 from imagesvc.manager.metadef_namespace import MetadefNamespaceManager
 from imagesvc.manager.operation import Operation
@@ -34,7 +35,7 @@ def load(parsed: argparse.Namespace) -> int:
     found = [_read(path) for path in _files(Path(parsed.path) if parsed.path else shipped())]
     database = engine.Database(conf.database.url)
     engine.check_schema(database)
-    operation, enforcer = Operation(database, service.audit_key(conf)), Enforcer(conf)
+    operation, enforcer = Operation(database, installation_key.audit(conf)), Enforcer(conf)
     manager = MetadefNamespaceManager(operation, enforcer, NamespaceAccess(operation, enforcer))
     for fields, content in found:
         done = manager.load(context.service_context(), fields, content, replace=parsed.replace)

@@ -14,14 +14,14 @@ from types import FrameType
 
 from imagesvc import service as services
 from imagesvc.cmd import command_line, log
-from imagesvc.worker import outbox, quota, reaper, reconcile, runner, seal, stranger
+from imagesvc.worker import outbox, quota, reaper, reconcile, runner, scratch, seal, stranger
 from imagesvc.worker.flow import Flow
 from imagesvc.worker.flow_table import FLOWS
 
 LOG = logging.getLogger(__name__)
 PROG = "imagesvc-worker"
 RELEASE_S = 5.0  # what a step needs to notice that its time is up, and to give its job back
-CHORES = (reaper.run, seal.run, outbox.run, quota.run, reconcile.run)
+CHORES = (reaper.run, seal.run, outbox.run, quota.run, reconcile.run, scratch.run)
 
 
 class Worker:

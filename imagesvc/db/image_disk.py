@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from imagesvc.db import damage, metadata
+from imagesvc.domain import guest
 from imagesvc.domain.image import Damage, ImageDisk
 
 TABLE = sa.Table(
@@ -19,6 +20,8 @@ TABLE = sa.Table(
     sa.Column("md5", metadata.word()),
     sa.Column("hash_algorithm", metadata.word()),
     sa.Column("hash_value", metadata.word()),
+    # What was found by looking into it, as JSON.
+    sa.Column("guest", sa.Text()),
 )
 
 LOCATION = sa.Table(
@@ -67,6 +70,7 @@ def insert_disk(conn: sa.Connection, image_id: str, disk: ImageDisk) -> None:
             image_id=image_id,
             disk_index=disk.index,
             **{fact: getattr(disk, fact) for fact in _FACTS},
+            **({"guest": guest.text(disk.guest)} if disk.guest is not None else {}),
         )
     )
     for position, (store_id, storage_key) in enumerate(disk.locations):
@@ -96,6 +100,7 @@ def list_for(conn: sa.Connection, image_id: str) -> tuple[ImageDisk, ...]:
         disks[index] = ImageDisk(
             index=index,
             locations=tuple(found),
+            guest=guest.of_text(row["guest"]),
             damages=tuple(wrong),
             **{fact: row[fact] for fact in _FACTS},
         )

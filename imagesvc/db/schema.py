@@ -17,6 +17,7 @@ from imagesvc.db import (
     metadef_property,
     metadef_resource_type,
     metadef_tag,
+    object_store,
     pending,
     quota,
     tag,
@@ -28,5 +29,5 @@ METADATA = metadata.METADATA
 MODULES = (
     image_table, image_property, tag, member, image_disk, damage, job_table, audit, audit_seal,
     quota, doomed, pending, lease, upload, metadef_namespace, metadef_object, metadef_property,
-    metadef_resource_type, metadef_tag, upload_part,
+    metadef_resource_type, metadef_tag, upload_part, object_store,
 )  # fmt: skip

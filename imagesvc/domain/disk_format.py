@@ -11,6 +11,8 @@ WRAPPING_CONTAINERS = frozenset({"ovf", "ova", "docker", "compressed"})
 JUDGED_CONTAINERS = frozenset({"ova", "compressed"})
 
 # Formats that have rules in stream/format; bytes of any other are refused.
-JUDGED_FORMATS = frozenset({"raw", "qcow2", "iso", "vmdk", "vhd", "vhdx", "vdi", "qed"})
+JUDGED_FORMATS = frozenset({"raw", "qcow2", "iso", "vmdk", "vhd", "vhdx", "vdi", "qed", "qcow"})
+# Those that an image may have; the others become another format on their way in.
+KEPT_FORMATS = tuple(sorted(JUDGED_FORMATS & set(DISK_FORMATS)))
 # Formats with structure: gate two reads them with a tool as well.
 STRUCTURED_FORMATS = JUDGED_FORMATS - {"raw", "iso"}

@@ -5,6 +5,7 @@ import datetime
 import enum
 from collections.abc import Mapping
 
+from imagesvc.domain.guest import Guest
 from imagesvc.domain.state import ImageStatus
 
 NAME_LENGTH_MAX = 255
@@ -62,6 +63,7 @@ class ImageDisk:
     hash_algorithm: str | None
     hash_value: str | None
     locations: tuple[tuple[str, str], ...] = ()  # (store id, storage key), best first
+    guest: Guest | None = None  # what was found on it
     damages: tuple[Damage, ...] = ()  # what is known to be wrong with copies at these places
 
 

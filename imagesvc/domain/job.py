@@ -13,7 +13,10 @@ class JobType(enum.StrEnum):
     """Kinds of long work; `worker/flow_table.py` names the steps of each."""
 
     CAPTURE_SYSTEM_DISK = "capture-system-disk"
+    CAPTURE_DATA_DISKS = "capture-data-disks"
+    CAPTURE_WHOLE_MACHINE = "capture-whole-machine"
     CREATE_SERVERS = "create-servers"
+    REBUILD_SERVERS = "rebuild-servers"
     IMPORT_STAGED = "import-staged"
     IMPORT_URL = "import-url"
     IMPORT_LOCATION = "import-location"
@@ -26,10 +29,16 @@ class JobType(enum.StrEnum):
     DEPLOY_NODE = "deploy-node"
     UNDEPLOY_NODE = "undeploy-node"
     CAPTURE_NODE = "capture-node"
+    CREATE_FROM_URL = "create-from-url"
+    CREATE_FROM_BUCKET = "create-from-bucket"
+    EXPORT_IMAGE = "export-image"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
-_ARGS_VERSIONS: Mapping[str, int] = {}
+_ARGS_VERSIONS: Mapping[str, int] = {
+    JobType.CAPTURE_SYSTEM_DISK: 2,
+    JobType.CREATE_SERVERS: 2,
+}
 
 
 def args_version(job_type: str) -> int:
@@ -37,8 +46,18 @@ def args_version(job_type: str) -> int:
     return _ARGS_VERSIONS.get(job_type, 1)
 
 
-# Jobs that made the image they name, which is lost with them.
-MAKES_IMAGE = frozenset({JobType.CAPTURE_SYSTEM_DISK, JobType.CAPTURE_VOLUME, JobType.CAPTURE_NODE})
+# Jobs that made the images they name (`domain/capture.py`), which are lost with them.
+MAKES_IMAGE = frozenset(
+    {
+        JobType.CAPTURE_SYSTEM_DISK,
+        JobType.CAPTURE_DATA_DISKS,
+        JobType.CAPTURE_WHOLE_MACHINE,
+        JobType.CAPTURE_VOLUME,
+        JobType.CAPTURE_NODE,
+        JobType.CREATE_FROM_URL,
+        JobType.CREATE_FROM_BUCKET,
+    }
+)
 # Jobs that bring bytes to an image that was there before, and stays if they fail.
 IMPORTS = frozenset(
     {

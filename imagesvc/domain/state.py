@@ -144,6 +144,7 @@ IMAGE = Machine(
         _row("queued", "stage", "uploading"),
         _row("uploading", "stage_failed", "queued"),
         _row("queued uploading", "import", "importing", "has_formats"),
+        _row("queued", "make", "importing"),  # its job finds the format, if nobody said it
         _row("importing", "import_done", "active", "has_location"),
         _row("importing", "import_failed", "queued"),
         _row("importing", "import_returned", "uploading"),  # its staged bytes are good and stay

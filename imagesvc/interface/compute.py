@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import datetime
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from imagesvc.interface import base, errors
@@ -22,6 +22,7 @@ class ComputeCapability(base.Capability):
     CONSOLE_WRITE = "console-write"
     ATTACH = "attach"
     REBUILD = "rebuild"
+    EMPTY_DISK = "empty-disk"
 
 
 class ServerState(enum.StrEnum):
@@ -33,13 +34,25 @@ class ServerState(enum.StrEnum):
     ERROR = "error"
 
 
+class Consistency(enum.StrEnum):
+    """What a snapshot holds: file systems that were frozen, or what a power cut would leave."""
+
+    APPLICATION = "application"
+    CRASH = "crash"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class ServerDisk:
-    """A disk of a server; `boot` marks the system disk."""
+    """A disk of a server; `boot` marks the system disk.
+
+    `serial` is the serial number by which the guest tells the disk from others, empty if it has
+    none.
+    """
 
     disk_id: str
     size_bytes: int
     boot: bool
+    serial: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,9 +76,20 @@ class Server:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class EmptyDisk:
+    """A data disk without content; `index` is its place among all disks of the server."""
+
+    index: int
+    size_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ServerSpec:
-    """What to create. `disks[0]` boots. `memory_mib` in MiB; `disk_bytes` is the least size
-    of the system disk. With a count above one the servers are named `name-1`, `name-2`, ...
+    """What to create. `disks[0]` boots, the others are data disks, in this order.
+
+    `memory_mib` in MiB; `disk_bytes` is the least size of the system disk. `empty_disks`, by
+    rising index from 1 on, stand between and after the others; only with EMPTY_DISK. With a count
+    above one the servers are named `name-1`, `name-2`, ...
     """
 
     name: str
@@ -78,6 +102,7 @@ class ServerSpec:
     architecture: str = "x86_64"
     image_id: str | None = None
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    empty_disks: tuple[EmptyDisk, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,7 +153,8 @@ class ComputeDriver(base.Driver):
         """Copy one disk as it is at this instant, the server running or not.
 
         Result: the snapshot id (str). `quiesce=True` only with QUIESCE: file systems are
-        frozen inside the guest meanwhile.
+        frozen inside the guest at that instant. A guest that does not answer is copied as it is;
+        `snapshot_consistency` tells.
         """
 
     def start_group_snapshot(
@@ -139,6 +165,29 @@ class ComputeDriver(base.Driver):
         Result: a dict disk id -> snapshot id.
         """
         raise errors.NotSupported("This compute backend cannot snapshot disks together.")
+
+    def start_disks_snapshot(
+        self,
+        server_id: str,
+        disk_ids: Sequence[str],
+        token: str,
+        *,
+        project_id: str,
+        quiesce: bool = False,
+    ) -> Handle:
+        """Snapshot several disks at one instant (CONSISTENT_GROUP).
+
+        Result: a dict disk id -> snapshot id, of these disks at least; the caller deletes all of
+        them. Raises NotFound for a disk that the server does not have.
+        """
+        server = self.get_server(server_id, project_id=project_id)
+        for disk_id in set(disk_ids) - {disk.disk_id for disk in server.disks}:
+            raise errors.NotFound(f"Server {server_id} has no disk {disk_id}.")
+        return self.start_group_snapshot(server_id, token, project_id=project_id, quiesce=quiesce)
+
+    def snapshot_consistency(self, snapshot_id: str) -> Consistency:
+        """What the snapshot holds; APPLICATION only if the guest was frozen. Raises NotFound."""
+        return Consistency.CRASH
 
     @abc.abstractmethod
     def snapshot_size(self, snapshot_id: str) -> int:
@@ -180,7 +229,12 @@ class ComputeDriver(base.Driver):
     def start_rebuild(
         self, server_id: str, source: ImageSource, token: str, *, project_id: str
     ) -> Handle:
-        """Give a server a new system disk, its data disks kept (REBUILD)."""
+        """Give a server a new system disk, its id, name and data disks kept (REBUILD).
+
+        A running server is powered off for it, and booted after. The new disk is as large as the
+        image's, or as the old one if that is larger. Until the work is DONE the server has the old
+        system disk or the new one, whole, whatever dies. Result: the server id.
+        """
         raise errors.NotSupported("This compute backend cannot rebuild servers.")
 
     @abc.abstractmethod

@@ -17,7 +17,7 @@ from typing import BinaryIO, Self
 
 from imagesvc.interface import base, errors
 
-VERSION = base.Version(1, 1)
+VERSION = base.Version(1, 2)
 KEY_LENGTH_MAX = 255
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -62,6 +62,18 @@ class Usage:
 
     used_bytes: int
     total_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OwnBucket:
+    """The bucket in which a backend keeps its objects, and its key; URLs of endpoints.
+
+    Without endpoints it is Amazon's. No user's bucket may be this one, and no user's key this.
+    """
+
+    endpoints: tuple[str, ...]
+    bucket: str
+    access_key: str = dataclasses.field(default="", repr=False)
 
 
 class ObjectWriter(abc.ABC):
@@ -184,6 +196,10 @@ class StorageDriver(base.Driver):
         twin again from `discard_stale`.
         """
         raise errors.NotSupported("This storage keeps one copy.")
+
+    def own_bucket(self) -> OwnBucket | None:
+        """Say which bucket this is, if it is one; no I/O. Users' imports and exports keep off it."""
+        return None
 
     def warnings(self) -> tuple[str, ...]:
         """Say what works as it is configured and yet wants a look, a sentence each; after `open`."""

@@ -11,13 +11,16 @@ from imagesvc.db import pending
 from imagesvc.domain import image_import, image_property
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.image_property import Change, Limits
-from imagesvc.domain.job import Job
+from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.state import ImageStatus
 from imagesvc.manager import image_bytes
+from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.image import write_update
 from imagesvc.manager.quota import QuotaManager
 
 _WHOLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
+# Jobs that only our own API starts.
+_OWN = frozenset({JobType.IMPORT_UPLOAD, JobType.CREATE_FROM_URL, JobType.CREATE_FROM_BUCKET})
 
 
 def arrive(
@@ -26,12 +29,13 @@ def arrive(
     job: Job,
     disk: ImageDisk,
     places: Mapping[str, str],
+    guests: GuestManager,
     limits: Limits,
 ) -> None:
     """The image gets these places (store id -> key), those that it has already left out.
 
     The first of them make an importing image active, with the properties that the operator gives to
-    imports. In a transaction that holds the job's row;
+    imports, and with what was found on the disk if he lets it. In a transaction that holds the job's row;
     called twice is no error. A place whose note is gone is nobody's to add: it was removed from
     the image since, or the reaper has it. Raises ImageGone, QuotaExceeded, TooLarge for more properties than there
     may be.
@@ -51,6 +55,7 @@ def arrive(
         return
     if image.status == ImageStatus.IMPORTING:
         _inject(conn, job, image, limits)
+        guests.fill(conn, image.id, disk, own=job.type in _OWN)
         first = dataclasses.replace(disk, locations=new)
         owner = image_bytes.publish(conn, image.id, first, "import_done")
         quotas.settle(conn, (job.id,), owner, stored_bytes=disk.size_bytes)

@@ -1,17 +1,18 @@
-"""Captures: an image made from a server's disk."""
+"""Captures: images made from a server's disks."""
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt
 from imagesvc.db import image as image_rows
+from imagesvc.domain.capture import CapturedDisk, CaptureRequest
 from imagesvc.domain.image import Image, ImageKind, NewImage, Visibility
-from imagesvc.domain.job import Job, JobType
-from imagesvc.interface.compute import Server, ServerDisk
-from imagesvc.manager import server_backend
+from imagesvc.domain.job import Job
+from imagesvc.interface.compute import ComputeCapability, Server, ServerDisk
+from imagesvc.manager import server_backend, server_source
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
@@ -43,76 +44,146 @@ class CaptureManager:
         name: str,
         compute_id: str | None = None,
         disk_id: str | None = None,
+        disk_ids: Sequence[str] = (),
+        whole: bool = False,
+        quiesce: bool = False,
         visibility: str = Visibility.PRIVATE,
         properties: Mapping[str, str] | None = None,
         tags: tuple[str, ...] = (),
         idempotency_key: str | None = None,
     ) -> tuple[Image | None, Job]:
-        """Make an image record and a job that fills it from one disk of a server.
+        """Make image records and a job that fills them from disks of a server.
 
-        Without `disk_id` the system disk is taken, without `compute_id` the server is looked
-        for on every compute backend. The image is `importing` until the job
-        ends. A key that was used before gives the first job, ended or not, and its image: None
-        if that was deleted since. Raises ServerNotFound, Forbidden, InvalidRequest, QuotaExceeded, Conflict if
-        the key belongs to another kind of job.
+        `disk_id` takes one disk, `disk_ids` several at one instant, an image each, named `name-1`,
+        `name-2`, ...; `whole` takes all at one instant as one image; without any it is the system
+        disk. `quiesce` freezes the guest's file systems at that instant if it answers.
+
+        Without `compute_id` the server is looked for on every compute backend. The images are
+        `importing` until the job ends. A key that was used before gives the first job, ended or
+        not. The image is None if there are several, or if it was deleted since. Raises
+        ServerNotFound, Forbidden, InvalidRequest, QuotaExceeded, Conflict if the key belongs to
+        another kind of job, NotSupported if the backend cannot take disks at one instant.
         """
+        if (disk_id is not None) + bool(disk_ids) + whole > 1:
+            raise errors.InvalidRequest("Only one of disk_id, disk_ids and whole can be given.")
+        if len(set(disk_ids)) < len(disk_ids):
+            raise errors.InvalidRequest("disk_ids names a disk twice.")
+        request = CaptureRequest(
+            server_id=server_id,
+            name=name,
+            disk_ids=tuple(disk_ids) if disk_id is None else (disk_id,),
+            whole=whole,
+            quiesce=quiesce,
+            compute_id=compute_id,
+            visibility=visibility,
+            properties=dict(properties or {}),
+            tags=tags,
+        )
 
         def submit() -> Job:
-            with self._operation.attempt(ctx, "capture:create", "server", server_id):
-                backend_id, server = server_backend.find(
-                    self._backends, ctx.project_id or "", server_id, compute_id
-                )
-                disk = _disk(server, disk_id)
-            new = NewImage(
-                name=name,
-                visibility=Visibility(visibility),
-                disk_format="raw",
-                container_format="bare",
-                kind=ImageKind.SYSTEM_DISK if disk.boot else ImageKind.DATA_DISK,
-                os_type=server.os_type,
-                architecture=server.architecture,
-                tags=tags,
-                properties=dict(properties or {}),
-            )
-            args = {
-                "server_id": server_id,
-                "disk_id": disk.disk_id,
-                "role": "system" if disk.boot else "data",
-                "size_bytes": disk.size_bytes,
-                "compute_id": backend_id,
-            }
-            return self._submit(ctx, new, args, idempotency_key)
+            backend_id, server, disks = self._find(ctx, request)
+            return self._submit(ctx, request, server, disks, backend_id, idempotency_key)
 
-        job = self._jobs.once(ctx, JobType.CAPTURE_SYSTEM_DISK, idempotency_key, submit)
+        job = self._jobs.once(ctx, request.job_type, idempotency_key, submit)
         with self._operation.database.read() as conn:
             return image_rows.get(conn, job.image_id or ""), job
 
+    def _find(
+        self, ctx: RequestContext, request: CaptureRequest
+    ) -> tuple[str, Server, tuple[ServerDisk, ...]]:
+        """The backend, the server and the disks; the backend can take them at one instant."""
+        with self._operation.attempt(ctx, "capture:create", "server", request.server_id):
+            backend_id, server = server_backend.find(
+                self._backends, ctx.project_id or "", request.server_id, request.compute_id
+            )
+            disks = _disks(server, request)
+            if request.whole or len(disks) > 1:
+                server_source.require_capability(
+                    self._backends.compute(backend_id),
+                    ComputeCapability.CONSISTENT_GROUP,
+                    "This compute backend cannot copy disks at one instant.",
+                )
+            return backend_id, server, disks
+
     @attempt.again
     def _submit(
-        self, ctx: RequestContext, new: NewImage, args: Mapping[str, Any], key: str | None
+        self,
+        ctx: RequestContext,
+        request: CaptureRequest,
+        server: Server,
+        disks: tuple[ServerDisk, ...],
+        backend_id: str,
+        key: str | None,
     ) -> Job:
-        server_id: str = args["server_id"]
-        with self._operation.write(ctx, "capture:create", "server", server_id) as op:
+        with self._operation.write(ctx, "capture:create", "server", server.server_id) as op:
             self._enforcer.authorize(ctx, "capture:create")
-            image = self._images.insert(op, ctx, new)
-            image_rows.transition(op.conn, image.id, "import")
+            news = _images(request, server, disks)
+            images = [self._images.insert(op, ctx, new) for new in news]
+            for image in images:
+                image_rows.transition(op.conn, image.id, "import")
+            args = {
+                "server_id": server.server_id,
+                "compute_id": backend_id,
+                "quiesce": request.quiesce,
+                "size_bytes": sum(disk.size_bytes for disk in disks),
+                "disks": [dataclasses.asdict(one) for one in _places(request, disks, images)],
+            }
+            only = images[0].id if len(images) == 1 else None
             job = self._jobs.submit(
-                op.conn,
-                ctx,
-                JobType.CAPTURE_SYSTEM_DISK,
-                args,
-                image_id=image.id,
-                idempotency_key=key,
+                op.conn, ctx, request.job_type, args, image_id=only, idempotency_key=key
             )
-            values = {"job_id": job.id, "source_server_id": server_id}
-            image = image_rows.update(op.conn, image.id, values)
-            self._jobs.reserve(op.conn, image.owner, job)
-            op.detail.update(image_id=image.id, job_id=job.id)
+            values = {"job_id": job.id, "source_server_id": server.server_id}
+            for image in images:
+                image_rows.update(op.conn, image.id, values)
+            self._jobs.reserve(op.conn, images[0].owner, job)
+            named = {"image_id": only} if only else {"image_ids": [image.id for image in images]}
+            op.detail.update(named, job_id=job.id)
         return job
 
 
-def _disk(server: Server, disk_id: str | None) -> ServerDisk:
-    for disk in server.disks:
-        if disk.disk_id == disk_id or (disk_id is None and disk.boot):
-            return disk
-    raise errors.InvalidRequest(f"Server {server.server_id} has no such disk.")
+def _disks(server: Server, request: CaptureRequest) -> tuple[ServerDisk, ...]:
+    """The disks that are asked for, in that order. Raises InvalidRequest."""
+    known = {disk.disk_id: disk for disk in server.disks}
+    if request.whole:
+        found = list(server.disks)
+    elif request.disk_ids:
+        found = [known[disk_id] for disk_id in request.disk_ids if disk_id in known]
+    else:
+        found = [disk for disk in server.disks if disk.boot]
+    if not found or len(found) < len(request.disk_ids):
+        raise errors.InvalidRequest(f"Server {server.server_id} has no such disk.")
+    return tuple(found)
+
+
+def _images(
+    request: CaptureRequest, server: Server, disks: tuple[ServerDisk, ...]
+) -> list[NewImage]:
+    """One image of all disks, or one of each."""
+    kinds = [ImageKind.SYSTEM_DISK if disk.boot else ImageKind.DATA_DISK for disk in disks]
+    if request.whole:
+        kinds = [ImageKind.WHOLE_MACHINE]
+    return [
+        NewImage(
+            name=request.name if len(kinds) == 1 else f"{request.name}-{number}",
+            visibility=Visibility(request.visibility),
+            disk_format="raw",
+            container_format="bare",
+            kind=kind,
+            os_type=server.os_type,
+            architecture=server.architecture,
+            tags=request.tags,
+            properties=dict(request.properties),
+        )
+        for number, kind in enumerate(kinds, 1)
+    ]
+
+
+def _places(
+    request: CaptureRequest, disks: tuple[ServerDisk, ...], images: Sequence[Image]
+) -> Iterator[CapturedDisk]:
+    """Which disk of which image each disk becomes."""
+    for number, disk in enumerate(disks):
+        image = images[0] if request.whole else images[number]
+        index = number if request.whole else 0
+        role = "system" if disk.boot else "data"
+        yield CapturedDisk(disk.disk_id, image.id, index, role, disk.size_bytes)

@@ -9,6 +9,7 @@ from imagesvc.backend.registry import Backends
 from imagesvc.db import image as image_rows
 from imagesvc.db import image_disk
 from imagesvc.domain import disk_format
+from imagesvc.domain.guest import Guest
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.manager import disk_reader, image_copy
 from imagesvc.stream import limit, pipe
@@ -107,8 +108,13 @@ def require_bare(image: Image) -> None:
         )
 
 
-def disk_of(image: Image, result: PipeResult, locations: tuple[tuple[str, str], ...]) -> ImageDisk:
-    """The system disk that a pipe's result describes."""
+def disk_of(
+    image: Image,
+    result: PipeResult,
+    locations: tuple[tuple[str, str], ...],
+    guest: Guest | None,
+) -> ImageDisk:
+    """The system disk that a pipe's result describes, and what was found on it."""
     return ImageDisk(
         index=0,
         role="system",
@@ -119,18 +125,26 @@ def disk_of(image: Image, result: PipeResult, locations: tuple[tuple[str, str], 
         hash_algorithm=result.hash_algorithm,
         hash_value=result.hash_value,
         locations=locations,
+        guest=guest,
     )
 
 
 def publish(
-    conn: Any, image_id: str, disk: ImageDisk, event: str, *, upload_token: str | None = None
+    conn: Any,
+    image_id: str,
+    disk: ImageDisk,
+    event: str,
+    *,
+    upload_token: str | None = None,
+    others: tuple[ImageDisk, ...] = (),
 ) -> str | None:
     """Make a stored disk the image's disk 0 and take the image through `event`, in one transaction.
 
-    Returns the owner, whose quota the caller settles. Raises StateConflict, Conflict or
+    `others` become its further disks. Returns the owner, whose quota the caller settles. Raises StateConflict, Conflict or
     ImageNotFound if the image is no longer the caller's.
     """
-    image_disk.insert_disk(conn, image_id, disk)
+    for each in (disk, *others):
+        image_disk.insert_disk(conn, image_id, each)
     values = {
         # The format that the bytes were judged by, whatever was written there meanwhile.
         "disk_format": disk.disk_format,

@@ -14,6 +14,7 @@ from imagesvc.errors import Reason
 from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.manager import heartbeat, image_copy, location, signed_url
+from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_bytes import (
     Download,
@@ -44,6 +45,7 @@ class ImageFileManager:
         rules: Rules,
         signer: signed_url.Signer,
         quotas: QuotaManager,
+        guests: GuestManager,
         *,
         heartbeat_s: float,
     ) -> None:
@@ -53,6 +55,7 @@ class ImageFileManager:
         self._rules = rules
         self._signer = signer
         self._quotas = quotas
+        self._guests = guests
         self._heartbeat_s = heartbeat_s
         self._snapshots = ImageSnapshots()
 
@@ -148,7 +151,9 @@ class ImageFileManager:
             crashpoint("upload.received")
             converter, size_bytes = self._backends.converter(), result.size_bytes
             gate.commit(converter, result.facts, writer, driver, upload.key, size_bytes)
-        return disk_of(image, result, ((upload.store_id, upload.key),))
+            place = (upload.store_id, upload.key)
+            guest = self._guests.look(result, place)
+        return disk_of(image, result, (place,), guest)
 
     @attempt.again
     def _activate(
@@ -164,6 +169,7 @@ class ImageFileManager:
             with self._operation.database.write() as conn:
                 if not image_rows.heartbeat(conn, image.id, upload.token):
                     raise errors.ImageGone(image_id=image.id)
+                self._guests.fill(conn, image.id, disk, own=False)
                 owner = publish(conn, image.id, disk, "upload_done", upload_token=upload.token)
                 pending.remove(conn, upload.store_id, upload.key)
                 self._quotas.settle(conn, (upload.token,), owner, stored_bytes=disk.size_bytes)
@@ -221,29 +227,39 @@ class ImageFileManager:
     # -------------------------------------------------------- for drivers
 
     def image_source(self, image: Image, disk: int = 0) -> ImageSource:
-        """One disk as compute and volume drivers take it.
+        """One disk as drivers take it. Raises DiskNotFound, and what `image_sources` raises."""
+        for found in self._disks(image):
+            if found.index == disk:
+                return self._source(image, found)
+        raise errors.DiskNotFound(image_id=image.id, disk=disk)
 
-        Raises NoContent, DiskNotFound, InvalidRequest (FORMAT_MISMATCH) for a container,
-        ImageDamaged, DriverError if no copy is there.
+    def image_sources(self, image: Image) -> tuple[ImageSource, ...]:
+        """The disks in their order, as compute and volume drivers take them.
+
+        Raises NoContent, InvalidRequest (FORMAT_MISMATCH) for a container, ImageDamaged,
+        DriverError if no copy of a disk is there.
         """
+        return tuple(self._source(image, disk) for disk in self._disks(image))
+
+    def _disks(self, image: Image) -> tuple[ImageDisk, ...]:
         require_bare(image)
         with self._operation.database.read() as conn:
             disks = image_disk.list_for(conn, image.id)
-        if image.status not in READABLE:
+        if image.status not in READABLE or not disks:
             raise errors.NoContent(image_id=image.id)
-        found = next((item for item in disks if item.index == disk), None)
-        if found is None:
-            raise errors.DiskNotFound(image_id=image.id, disk=disk)
-        copies = image_copy.sound(self._backends, image.id, found)
+        return disks
+
+    def _source(self, image: Image, disk: ImageDisk) -> ImageSource:
+        copies = image_copy.sound(self._backends, image.id, disk)
         return ImageSource(
             image_id=image.id,
-            disk=disk,
-            disk_format=found.disk_format,
-            size_bytes=found.size_bytes,
-            virtual_size_bytes=found.virtual_size_bytes or found.size_bytes,
-            digest=found.hash_value or "",
-            url=self._signer.sign(image.id, disk),
-            local_path=image_copy.local_path(self._backends, copies, found),
+            disk=disk.index,
+            disk_format=disk.disk_format,
+            size_bytes=disk.size_bytes,
+            virtual_size_bytes=disk.virtual_size_bytes or disk.size_bytes,
+            digest=disk.hash_value or "",
+            url=self._signer.sign(image.id, disk.index),
+            local_path=image_copy.local_path(self._backends, copies, disk),
         )
 
     def open_signed(

@@ -9,6 +9,7 @@ from imagesvc.context import RequestContext
 from imagesvc.db import attempt, metadata
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
+from imagesvc.domain import capture as captures
 from imagesvc.domain.job import IMPORTS, MAKES_IMAGE, Job, JobType, args_version
 from imagesvc.domain.state import JobState
 from imagesvc.manager import job_failure
@@ -149,12 +150,18 @@ class JobManager:
                 raise errors.Conflict("Begin another import of the image instead.")
             job = job_rows.retry(op.conn, job_id, _project(ctx))
             if job.type in MAKES_IMAGE:
-                owner = image_rows.transition(
-                    op.conn, job.image_id or "", "revive", {"cause": None}
-                )
-                self._quotas.count(op.conn, owner, images=1)
-                self.reserve(op.conn, owner, job)
+                self._revive(op.conn, job)
             return job
+
+    def _revive(self, conn: Any, job: Job) -> None:
+        """Bring the images back that the job was making, those that were not deleted since."""
+        wanted = captures.image_ids(job)
+        found = [image_id for image_id in wanted if image_rows.get(conn, image_id)]
+        owner = None
+        for image_id in found or wanted:
+            owner = image_rows.transition(conn, image_id, "revive", {"cause": None})
+        self._quotas.count(conn, owner, images=len(found))
+        self.reserve(conn, owner, job)
 
     def reserve(self, conn: Any, owner: str | None, job: Job) -> None:
         """Set aside what the job will store, `size_bytes` of its arguments, until it ends.

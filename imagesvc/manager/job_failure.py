@@ -1,6 +1,6 @@
 """What becomes of the image of a job that failed, by the kind of job.
 
-In the transaction that ends the job, whose row is held. Captures lose the image that they were
+In the transaction that ends the job, whose row is held. Captures lose the images that they were
 making; imports leave it as it was before them.
 """
 
@@ -10,9 +10,10 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.db import doomed, pending
 from imagesvc.db import image as image_rows
+from imagesvc.domain import capture as captures
 from imagesvc.domain import image_import
 from imagesvc.domain.image import Image
-from imagesvc.domain.job import Job, JobType
+from imagesvc.domain.job import MAKES_IMAGE, Job, JobType
 from imagesvc.domain.state import ImageStatus
 from imagesvc.manager import job_token, upload_end
 from imagesvc.manager.quota import QuotaManager
@@ -24,19 +25,31 @@ def end(conn: Any, quotas: QuotaManager, job: Job, cause: str, *, keep: bool = F
     `keep`: staged bytes are good, and stay for another import. An image that was deleted, or
     is active by now, is not the job's to change.
     """
-    if job.image_id and job.type in _ENDS:
+    if job.type in _ENDS and (job.image_id or job.type in MAKES_IMAGE):
         _ENDS[job.type](conn, quotas, job, cause, keep)
     else:
         quotas.release(conn, job.id)
 
 
 def _kill(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
-    try:
-        owner = image_rows.transition(conn, job.image_id or "", "job_failed", {"cause": cause})
-    except (errors.ImageNotFound, errors.StateConflict):  # neither is this job's to change
+    lost: dict[str | None, int] = {}
+    for image_id in captures.image_ids(job):
+        try:
+            owner = image_rows.transition(conn, image_id, "job_failed", {"cause": cause})
+        except (errors.ImageNotFound, errors.StateConflict):  # neither is this job's to change
+            continue
+        lost[owner] = lost.get(owner, 0) + 1
+    for owner, count in lost.items():
+        quotas.settle(conn, (job.id,), owner, images=-count)
+    if not lost:
         quotas.release(conn, job.id)
-        return
-    quotas.settle(conn, (job.id,), owner, images=-1)
+
+
+def _kill_filled(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
+    """As `_kill`, of a job that came as far as an import does."""
+    for place in pending.take(conn, (job.id,)):
+        doomed.add(conn, *place)
+    _kill(conn, quotas, job, cause, keep)
 
 
 def _import(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
@@ -72,8 +85,12 @@ def _mark(conn: Any, job: Job, image: Image) -> None:
 
 _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.CAPTURE_SYSTEM_DISK: _kill,
+    JobType.CAPTURE_DATA_DISKS: _kill,
+    JobType.CAPTURE_WHOLE_MACHINE: _kill,
     JobType.CAPTURE_VOLUME: _kill,
     JobType.CAPTURE_NODE: _kill,
+    JobType.CREATE_FROM_URL: _kill_filled,
+    JobType.CREATE_FROM_BUCKET: _kill_filled,
     JobType.IMPORT_STAGED: _import,
     JobType.IMPORT_URL: _import,
     JobType.IMPORT_LOCATION: _import,

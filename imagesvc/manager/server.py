@@ -8,11 +8,13 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt
-from imagesvc.domain.image import Image
 from imagesvc.domain.job import Job, JobType
+from imagesvc.domain.server import DataDisk
+from imagesvc.domain.server import data_disks as data_disks_of
 from imagesvc.interface import compute
+from imagesvc.interface.compute import ComputeCapability
 from imagesvc.interface.errors import NotFound
-from imagesvc.manager import image_use, project, server_backend
+from imagesvc.manager import project, server_backend, server_source
 from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
@@ -48,19 +50,23 @@ class ServerManager:
         count: int = 1,
         memory_mib: int = 64,
         vcpus: int = 1,
+        data_disks: Sequence[DataDisk] = (),
         compute_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
-        """Start a job that creates `count` servers from an image.
+        """Start a job that creates `count` servers from an image, each with these data disks.
 
-        Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), StateConflict if the image
-        is not active, InvalidRequest, Conflict if the key belongs to another kind of job.
+        An image of a whole machine brings all its disks, in order; `data_disks` come after them.
+        Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), StateConflict if an image
+        is not active, InvalidRequest, Conflict if the key belongs to another kind of job,
+        NotSupported for an empty disk that the backend cannot make.
         """
         args = {
             "name": name,
             "count": count,
             "memory_mib": memory_mib,
             "vcpus": vcpus,
+            "data_disks": [disk.to_args() for disk in data_disks],
             "compute_id": compute_id or self._backends.default_id("compute"),
         }
         return self._jobs.once(
@@ -77,15 +83,20 @@ class ServerManager:
         if not 1 <= args["count"] <= self._count_max:
             raise errors.InvalidRequest(f"count must be from 1 to {self._count_max}.")
         _require_project(ctx)
-        self._backends.compute(args["compute_id"])
+        driver, disks = self._backends.compute(args["compute_id"]), data_disks_of(args)
+        if not all(disk.image_id for disk in disks):
+            lack = "This compute backend makes no empty disks."
+            server_source.require_capability(driver, ComputeCapability.EMPTY_DISK, lack)
         asked = {"name": args["name"], "count": args["count"]}
         with self._operation.write(ctx, "server:create", "image", image_id, asked) as op:
             image = visible_image(op.conn, ctx, image_id)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "server:create")
             self._enforcer.authorize(ctx, "image_file:download", image)
-            image_use.require_usable(image, "server creation")
-            _require_memory(image, args["memory_mib"])
+            server_source.require_system(image, "server creation", args["memory_mib"])
+            for wanted in (disk.image_id for disk in disks if disk.image_id):
+                data = server_source.readable_image(op.conn, ctx, self._enforcer, wanted)
+                server_source.require_disk(data, "server creation")
             job = self._jobs.submit(
                 op.conn,
                 ctx,
@@ -180,13 +191,6 @@ class ServerManager:
             yield self._driver(ctx, server_id, compute_id)
         with self._operation.write(ctx, action, "server", server_id) as op:
             op.owner = ctx.project_id
-
-
-def _require_memory(image: Image, memory_mib: int) -> None:
-    if memory_mib < image.min_ram_mib:
-        raise errors.InvalidRequest(
-            f"memory_mib must be at least {image.min_ram_mib} for this image."
-        )
 
 
 @contextlib.contextmanager

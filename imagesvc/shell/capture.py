@@ -25,7 +25,7 @@ class _Capture(command.Show):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        """Start the job; with --wait until the image is active."""
+        """Start the job; with --wait until the images are active."""
         body = self.source(parsed_args) | {
             "name": parsed_args.name,
             "visibility": parsed_args.visibility,
@@ -37,9 +37,7 @@ class _Capture(command.Show):
         job = answer["job"]
         if parsed_args.wait:
             job = job_wait.wait(self.client, job["id"], timeout_s=parsed_args.timeout)
-        return command.fields(
-            {"image_id": answer["image_id"], "job_id": job["id"], "state": job["state"]}
-        )
+        return command.fields(_named(answer) | {"job_id": job["id"], "state": job["state"]})
 
     @abc.abstractmethod
     def source(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
@@ -47,19 +45,38 @@ class _Capture(command.Show):
 
 
 class CaptureServer(_Capture):
-    """Make an image of a server's disk, while it runs or not."""
+    """Make an image of a server, or of some of its disks, while it runs or not."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The server and its disk."""
+        """The server and its disks."""
         parser = super().get_parser(prog_name)
         parser.add_argument("server", help="server, by id or name")
-        parser.add_argument("--disk", metavar="ID", help="disk to take (default: the system disk)")
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument(
+            "--disk", action="append", default=[], dest="disks", metavar="ID",
+            help="disk to take (default: the system disk); several, taken at one instant, make an "
+            "image each",
+        )  # fmt: skip
+        what.add_argument(
+            "--whole", action="store_true", help="take all disks at one instant, as one image"
+        )
+        parser.add_argument(
+            "--quiesce", action="store_true",
+            help="freeze the file systems in the guest at that instant, if its agent answers",
+        )  # fmt: skip
         return parser
 
     def source(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
-        """The server and its disk."""
-        disk = {"disk_id": parsed_args.disk} if parsed_args.disk else {}
-        return {"server_id": self.client.find_server(parsed_args.server), **disk}
+        """The server and its disks."""
+        body: dict[str, Any] = {"server_id": self.client.find_server(parsed_args.server)}
+        for key in ("whole", "quiesce"):
+            if getattr(parsed_args, key):
+                body[key] = True
+        if len(parsed_args.disks) == 1:
+            body["disk_id"] = parsed_args.disks[0]
+        elif parsed_args.disks:
+            body["disk_ids"] = parsed_args.disks
+        return body
 
 
 class CaptureNode(_Capture):
@@ -93,3 +110,10 @@ class CaptureVolume(_Capture):
         """The volume and what it is."""
         volume_id = self.client.find("volume", parsed_args.volume)
         return {"volume_id": volume_id, "kind": parsed_args.kind}
+
+
+def _named(answer: dict[str, Any]) -> dict[str, Any]:
+    """The image, or the images if there are several."""
+    if answer["image_id"]:
+        return {"image_id": answer["image_id"]}
+    return {"image_ids": answer["image_ids"]}

@@ -106,6 +106,11 @@ class Client:
         answer = self._send("GET", url, params={"name": name_or_id})
         return _only("image", name_or_id, answer.json()["images"])
 
+    def find_object_store(self, name_or_id: str) -> str:
+        """The id of an object store of the project, named by id or name."""
+        found = self.items("/object-stores", "object_stores")
+        return _only("object store", name_or_id, found)
+
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:
         return self._send(method, f"{self._endpoint()}/imagesvc/v1{path}", **options)
 

@@ -5,7 +5,7 @@ import http.client
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 
 from imagesvc.stream import fetch_address, fetch_pace, fetch_rule, fetch_url
@@ -15,6 +15,8 @@ from imagesvc.stream import fetch_address, fetch_pace, fetch_rule, fetch_url
 BROKEN = (OSError, http.client.HTTPException, ValueError)
 
 _ADDRESSES_MAX = 4
+# So much of a body is sent within one bound of idleness.
+_SENT_BYTES = 256 << 10
 
 
 class Hop:
@@ -26,8 +28,10 @@ class Hop:
         rules: fetch_rule.FetchRules,
         pace: fetch_pace.Pace,
         headers: Mapping[str, str],
+        method: str = "GET",
+        body: bytes | memoryview = b"",
     ) -> None:
-        """Send a GET and read the head of the answer. Raises what BROKEN names."""
+        """Send a request and read the head of the answer. Raises what BROKEN names."""
         self.url = url
         with contextlib.ExitStack() as stack:
             sock = stack.enter_context(_connect(url, rules, pace))
@@ -39,7 +43,11 @@ class Hop:
             connection = http.client.HTTPConnection(url.host, url.port)
             connection.auto_open = 0  # nothing else may ever open another connection
             connection.sock = fetch_pace.PacedSocket(sock, pace)
-            connection.request("GET", url.target, headers=_sent(url, headers))
+            sent = _sent(url, headers)
+            if body or method in ("PUT", "POST"):
+                sent["Content-Length"] = str(len(body))
+            parts = _parts(body, rules, pace) if body else None
+            connection.request(method, url.target, body=parts, headers=sent)
             self._response = stack.enter_context(connection.getresponse())
             self.status = self._response.status
             self._check_framing()
@@ -63,6 +71,10 @@ class Hop:
     def header(self, name: str) -> str:
         """One header of the answer; empty if it is not there."""
         return self._response.headers.get(name, "").strip()
+
+    def headers(self) -> dict[str, str]:
+        """All headers of the answer, with small letters; of several alike the last."""
+        return {name.lower(): value.strip() for name, value in self._response.headers.items()}
 
     @property
     def length(self) -> int | None:
@@ -116,6 +128,17 @@ def _connect_to(address: str, port: int, timeout_s: float) -> socket.socket:
         sock.close()
         raise OSError(f"the connection to {address} led to {peer[0]}")
     return sock
+
+
+def _parts(
+    body: bytes | memoryview, rules: fetch_rule.FetchRules, pace: fetch_pace.Pace
+) -> Iterator[memoryview]:
+    """The body in pieces; the time for the answer's head begins after the last."""
+    pace.begin_body()
+    view = memoryview(body)
+    for begin in range(0, len(view), _SENT_BYTES):
+        yield view[begin : begin + _SENT_BYTES]
+    pace.begin_head(max(rules.answer_timeout_s, rules.idle_timeout_s))
 
 
 def _sent(url: fetch_url.Url, headers: Mapping[str, str]) -> dict[str, str]:

@@ -46,7 +46,7 @@ class Inspector:
 
     def __init__(self, disk_format: str, *, virtual_cap_bytes: int = VIRTUAL_CAP_BYTES) -> None:
         if disk_format not in table.RULES:
-            judged = ", ".join(sorted(disk_formats.JUDGED_FORMATS))
+            judged = ", ".join(disk_formats.KEPT_FORMATS)
             raise refusal.mismatch(
                 f"bytes of format {disk_format} cannot be judged; the formats taken are {judged}."
             )

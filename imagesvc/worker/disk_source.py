@@ -1,11 +1,14 @@
-"""The disk that a job makes an image of: of a server, or what `source_kind` in its arguments says.
+"""The disks that a job makes images of: of a server, or what `source_kind` in its arguments says.
 
 The drivers of all these kinds snapshot a disk and give its raw bytes by methods of the same names.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, Protocol
 
+from imagesvc.domain import capture
+from imagesvc.domain.job import JobType
+from imagesvc.interface.compute import ComputeCapability, ComputeDriver, Consistency
 from imagesvc.interface.operation import Handle, Progress
 from imagesvc.worker.flow import StepContext
 
@@ -35,10 +38,34 @@ def start(ctx: StepContext, found: Any) -> Handle:
     """Begin the snapshot of the job's disk, or find it again by the step's token."""
     args, token, project_id = ctx.job.args, ctx.request_token, ctx.job.project_id
     kinds: dict[str, Callable[[], Handle]] = {
-        "compute": lambda: found.start_snapshot(
-            args["server_id"], args["disk_id"], token, project_id=project_id
-        ),
+        "compute": lambda: _start_server(ctx, found),
         "volume": lambda: found.start_snapshot(args["volume_id"], token, project_id=project_id),
         "baremetal": lambda: found.start_snapshot(args["node_id"], token, project_id=project_id),
     }
     return kinds[args.get("source_kind", "compute")]()
+
+
+def consistency(ctx: StepContext, found: Any, snapshot_ids: Iterable[str]) -> Consistency | None:
+    """What the snapshots hold together; None where there is no guest to ask."""
+    if ctx.job.args.get("source_kind", "compute") != "compute":
+        return None
+    each = {found.snapshot_consistency(snapshot_id) for snapshot_id in snapshot_ids}
+    return Consistency.APPLICATION if each == {Consistency.APPLICATION} else Consistency.CRASH
+
+
+def _start_server(ctx: StepContext, driver: ComputeDriver) -> Handle:
+    """All disks, several, or one; frozen if that is asked for and the backend can."""
+    args, token, project_id = ctx.job.args, ctx.request_token, ctx.job.project_id
+    server_id = args["server_id"]
+    disk_ids = [disk.disk_id for disk in capture.disks(ctx.job)]
+    can = ComputeCapability.QUIESCE in driver.info().capabilities
+    quiesce = bool(args.get("quiesce")) and can
+    if ctx.job.type == JobType.CAPTURE_WHOLE_MACHINE:
+        return driver.start_group_snapshot(server_id, token, project_id=project_id, quiesce=quiesce)
+    if len(disk_ids) > 1:
+        return driver.start_disks_snapshot(
+            server_id, disk_ids, token, project_id=project_id, quiesce=quiesce
+        )
+    return driver.start_snapshot(
+        server_id, disk_ids[0], token, project_id=project_id, quiesce=quiesce
+    )

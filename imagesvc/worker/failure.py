@@ -37,9 +37,11 @@ def of(exc: Exception) -> Failure:
             return Failure(DEAD, exc.text, "")
         case DriverError():
             return Failure(FAILED, exc.user_message, exc.operator_message, exc.retryable)
+        case errors.BucketAway():
+            return Failure(FAILED, exc.text, exc.operator_message, retryable=True)
         case errors.FetchFailed():
             return Failure(FAILED, exc.text, exc.operator_message)
-        case errors.BackendFailed():
+        case errors.BackendFailed() | errors.ScratchFull():
             return Failure(FAILED, exc.text, name, retryable=True)
         case errors.ImagesvcError():
             return Failure(FAILED, exc.text, name)

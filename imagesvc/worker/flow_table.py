@@ -6,25 +6,36 @@ from imagesvc.worker.step.activate import Activate
 from imagesvc.worker.step.cleanup import DeleteSnapshot
 from imagesvc.worker.step.conclude import Conclude
 from imagesvc.worker.step.consult import Consult
+from imagesvc.worker.step.convert import Convert
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.join import Join
 from imagesvc.worker.step.provision import CreateServers
 from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
 from imagesvc.worker.step.provision_volume import CreateVolumes
+from imagesvc.worker.step.publish import Publish
+from imagesvc.worker.step.rebuild import RebuildServers
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
 from imagesvc.worker.step.store import Store
 from imagesvc.worker.step.verify import Verify
 
+_CAPTURE: Flow = (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot())
+
 FLOWS: dict[str, Flow] = {
-    JobType.CAPTURE_SYSTEM_DISK: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
+    JobType.CAPTURE_SYSTEM_DISK: _CAPTURE,
+    JobType.CAPTURE_DATA_DISKS: _CAPTURE,
+    JobType.CAPTURE_WHOLE_MACHINE: _CAPTURE,
     JobType.CREATE_SERVERS: (CreateServers(),),
+    JobType.REBUILD_SERVERS: (RebuildServers(),),
     JobType.IMPORT_STAGED: (Inspect(), Spread(), Conclude()),
     JobType.IMPORT_URL: (Fetch(), Spread(), Conclude()),
     JobType.IMPORT_LOCATION: (Fetch(), Spread(), Conclude()),
     JobType.IMPORT_REMOTE: (Consult(), Fetch(), Spread(), Conclude()),
     JobType.IMPORT_TASK: (Fetch(), Spread(), Conclude()),
+    JobType.CREATE_FROM_URL: (Fetch(), Convert(), Spread(), Conclude()),
+    JobType.CREATE_FROM_BUCKET: (Fetch(), Convert(), Spread(), Conclude()),
+    JobType.EXPORT_IMAGE: (Publish(),),
     JobType.COPY_IMAGE: (Spread(), Conclude()),
     JobType.IMPORT_UPLOAD: (Join(), Spread(), Conclude()),
     JobType.CREATE_VOLUMES: (CreateVolumes(),),

@@ -7,6 +7,7 @@ from imagesvc import errors
 from imagesvc.db import doomed, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
+from imagesvc.domain import guest
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.stream import limit, pipe
 from imagesvc.worker.flow import StepContext
@@ -56,14 +57,27 @@ def facts(result: pipe.PipeResult) -> dict[str, Any]:
     }
 
 
+def found(ctx: StepContext, result: pipe.PipeResult, place: tuple[str, str]) -> dict[str, Any]:
+    """What a memo keeps of a look into the disk that was stored at `place`."""
+    return {"guest": guest.plain(ctx.service.guests.look(result, place))}
+
+
 def disk(memo: Mapping[str, Any]) -> ImageDisk:
     """The disk that `facts` describe, without places."""
-    return ImageDisk(index=0, role="system", **{name: memo[name] for name in FACTS})
+    return ImageDisk(
+        index=0,
+        role="system",
+        guest=guest.of(memo.get("guest")),
+        **{name: memo[name] for name in FACTS},
+    )
 
 
-def announce(ctx: StepContext, store_id: str) -> str:
-    """A fresh key in a store, noted before the first byte; the one before it is doomed."""
-    key = f"{ctx.job.image_id}/{ctx.job.id}-{ctx.lease_token}"
+def announce(ctx: StepContext, store_id: str, mark: str = "") -> str:
+    """A fresh key in a store, noted before the first byte; the one before it is doomed.
+
+    `mark` tells the keys of steps apart that write to the same store.
+    """
+    key = f"{ctx.job.image_id}/{ctx.job.id}-{ctx.lease_token}{mark}"
     with ctx.service.database.write() as conn:
         job_rows.fence(conn, ctx.job)
         if ctx.memo.get("writing"):

@@ -16,7 +16,8 @@ from imagesvc.worker.flow import StepContext
 
 def unpacks(ctx: StepContext, image: Image) -> bool:
     """Whether packed bytes of this image are to be unpacked; in a container they stay as they are."""
-    return ctx.service.unpacks and image.container_format not in disk_format.WRAPPING_CONTAINERS
+    asked = ctx.service.unpacks or ctx.job.args.get("unpack", False)
+    return asked and image.container_format not in disk_format.WRAPPING_CONTAINERS
 
 
 def unpacked(ctx: StepContext, reader: limit.Reader) -> UnpackedReader:
@@ -46,11 +47,13 @@ def land(
     check: Callable[[pipe.PipeResult], None] = lambda _: None,
     *,
     reserved: bool = False,
+    disk_format: str | None = None,
 ) -> pipe.PipeResult:
     """Write all of `reader` to an announced place, judged by both gates and by `check`.
 
-    `reserved`: the job has room for these bytes set aside already. Raises UnsupportedImage,
-    QuotaExceeded, and what the two ends and `check` raise.
+    `reserved`: the job has room for these bytes set aside already. The bytes are of the image's
+    format, unless `disk_format` says of which they are. Raises UnsupportedImage, QuotaExceeded,
+    and what the two ends and `check` raise.
     """
     store_id, key = place
     store = ctx.service.backends.storage(store_id)
@@ -62,7 +65,7 @@ def land(
             ctx,
             reader,
             writer,
-            disk_format=image.disk_format or "",
+            disk_format=disk_format or image.disk_format or "",
             container_format=image.container_format,
             total=size_bytes,
         )
@@ -80,10 +83,12 @@ class Hashed:
     def __init__(self, reader: limit.Reader, algorithms: Iterable[str]) -> None:
         self._reader = reader
         self._hashes = {one: hashlib.new(one, usedforsecurity=False) for one in algorithms}
+        self.count = 0
 
     def read(self, size: int, /) -> bytes:
         """Give at most `size` bytes; none at the end."""
         data = self._reader.read(size)
+        self.count += len(data)
         for one in self._hashes.values():
             one.update(data)
         return data

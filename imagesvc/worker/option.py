@@ -39,5 +39,18 @@ WORKER_OPTS = (
         min=60.0,
         help="Seconds between two comparisons of all rows with all bytes. Each lists every store.",
     ),
+    cfg.StrOpt(
+        "scratch_dir",
+        default="$service.state_dir/scratch",
+        help="Folder of this host in which images are converted; it holds one converted image for "
+        "each conversion that runs, and nothing that another host needs.",
+    ),
+    cfg.IntOpt(
+        "scratch_bytes",
+        default=0,
+        min=0,
+        help="Most bytes that conversions take in scratch_dir together; 0: what the disk has. A "
+        "conversion waits until there is room for all of it.",
+    ),
     cfg.FloatOpt("reap_interval_s", default=10.0, min=0.1, help="Seconds between clean-ups."),
 )

@@ -79,6 +79,11 @@ class OperationBook:
         """Whether the work is to be cancelled."""
         return self._path(handle, "stop").exists()
 
+    def running(self) -> list[dict[str, Any]]:
+        """Records of the work that has not ended."""
+        bodies = [record.read(path) or {} for path in self._folder.glob("*.json")]
+        return [body for body in bodies if body.get("state") == ProgressState.RUNNING]
+
     def drop_old(self) -> None:
         """Forget work that ended a month ago."""
         for path in self._folder.glob("*.json"):

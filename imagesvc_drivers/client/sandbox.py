@@ -75,23 +75,24 @@ class Sandbox:
         reads: Mapping[str, Path] | Iterable[Path] = (),
         writes: Path | None = None,
         disks: Mapping[str, Path] | None = None,
+        programs: Iterable[Path] = (),
         limits: Limits,
         on_stdout: Callable[[bytes], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> Result:
-        """Run `argv[0]`, a program of the system, and wait for it.
+        """Run `argv[0]`, a program of the system or a path, and wait for it.
 
         `reads` names files or unix sockets: a mapping shows them as `/in/NAME`, a list of
         absolute paths under their own paths, as an overlay with a base needs. The folder
         `writes` is `/out`. `disks` are files or block devices that are written in place, shown as
-        `/disk/NAME`. Name them so in `argv`. `on_stdout` gets standard output as it comes
-        instead of the result. Raises Timeout when a limit of time was reached, Cancelled,
-        InvalidConfiguration if the tool is missing, EndlessOutput if it writes too much.
+        `/disk/NAME`. Name them so in `argv`. `programs` are files and folders of programs that lie
+        elsewhere than the system's, shown under their own paths. `on_stdout` gets standard output
+        as it comes instead of the result. Raises Timeout when a limit of time was reached,
+        Cancelled, InvalidConfiguration if the tool is missing, EndlessOutput if it writes too much.
         """
         level = self.level()
-        return _Run(level, argv, reads, writes, limits, disks or {}).wait(
-            limits.wall_s, on_stdout, cancel
-        )
+        run = _Run(level, argv, reads, writes, limits, disks or {}, programs)
+        return run.wait(limits.wall_s, on_stdout, cancel)
 
     def _find(self) -> Level:
         for level in (self._wanted,) if self._wanted else tuple(Level):
@@ -130,6 +131,7 @@ class _Run:
         writes: Path | None,
         limits: Limits,
         disks: Mapping[str, Path] | None = None,
+        programs: Iterable[Path] = (),
     ) -> None:
         tool = shutil.which(argv[0], path=_TOOL_PATH)
         if tool is None:
@@ -141,6 +143,7 @@ class _Run:
         self._argv = [tool, *argv[1:]]
         self._reads = _places(reads)
         self._disks = {f"/disk/{name}": path.absolute() for name, path in (disks or {}).items()}
+        self._programs = [str(path.absolute()) for path in programs]
         self._writes = writes.absolute() if writes is not None else None
         self._command = {Level.BUBBLEWRAP: self._bubblewrap, Level.LANDLOCK: self._landlock}[level]
         self._limits = limits
@@ -190,6 +193,8 @@ class _Run:
             command += ["--symlink", f"usr/{name}", f"/{name}"]
         command += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
         command += ["--dev", "/dev", "--size", "1048576", "--tmpfs", "/tmp"]  # noqa: S108
+        for program in self._programs:
+            command += ["--ro-bind", program, program]
         for inside, path in self._reads.items():
             command += ["--ro-bind", str(path), inside]
         if self._writes is not None:
@@ -206,6 +211,7 @@ class _Run:
         limits = self._limits
         plan = {
             "read": [str(path.resolve()) for path in self._reads.values()],
+            "program": self._programs,
             "write": [
                 *([str(self._writes)] if self._writes is not None else []),
                 *(str(path.resolve()) for path in self._disks.values()),

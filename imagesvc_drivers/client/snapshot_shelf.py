@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imagesvc.interface import errors
+from imagesvc.interface.compute import Consistency
 from imagesvc_drivers.client import record
 
 
@@ -39,6 +40,13 @@ class SnapshotShelf:
             raise errors.NotFound(f"No snapshot {snapshot_id} was found.")
         return int(body["size_bytes"])
 
+    def consistency(self, snapshot_id: str) -> Consistency:
+        """What it holds. Raises NotFound."""
+        body = record.read(self.path(snapshot_id) / "snapshot.json")
+        if body is None:
+            raise errors.NotFound(f"No snapshot {snapshot_id} was found.")
+        return Consistency(body.get("consistency", Consistency.CRASH))
+
     def open(self, snapshot_id: str, offset: int) -> BinaryIO:
         """The raw bytes from `offset`. Raises NotFound, InvalidArgument."""
         size_bytes = self.size(snapshot_id)
@@ -51,10 +59,13 @@ class SnapshotShelf:
         stream.seek(offset)
         return stream
 
-    def seal(self, snapshot_id: str, size_bytes: int) -> None:
+    def seal(
+        self, snapshot_id: str, size_bytes: int, consistency: Consistency = Consistency.CRASH
+    ) -> None:
         """Say that a snapshot is whole."""
         folder = self.path(snapshot_id)
-        record.write(folder / "snapshot.json", {"size_bytes": size_bytes})
+        body = {"size_bytes": size_bytes, "consistency": str(consistency)}
+        record.write(folder / "snapshot.json", body)
         (folder / "disk.qcow2").unlink(missing_ok=True)
 
     def remove(self, snapshot_id: str) -> None:

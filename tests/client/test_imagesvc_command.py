@@ -115,6 +115,7 @@ def test_an_image_shows_its_copies_and_a_warning_at_one(running_service, spark):
     shown = json.loads(done.stdout)
     assert (shown["good_copies"], shown["stores"], shown["damaged"]) == (1, ["local"], False)
     assert [copy["good"] for copy in shown["disks"][0]["copies"]] == [True]
+    assert (shown["found"]["os_name"], shown["found"]["firmware"]) == ("Spark 1", ["bios"])
     assert b"warning: There is one good copy" in done.stderr
 
 

@@ -8,6 +8,7 @@ from imagesvc.db import doomed, image_disk, metadata, pending
 from imagesvc.domain.image import NewImage
 from imagesvc.manager import store_verify
 from imagesvc.worker import reaper, runner
+from tests import guest_disk
 from tests.crash.station import until
 
 CAPTURE_POINTS = (
@@ -54,10 +55,10 @@ def upload(station, guest):
         )
 
 
-def create(station, image, count=1):
+def create(station, image, count=1, **options):
     """A job that creates servers."""
     return station.service.servers.create(
-        station.caller, image_id=image.id, name="crash", count=count, memory_mib=16
+        station.caller, image_id=image.id, name="crash", count=count, memory_mib=16, **options
     )
 
 
@@ -93,7 +94,7 @@ def test_a_capture_ends_once_whatever_line_its_worker_dies_at(station, guest, po
     ended = kill_and_recover(station, job, point)
     assert (ended.state, ended.error_text) == ("done", None)
     active = station.service.images.get(station.caller, image.id)
-    assert active.status == "active"
+    assert (active.status, active.properties["os_version"]) == ("active", "12")
     found = station.service.image_files.download(station.caller, image.id)
     with found.open() as stream:
         data = stream.read()
@@ -104,6 +105,27 @@ def test_a_capture_ends_once_whatever_line_its_worker_dies_at(station, guest, po
     assert station.quota_is_true()
     events = station.service.audits.query(station.caller, action="capture:complete")
     assert [event.target_id for event in events] == [image.id]
+
+
+def test_a_windows_disk_is_known_from_its_upload_to_the_capture_of_its_server(station, tmp_path):
+    source = upload(station, guest_disk.windows(tmp_path))
+    made = run_here(station, create(station, source))
+    server_id = made.result["servers"][0]["server_id"]
+    image, job = station.service.captures.start(
+        station.caller, server_id=server_id, name="captured"
+    )
+    assert run_here(station, job).state == "done"
+    image = station.service.images.get(station.caller, image.id)
+    assert (image.os_type, dict(image.properties)) == (
+        "windows",
+        {
+            "os_distro": "windows", "os_version": "10.0.20348", "hw_firmware_type": "uefi",
+            "consistency": "crash",
+        },
+    )  # fmt: skip
+    for one in (source.id, image.id):
+        found = station.service.image_details.get(station.caller, one).disks[0].disk.guest
+        assert (found.os_name, found.virtio) == ("Windows Server 2022 Datacenter", True)
 
 
 @pytest.mark.parametrize("point", CREATE_POINTS)

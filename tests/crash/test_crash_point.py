@@ -6,14 +6,17 @@ from pathlib import Path
 from imagesvc.domain import state
 from tests.crash import (
     test_baremetal,
+    test_bucket,
     test_capture,
     test_failure,
     test_import,
     test_operation,
+    test_rebuild,
     test_scrub,
     test_tus,
     test_upload,
     test_volume,
+    test_whole_capture,
 )
 from tests.driver import test_qemu_attach, test_syslog_audit_sink, test_webhook_audit_sink
 from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
@@ -24,6 +27,8 @@ from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
 ROOT = Path(__file__).parent.parent.parent
 POINT = re.compile(r"\bcrashpoint\(\"([a-z._]+)\"\)")
 TESTED = {
+    *test_bucket.CONVERT_POINTS,
+    *test_bucket.PUBLISH_POINTS,
     *test_capture.CAPTURE_POINTS,
     *test_capture.CREATE_POINTS,
     *test_failure.UNWIND_POINTS,
@@ -46,6 +51,9 @@ TESTED = {
     *Mirrored.crashpoints,
     *Qemu.CREATE_CRASH_POINTS,
     *Qemu.SNAPSHOT_CRASH_POINTS,
+    *Qemu.REBUILD_CRASH_POINTS,
+    *test_rebuild.POINTS,
+    *test_whole_capture.POINTS,
     *test_qemu_attach.POINTS,
     *test_baremetal.DEPLOY_POINTS,
     *test_baremetal.UNDEPLOY_POINTS,
@@ -74,6 +82,7 @@ AFTER = {
         "operation.committed",
     },
     ("image", "import"): {"operation.committed", "upload.part_counted"},
+    ("image", "make"): {"operation.committed"},
     ("image", "import_done"): {"step.activate.done", "step.spread.told", "step.conclude.done"},
     ("image", "import_failed"): {"operation.committed", "job.ended"},
     ("image", "import_returned"): {"job.ended"},

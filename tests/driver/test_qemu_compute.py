@@ -16,17 +16,18 @@ from typing import Any
 import pytest
 
 from imagesvc.interface import errors
-from imagesvc.interface.compute import ServerSpec, ServerState
+from imagesvc.interface.compute import Consistency, EmptyDisk, ServerSpec, ServerState
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import ProgressState
 from imagesvc.testing.conformance.compute import PROJECT, ComputeConformance
 from imagesvc.testing.conformance.operation import follow, result_of
-from imagesvc_drivers.compute.qemu import QemuCompute, process
+from imagesvc_drivers.compute.qemu import QemuCompute, monitor, process
 from imagesvc_drivers.compute.qemu.server_folder import ServerFolder
 
 TOOL = Path(__file__).parents[2] / "tools" / "make-test-image"
 STATE_OFFSET = 1024
 MARKER_OFFSET = STATE_OFFSET + 16
+LARGE_BYTES = 64 << 20
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,14 @@ class TestQemuCompute(ComputeConformance):
         "compute.qemu.snapshot_copied",
         "compute.qemu.snapshot_sealed",
     )
+    REBUILD_CRASH_POINTS = (
+        "compute.qemu.rebuild_recorded",
+        "compute.qemu.rebuild_noted",
+        "compute.qemu.rebuild_stopped",
+        "compute.qemu.rebuild_made",
+        "compute.qemu.rebuild_changed",
+        "compute.qemu.rebuild_settled",
+    )
 
     @pytest.fixture
     def state(self, tmp_path: Path) -> Iterator[Path]:
@@ -82,7 +91,9 @@ class TestQemuCompute(ComputeConformance):
     @pytest.fixture
     def driver(self, state: Path, tmp_path_factory: pytest.TempPathFactory) -> QemuCompute:
         sockets = tmp_path_factory.mktemp("r", numbered=True)
-        return self.make(QemuCompute, state_dir=str(state), runtime_dir=str(sockets))
+        return self.make(
+            QemuCompute, state_dir=str(state), runtime_dir=str(sockets), agent_timeout_s=0.5
+        )
 
     @pytest.fixture
     def image_source(self, spark: Path) -> ImageSource:
@@ -134,6 +145,114 @@ class TestQemuCompute(ComputeConformance):
         assert counters[0] - counters[1] in (0, 1)
         assert counters[0] > 256
 
+    def test_data_disks_that_are_copied_together_show_the_same_instant_and_no_other_is_copied(
+        self, driver: QemuCompute, spec: ServerSpec, state: Path
+    ) -> None:
+        server_id = self.server(driver, dataclasses.replace(spec, disks=spec.disks * 3))
+        self.type(driver, server_id, b"Dkept\n", b"OK")
+        handle = driver.start_disks_snapshot(
+            server_id, ["disk2", "disk1"], "two", project_id=PROJECT
+        )
+        made = result_of(driver, handle)
+        assert set(made) == {"disk1", "disk2"}
+        assert {path.name for path in (state / "snapshots").iterdir()} == set(made.values())
+        with driver.open_snapshot(made["disk1"], offset=MARKER_OFFSET) as stream:
+            assert stream.read(4) == b"kept"
+
+    def test_the_guest_has_the_disks_with_their_serial_numbers(
+        self, driver: QemuCompute, spec: ServerSpec, state: Path
+    ) -> None:
+        wanted = dataclasses.replace(
+            spec, disks=spec.disks * 2, empty_disks=(EmptyDisk(1, 1 << 30),)
+        )
+        server_id = self.server(driver, wanted)
+        self.type(driver, server_id, b"Dmark\n", b"OK")
+        self.type(driver, server_id, b"R\n", b"disk2=mark")
+        disks = driver.get_server(server_id, project_id=PROJECT).disks
+        assert [(disk.serial, disk.size_bytes >> 20) for disk in disks] == [
+            ("disk0", 8),
+            ("disk1", 1024),
+            ("disk2", 8),
+        ]
+        known = ServerFolder(state / "servers" / server_id).process()
+        assert known is not None
+        for disk in disks:
+            path = f"/machine/peripheral/v-{disk.disk_id}/virtio-backend"
+            found = monitor.command(Path(known["monitor"]), "qom-get", path=path, property="serial")
+            assert found == disk.serial
+
+    @pytest.mark.parametrize(
+        "places",
+        [
+            (EmptyDisk(0, 512),),
+            (EmptyDisk(2, 512),),
+            (EmptyDisk(1, 0),),
+            (EmptyDisk(2, 512), EmptyDisk(1, 512)),
+        ],
+    )
+    def test_an_empty_disk_that_cannot_be_there_is_refused(
+        self, driver: QemuCompute, spec: ServerSpec, places: tuple[EmptyDisk, ...]
+    ) -> None:
+        with pytest.raises(errors.InvalidArgument):
+            driver.start_create(dataclasses.replace(spec, empty_disks=places), 1, "places")
+
+    def test_three_rebuilt_servers_boot_the_new_image_and_keep_their_data(
+        self, driver: QemuCompute, spec: ServerSpec, state: Path, tmp_path: Path
+    ) -> None:
+        model = self.server(driver, spec)
+        self.type(driver, model, b"Wnewer\n", b"OK")
+        image = self.captured(driver, model, tmp_path / "newer.raw")
+        two = dataclasses.replace(spec, disks=spec.disks * 2)
+        made = result_of(driver, driver.start_create(two, 3, "three"))
+        ids = [each["server_id"] for each in made]
+        for number, server_id in enumerate(ids):
+            self.console(driver, server_id)
+            self.type(driver, server_id, b"Ddata-%d\n" % number, b"OK")
+        handles = [driver.start_rebuild(each, image, each, project_id=PROJECT) for each in ids]
+        for number, (server_id, handle) in enumerate(zip(ids, handles, strict=True)):
+            assert result_of(driver, handle) == server_id
+            self.console(driver, server_id, text=b"marker=newer disk2=data-%d" % number)
+            folder = state / "servers" / server_id
+            assert len(list(folder.glob("*.qcow2"))) == 2
+
+    def test_a_rebuilt_server_is_copied_started_and_rebuilt_again(
+        self, driver: QemuCompute, spec: ServerSpec
+    ) -> None:
+        server_id = self.server(driver, spec)
+        for token in ("one", "two"):
+            self.type(driver, server_id, b"Wold\n", b"OK")
+            offset = len(driver.read_console(server_id, project_id=PROJECT))
+            handle = driver.start_rebuild(server_id, spec.disks[0], token, project_id=PROJECT)
+            assert result_of(driver, handle) == server_id
+            self.console(driver, server_id, text=b"boots=00001 marker=(empty)", offset=offset)
+        driver.stop_server(server_id, project_id=PROJECT)
+        assert driver.snapshot_size(self.snapshot(driver, server_id)) == 8 << 20
+        driver.start_server(server_id, project_id=PROJECT)
+        self.console(driver, server_id, text=b"boots=00002", offset=offset)
+
+    def test_a_server_that_is_being_copied_is_not_rebuilt(
+        self, driver: QemuCompute, spec: ServerSpec
+    ) -> None:
+        server_id = self.server(driver, spec)
+        copying = driver.start_snapshot(server_id, "disk0", "copy", project_id=PROJECT)
+        handle = driver.start_rebuild(server_id, spec.disks[0], "busy", project_id=PROJECT)
+        ended = follow(driver, handle)
+        assert (ended.state, ended.error) == (
+            ProgressState.FAILED,
+            "The server's disks are being copied.",
+        )
+        assert driver.get_server(server_id, project_id=PROJECT).state is ServerState.RUNNING
+        result_of(driver, copying)
+
+    def test_a_guest_without_an_agent_is_copied_as_it_is_and_that_is_told(
+        self, driver: QemuCompute, spec: ServerSpec
+    ) -> None:
+        server_id = self.server(driver, spec)
+        handle = driver.start_group_snapshot(server_id, "q", project_id=PROJECT, quiesce=True)
+        (snapshot_id,) = result_of(driver, handle).values()
+        assert driver.snapshot_consistency(snapshot_id) is Consistency.CRASH
+        self.type(driver, server_id, b"Wgoes-on\n", b"OK")
+
     def test_the_guest_writes_on_while_it_is_copied(
         self, driver: QemuCompute, spec: ServerSpec
     ) -> None:
@@ -142,6 +261,33 @@ class TestQemuCompute(ComputeConformance):
         self.type(driver, server_id, b"Wlate\n", b"OK")
         with driver.open_snapshot(result_of(driver, handle), offset=MARKER_OFFSET) as stream:
             assert stream.read(7) == b"(empty)"
+
+    def test_only_what_the_server_wrote_is_copied_before_the_one_copy_that_is_read(
+        self,
+        driver: QemuCompute,
+        spec: ServerSpec,
+        state: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        large = tmp_path / "large.raw"
+        large.write_bytes(b"x" * LARGE_BYTES)
+        data = dataclasses.replace(source_of(large), virtual_size_bytes=LARGE_BYTES)
+        server_id = self.server(driver, dataclasses.replace(spec, disks=(*spec.disks, data)))
+        self.type(driver, server_id, b"Dover-it\n", b"OK")
+        with monkeypatch.context() as held:
+            held.setattr(driver._crew, "put", lambda *_: None)
+            handle = driver.start_snapshot(server_id, "disk1", "delta", project_id=PROJECT)
+            deadline = time.monotonic() + 20
+            while driver._book.read(handle)["phase"] != "flattening":
+                assert time.monotonic() < deadline
+                driver.poll(handle)
+            (target,) = (state / "snapshots").glob("*/disk.qcow2")
+            assert target.stat().st_blocks * 512 < 1 << 20
+        with driver.open_snapshot(result_of(driver, handle)) as stream:
+            whole = stream.read()
+        assert whole[MARKER_OFFSET : MARKER_OFFSET + 8] == b"over-it\0"
+        assert whole[4096:] == large.read_bytes()[4096:]
 
     def test_a_killed_server_is_stopped_and_starts_again(
         self, driver: QemuCompute, spec: ServerSpec, state: Path

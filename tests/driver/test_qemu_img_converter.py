@@ -46,10 +46,14 @@ class TestQemuImgConverter(ConverterConformance):
         monkeypatch.setattr(sandbox.Sandbox, "run", recorded)
         made = self.convert(driver, raw, tmp_path / "made", "qcow2")
         driver.check(made)
-        assert {call[1] for call in calls} == {"info", "check", "convert"}
+        driver.measure(made, "vmdk")
+        with driver.open_raw(made, limits=converter.Limits()) as stream:
+            stream.read(1)
+        words = {call[1] if call[0] == "qemu-img" else call[0] for call in calls}
+        assert words == {"info", "check", "convert", "measure", "qemu-nbd"}
         for call in calls:
-            assert "-f" in call
-            assert call[1] != "convert" or "-O" in call
+            assert call[call.index("-f") + 1] in ("raw", "qcow2")
+            assert call[1] not in ("convert", "measure") or "-O" in call
             assert str(tmp_path) not in " ".join(call)
 
 

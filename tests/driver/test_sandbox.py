@@ -65,6 +65,28 @@ def test_listed_files_are_readable_under_their_own_paths(box: Sandbox, canary: P
     assert result.stdout == CANARY.encode() + b"base"
 
 
+def test_programs_elsewhere_can_be_run_and_what_lies_beside_them_not_read(
+    box: Sandbox, canary: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    tool = folder / "tool"
+    tool.write_text(f"#!/bin/sh\necho ran; cat {canary}; echo x > {folder}/made\n")
+    tool.chmod(0o755)
+    result = box.run([str(tool)], programs=[folder], limits=Limits(output_bytes=1 << 20))
+    assert result.stdout == b"ran\n"
+    assert list(folder.iterdir()) == [tool]
+
+
+def test_a_socket_can_be_made_in_the_folder_of_outputs(box: Sandbox, tmp_path: Path) -> None:
+    code = (
+        "import socket,sys; s=socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
+        "c=socket.socket(socket.AF_UNIX); c.connect(sys.argv[1]); print('met')"
+    )
+    result = box.run(["python3", "-c", code, "/out/socket"], writes=tmp_path, limits=SHORT)
+    assert result.stdout == b"met\n"
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "/proc/1/environ", "/root"])
 def test_the_host_is_out_of_reach(box: Sandbox, path: str) -> None:
     result = box.run(["cat", path], limits=SHORT)

@@ -10,7 +10,7 @@ import msgspec
 
 from imagesvc.backend.backend import BackendState
 from imagesvc.domain.job import JobType
-from imagesvc.domain.state import ImageStatus, JobState, StepState
+from imagesvc.domain.state import JobState, StepState
 from imagesvc.interface.compute import ServerState
 
 
@@ -19,11 +19,13 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ServerDisk(Answer):
-    """A disk of a server; `boot` marks the system disk."""
+    """A disk of a server; `boot` marks the system disk. `serial` is what the guest reads as its
+    serial number, empty if the backend gives it none."""
 
     id: str
     size_bytes: int
     boot: bool
+    serial: str
 
 
 class Server(Answer):
@@ -143,10 +145,44 @@ class OneJob(Answer):
 
 
 class Capture(Answer):
-    """The image that is being made, and the job that makes it."""
+    """The images that are being made, and the job that makes them; `image_id` if it is one."""
 
-    image_id: str
+    image_id: str | None
+    image_ids: list[str]
     job: Job
+
+
+class Import(Answer):
+    """A started import; the image is null if it was deleted since."""
+
+    image_id: str | None
+    job: Job
+
+
+class ObjectStore(Answer):
+    """Where buckets are, and the key that opens them, without its secret."""
+
+    id: str
+    name: str
+    endpoint: str
+    region: str
+    buckets: list[str]
+    access_key: str
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+class OneObjectStore(Answer):
+    """One object store."""
+
+    object_store: ObjectStore
+
+
+class ObjectStorePage(Answer):
+    """Object stores by name; `next` is the marker of the page after this one."""
+
+    object_stores: list[ObjectStore]
+    next: str | None
 
 
 class AuditPage(Answer):
@@ -179,49 +215,6 @@ class OneQuota(Answer):
     """The quota of one project."""
 
     quota: Quota
-
-
-class ImageCopy(Answer):
-    """A copy of a disk; `number` counts those that one store keeps. `fault` is what a scrub found
-    at `found_at`; without it the copy counts as good."""
-
-    store: str
-    number: int
-    good: bool
-    fault: str | None
-    found_at: datetime.datetime | None
-
-
-class ImageDisk(Answer):
-    """A disk of an image, its copies in the order in which they are read."""
-
-    index: int
-    role: str
-    disk_format: str
-    size_bytes: int
-    good_copies: int
-    copies: list[ImageCopy]
-
-
-class Image(Answer):
-    """An image as it is kept; `good_copies` are those of the disk that has the fewest, null before
-    it has bytes. `warnings` are sentences for people."""
-
-    id: str
-    name: str | None
-    status: ImageStatus
-    size_bytes: int | None
-    damaged: bool
-    good_copies: int | None
-    stores: list[str]
-    warnings: list[str]
-    disks: list[ImageDisk]
-
-
-class OneImage(Answer):
-    """How one image is kept."""
-
-    image: Image
 
 
 class BackendList(Answer):

@@ -10,18 +10,22 @@ import msgspec
 from imagesvc import errors
 from imagesvc.api import validate
 from imagesvc.api.native import idempotency, views
+from imagesvc.domain import capture as captured
 from imagesvc.domain.job import Job
 from imagesvc.manager import capture as captures
 from imagesvc.manager import disk_capture as disk_captures
 
+_OF_SERVERS = ("disk_id", "disk_ids", "whole", "quiesce", "compute_id")
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
 class NewCapture(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Body of a capture, which names one source.
 
-    Of a server without `disk_id` the system disk is taken. An image of a volume is a data disk, one
-    of a node a system disk, unless `kind` says otherwise.
+    Of a server: one disk, several (an image each), or `whole` as one image; without any of these
+    the system disk. `quiesce` freezes the guest's file systems at the instant of the copy, if it
+    answers. An image of a volume is a data disk, one of a node a system disk, unless `kind` says
+    otherwise.
     """
 
     name: Text
@@ -29,6 +33,9 @@ class NewCapture(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     volume_id: Text | None = None
     node_id: Text | None = None
     disk_id: Text | None = None
+    disk_ids: Annotated[tuple[Text, ...], msgspec.Meta(max_length=64)] = ()
+    whole: bool = False
+    quiesce: bool = False
     compute_id: Text | None = None
     kind: Literal["system-disk", "data-disk"] | None = None
     visibility: Literal["private", "shared", "community", "public"] = "private"
@@ -38,7 +45,7 @@ class NewCapture(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class CapturesResource:
-    """Making an image from the disk of a server, a volume or a node."""
+    """Making images from the disks of a server, a volume or a node."""
 
     def __init__(
         self, manager: captures.CaptureManager, disks: disk_captures.DiskCaptureManager
@@ -47,7 +54,7 @@ class CapturesResource:
         self._disks = disks
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Start the job; the image is `importing` until it ends."""
+        """Start the job; the images are `importing` until it ends."""
         body = validate.body(req, NewCapture)
         described = {"description": body.description} if body.description is not None else {}
         _image, job = _source(body, self._server, self._volume, self._node)(
@@ -62,6 +69,7 @@ class CapturesResource:
         resp.status = falcon.HTTP_202
         resp.media = {
             "image_id": job.image_id,
+            "image_ids": list(captured.image_ids(job)),
             "job": views.job(job, datetime.datetime.now(datetime.UTC)),
         }
 
@@ -71,6 +79,9 @@ class CapturesResource:
             server_id=body.server_id or "",
             compute_id=body.compute_id,
             disk_id=body.disk_id,
+            disk_ids=body.disk_ids,
+            whole=body.whole,
+            quiesce=body.quiesce,
             **described,
         )
 
@@ -87,8 +98,8 @@ def _source(body: NewCapture, *starts: Callable[..., Any]) -> Callable[..., Any]
     given = [name for name in known if getattr(body, name) is not None]
     if len(given) != 1:
         raise errors.InvalidRequest(f"Name one source: {', '.join(known)}.")
-    foreign = {"server_id": ("kind",)}.get(given[0], ("disk_id", "compute_id"))
+    foreign = {"server_id": ("kind",)}.get(given[0], _OF_SERVERS)
     for name in foreign:
-        if getattr(body, name) is not None:
+        if getattr(body, name):
             raise errors.InvalidRequest(f"{name} does not go with {given[0]}.")
     return known[given[0]]

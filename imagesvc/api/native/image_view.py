@@ -1,9 +1,11 @@
 """An image's copies as JSON of our own API; pure functions."""
 
+import dataclasses
 from typing import Any
 
 from imagesvc.api.native import views
-from imagesvc.manager import image_detail
+from imagesvc.domain import guest as guests
+from imagesvc.manager import guest, image_detail
 
 LOST = (
     "The image is damaged: a disk has no good copy, and its bytes are not given out. Restore it "
@@ -18,6 +20,7 @@ def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
         "id": entity.image.id,
         "name": entity.image.name,
         "status": str(entity.image.status),
+        "kind": str(entity.image.kind),
         "size_bytes": entity.image.size_bytes,
         "damaged": entity.good == 0,
         "good_copies": entity.good,
@@ -25,7 +28,20 @@ def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
             dict.fromkeys(one.copy.store_id for disk in entity.disks for one in disk.copies)
         ),
         "warnings": [text for good, text in ((0, LOST), (1, LONE)) if entity.good == good],
+        "found": _found(entity),
         "disks": [_disk(disk) for disk in entity.disks],
+    }
+
+
+def _found(entity: image_detail.ImageDetail) -> dict[str, Any] | None:
+    disk = next((one.disk for one in entity.disks), None)
+    if disk is None:
+        return None
+    found = disk.guest or guests.Guest()
+    return {
+        **dataclasses.asdict(found),
+        "min_disk_gib": guest.min_disk_gib(disk) or None,
+        "differs": list(guest.differing(entity.image, found)),
     }
 
 
@@ -35,6 +51,7 @@ def _disk(entity: image_detail.DiskDetail) -> dict[str, Any]:
         "role": entity.disk.role,
         "disk_format": entity.disk.disk_format,
         "size_bytes": entity.disk.size_bytes,
+        "virtual_size_bytes": entity.disk.virtual_size_bytes,
         "good_copies": entity.good,
         "copies": [_copy(one) for one in entity.copies],
     }

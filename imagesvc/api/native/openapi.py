@@ -10,32 +10,35 @@ import msgspec
 from falcon import routing
 
 from imagesvc.api import error, error_code
-from imagesvc.api.native import answer, operation, query
+from imagesvc.api.native import answer, operation, operation_shape, query
 from imagesvc.errors import Reason
 
 JSON = "application/json"
 SCHEME = "token"
 _REF = "#/components/schemas/{name}"
 _FIELD = re.compile(r"{(\w+)}")
-_BYTES: operation.Schema = {"type": "string", "format": "binary"}
-_HEADERS: dict[str, tuple[operation.Schema, str]] = {
+_BYTES: operation_shape.Schema = {"type": "string", "format": "binary"}
+_HEADERS: dict[str, tuple[operation_shape.Schema, str]] = {
     "Accept-Language": ({"type": "string"}, "Language of what is for people; zh or en."),
     "Idempotency-Key": (
         {"type": "string", "pattern": "^[ -~]{1,255}$"},
         "The same key in the same project gives the same job.",
     ),
-    "Range": (operation.TEXT, "One range of bytes (RFC 9110, section 14)."),
-    "If-Range": (operation.TEXT, "An ETag; with another one Range is not heeded."),
-    "If-None-Match": (operation.TEXT, "ETags of what the caller has already."),
+    "Range": (operation_shape.TEXT, "One range of bytes (RFC 9110, section 14)."),
+    "If-Range": (operation_shape.TEXT, "An ETag; with another one Range is not heeded."),
+    "If-None-Match": (operation_shape.TEXT, "ETags of what the caller has already."),
     "Tus-Resumable": ({"type": "string", "enum": ["1.0.0"]}, "Version of tus; needed."),
-    "Upload-Offset": (operation.COUNT, "Where the bytes of the body belong; needed."),
-    "Upload-Length": (operation.COUNT, "Bytes of the whole upload."),
+    "Upload-Offset": (operation_shape.COUNT, "Where the bytes of the body belong; needed."),
+    "Upload-Length": (operation_shape.COUNT, "Bytes of the whole upload."),
     "Upload-Defer-Length": ({"type": "string", "enum": ["1"]}, "The length is told later."),
     "Upload-Metadata": (
-        operation.TEXT,
+        operation_shape.TEXT,
         "Pairs of key and Base64 of a value: image_id, disk, sha256, store, filename.",
     ),
-    "Upload-Checksum": (operation.TEXT, "md5, sha1 or sha256, and Base64 of the body's digest."),
+    "Upload-Checksum": (
+        operation_shape.TEXT,
+        "md5, sha1 or sha256, and Base64 of the body's digest.",
+    ),
 }
 
 Route = tuple[str, Any]
@@ -88,20 +91,20 @@ def _methods(prefix: str, path: str, resource: Any) -> dict[str, Any]:
     parameters = [
         _parameter("path", name, schema, text, required=True)
         for name in _FIELD.findall(path)
-        for schema, text in [operation.PATH.get(name, (operation.TEXT, ""))]
+        for schema, text in [operation_shape.PATH.get(name, (operation_shape.TEXT, ""))]
     ]
     found: dict[str, Any] = {"parameters": parameters} if parameters else {}
     for method, responder in sorted(routing.map_http_methods(resource).items()):
-        row = known.get(method, operation.Operation())
+        row = known.get(method, operation_shape.Operation())
         found[method.lower()] = _operation(path, method, resource, responder, row)
     return found
 
 
 def _operation(
-    path: str, method: str, resource: Any, responder: Any, row: operation.Operation
+    path: str, method: str, resource: Any, responder: Any, row: operation_shape.Operation
 ) -> dict[str, Any]:
     anonymous = getattr(resource, "anonymous", False)
-    raised = operation.ALWAYS + (() if anonymous else operation.CALLER) + row.raises
+    raised = operation_shape.ALWAYS + (() if anonymous else operation_shape.CALLER) + row.raises
     described: dict[str, Any] = {
         "operationId": f"{method.lower()}{_FIELD.sub('one', path).replace('/', '-')}",
         "summary": (responder.__doc__ or "").strip().partition("\n")[0],
@@ -119,7 +122,7 @@ def _operation(
 
 
 def _parameter(
-    place: str, name: str, schema: operation.Schema, text: str = "", *, required: bool = False
+    place: str, name: str, schema: operation_shape.Schema, text: str = "", *, required: bool = False
 ) -> dict[str, Any]:
     kept = {key: value for key, value in schema.items() if key != "description"}
     found = {"in": place, "name": name, "required": required, "schema": kept}
@@ -128,7 +131,9 @@ def _parameter(
     return found
 
 
-def _responses(row: operation.Operation, raised: Iterable[operation.Raised]) -> dict[str, Any]:
+def _responses(
+    row: operation_shape.Operation, raised: Iterable[operation_shape.Raised]
+) -> dict[str, Any]:
     good: dict[int, list[Any]] = {row.status: [row.answer] if row.answer is not None else []}
     for status, shape in row.also.items():
         good.setdefault(status, []).extend([] if shape is None else [shape])
@@ -146,7 +151,7 @@ def _responses(row: operation.Operation, raised: Iterable[operation.Raised]) -> 
         if shapes:
             found[str(status)]["content"] = _content(*shapes)
         if status in good and row.gives:
-            headers = {name: {"schema": operation.TEXT} for name in row.gives}
+            headers = {name: {"schema": operation_shape.TEXT} for name in row.gives}
             found[str(status)]["headers"] = headers
     return found
 

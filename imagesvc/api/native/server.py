@@ -6,12 +6,27 @@ from typing import Annotated
 import falcon
 import msgspec
 
+from imagesvc import errors
 from imagesvc.api import validate
 from imagesvc.api.native import idempotency, query, views
+from imagesvc.domain.server import GIB, DataDisk
 from imagesvc.manager import server as servers
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
+
+class NewDataDisk(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A data disk: either `image_id`, or `size_gib` for an empty one."""
+
+    image_id: Id | None = None
+    size_gib: Annotated[int, msgspec.Meta(ge=1, le=65_536)] | None = None
+
+    def disk(self) -> DataDisk:
+        """As the manager takes it. Raises InvalidRequest unless it is one of the two."""
+        if (self.image_id is None) == (self.size_gib is None):
+            raise errors.InvalidRequest("A data disk has either image_id or size_gib.")
+        return DataDisk(self.image_id, (self.size_gib or 0) * GIB)
 
 
 class NewServers(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -22,6 +37,7 @@ class NewServers(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     count: Annotated[int, msgspec.Meta(ge=1)] = 1
     memory_mib: Annotated[int, msgspec.Meta(ge=16, le=16_777_216)] = 64
     vcpus: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
+    data_disks: Annotated[tuple[NewDataDisk, ...], msgspec.Meta(max_length=64)] = ()
     compute_id: Id | None = None
 
 
@@ -58,6 +74,7 @@ class ServersResource:
             count=body.count,
             memory_mib=body.memory_mib,
             vcpus=body.vcpus,
+            data_disks=[disk.disk() for disk in body.data_disks],
             compute_id=body.compute_id,
             idempotency_key=idempotency.key(req),
         )

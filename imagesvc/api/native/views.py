@@ -7,6 +7,7 @@ from imagesvc.api.native import job_progress
 from imagesvc.backend.backend import BackendStatus
 from imagesvc.db.audit import AuditRecord
 from imagesvc.domain import job as jobs
+from imagesvc.domain.object_store import ObjectStore
 from imagesvc.domain.quota import Quota
 from imagesvc.interface import baremetal, compute
 from imagesvc.interface import volume as volumes
@@ -31,7 +32,12 @@ def server(entity: compute.Server) -> dict[str, Any]:
         "created_at": time(entity.created_at),
         "detail": entity.detail,
         "disks": [
-            {"id": disk.disk_id, "size_bytes": disk.size_bytes, "boot": disk.boot}
+            {
+                "id": disk.disk_id,
+                "size_bytes": disk.size_bytes,
+                "boot": disk.boot,
+                "serial": disk.serial,
+            }
             for disk in entity.disks
         ],
         "volumes": list(entity.volumes),
@@ -114,6 +120,20 @@ def audit_event(entity: AuditRecord) -> dict[str, Any]:
         "user_id": entity.user_id,
         "request_id": entity.request_id,
         "detail": dict(entity.detail),
+    }
+
+
+def object_store(entity: ObjectStore) -> dict[str, Any]:
+    """One object store; its secret key is never shown."""
+    return {
+        "id": entity.id,
+        "name": entity.name,
+        "endpoint": entity.endpoint,
+        "region": entity.region,
+        "buckets": list(entity.buckets),
+        "access_key": entity.access_key,
+        "created_at": time(entity.created_at),
+        "updated_at": time(entity.updated_at),
     }
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Protocol
 
-from imagesvc.stream.format import iso, qcow2, qed, raw, vdi, vhd, vhdx, vmdk
+from imagesvc.stream.format import iso, qcow, qcow2, qed, raw, vdi, vhd, vhdx, vmdk
 
 # Bytes at the start that the rules look at: the QCOW2 header with its extensions, and the
 # first volume descriptor of a disc, which ends at 34,816.
@@ -50,6 +50,7 @@ RULES: dict[str, RuleMaker] = {
     "vhdx": vhdx.VhdxRule,
     "vdi": vdi.VdiRule,
     "qed": qed.QedRule,
+    "qcow": qcow.QcowRule,
 }
 
 SIGNATURES = (
@@ -76,6 +77,8 @@ SIGNATURES = (
     Signature("dmg", -512, b"koly"),
 )
 
+# The first version of QCOW2's ancestor begins as that does.
+_QCOW_ONE = b"QFI\xfb\0\0\0\1"
 # Formats that may show at the end alone.
 AT_END = frozenset({"vhd"})
 
@@ -89,6 +92,8 @@ def detect(head: bytes, tail: bytes = b"") -> set[str]:
     }
     if _is_vmdk_text(head):
         found.add("vmdk")
+    if head.startswith(_QCOW_ONE):
+        found = (found - {"qcow2"}) | {"qcow"}
     return found
 
 

@@ -20,14 +20,14 @@ from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, ProgressState
 from imagesvc.testing.conformance import http_file
 from imagesvc.testing.conformance.compute_attach import ComputeAttachConformance
-from imagesvc.testing.conformance.compute_kill import ComputeKillConformance
+from imagesvc.testing.conformance.compute_rebuild import ComputeRebuildConformance
 from imagesvc.testing.conformance.compute_server import FOREIGN, PROJECT, UNKNOWN
 from imagesvc.testing.conformance.operation import follow, result_of
 
 __all__ = ["FOREIGN", "PROJECT", "UNKNOWN", "ComputeConformance"]
 
 
-class ComputeConformance(ComputeAttachConformance, ComputeKillConformance):
+class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
     """The suite; servers that it makes are deleted after each test."""
 
     def test_servers_of_one_creation_run_and_are_numbered(
@@ -163,27 +163,10 @@ class ComputeConformance(ComputeAttachConformance, ComputeKillConformance):
         disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
         assert disk.size_bytes >= source.virtual_size_bytes
 
-    def test_all_disks_are_copied_at_one_instant(
-        self, driver: compute.ComputeDriver, spec: ServerSpec
-    ) -> None:
-        """start_group_snapshot (CONSISTENT_GROUP): a dict disk id -> snapshot id."""
-        two = dataclasses.replace(spec, disks=spec.disks * 2)
-        server_id = self.server(driver, two)
-        if not self.has(driver, ComputeCapability.CONSISTENT_GROUP):
-            with pytest.raises(errors.NotSupported):
-                driver.start_group_snapshot(server_id, "group", project_id=PROJECT)
-            return
-        handle = driver.start_group_snapshot(server_id, "group", project_id=PROJECT)
-        made = result_of(driver, handle)
-        disks = driver.get_server(server_id, project_id=PROJECT).disks
-        assert {d.disk_id: d.size_bytes for d in disks} == {
-            disk_id: driver.snapshot_size(each) for disk_id, each in made.items()
-        }
-
     def test_quiesce_needs_its_capability(
         self, driver: compute.ComputeDriver, spec: ServerSpec
     ) -> None:
-        """`quiesce=True` only with QUIESCE."""
+        """`quiesce=True` only with QUIESCE; snapshot_consistency tells what came of it."""
         server_id = self.server(driver, spec)
         disk_id = driver.get_server(server_id, project_id=PROJECT).disks[0].disk_id
 
@@ -193,7 +176,10 @@ class ComputeConformance(ComputeAttachConformance, ComputeKillConformance):
             )
 
         if self.has(driver, ComputeCapability.QUIESCE):
-            result_of(driver, start())
+            found = driver.snapshot_consistency(result_of(driver, start()))
+            assert found in list(compute.Consistency)
+            plain = driver.snapshot_consistency(self.snapshot(driver, server_id))
+            assert plain is compute.Consistency.CRASH
             return
         with pytest.raises(errors.NotSupported):
             start()

@@ -2,17 +2,20 @@
 
 import struct
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from imagesvc.interface import converter, errors
-from imagesvc.testing.conformance import base, child
+from imagesvc.testing.conformance import child
+from imagesvc.testing.conformance.converter_guest import ConverterGuestConformance
 
 SIZE_BYTES = 4 << 20
 LIMITS = converter.Limits(output_bytes=64 << 20)
 _CLUSTER = 1 << 16
 _KILLS = 4
+LEAVE_S = 20.0
 
 
 def broken_qcow2(*, backing: bytes = b"", data_file: bool = False) -> bytes:
@@ -24,7 +27,7 @@ def broken_qcow2(*, backing: bytes = b"", data_file: bool = False) -> bytes:
     return (head.ljust(512, b"\0") + backing).ljust(4 * _CLUSTER, b"\0")
 
 
-class ConverterConformance(base.DriverConformance):
+class ConverterConformance(ConverterGuestConformance):
     """Derive, and give a fixture `driver` made by `self.make(...)`."""
 
     VERSION = converter.VERSION
@@ -38,12 +41,18 @@ class ConverterConformance(base.DriverConformance):
         return converter.Source("raw", path=path)
 
     def convert(
-        self, driver: converter.ConverterDriver, source: converter.Source, target: Path, to: str
+        self,
+        driver: converter.ConverterDriver,
+        source: converter.Source,
+        target: Path,
+        to: str,
+        variant: str = "",
     ) -> converter.Source:
         """Convert within generous limits."""
+        more = {"variant": variant} if variant else {}
         driver.convert(
             source, target, to,
-            progress=lambda done, total: None, cancel=threading.Event(), limits=LIMITS,
+            progress=lambda done, total: None, cancel=threading.Event(), limits=LIMITS, **more,
         )  # fmt: skip
         return converter.Source(to, path=target)
 
@@ -57,9 +66,13 @@ class ConverterConformance(base.DriverConformance):
             self.convert(driver, raw, target, "raw")
         return False
 
-    def test_only_what_has_a_method_is_promised(self, driver: converter.ConverterDriver) -> None:
-        """GUEST_FACTS has no method in this version of the contract, so it is not promised."""
-        assert not self.has(driver, converter.ConverterCapability.GUEST_FACTS)
+    def streams(self, driver: converter.ConverterDriver, source: converter.Source) -> bool:
+        """Whether RAW_STREAM is promised; if not, `open_raw` has to say NotSupported."""
+        if self.has(driver, converter.ConverterCapability.RAW_STREAM):
+            return True
+        with pytest.raises(errors.NotSupported):
+            driver.open_raw(source, limits=LIMITS)
+        return False
 
     def test_a_probe_tells_format_and_size(
         self, driver: converter.ConverterDriver, raw: converter.Source
@@ -156,6 +169,72 @@ class ConverterConformance(base.DriverConformance):
         with pytest.raises(errors.AlreadyExists):
             self.convert(driver, raw, target, "qcow2")
         assert target.read_bytes() == b"mine"
+
+    def test_every_variant_keeps_the_disk(
+        self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
+    ) -> None:
+        """Each of `variants` opens in its format; another word is NotSupported (VARIANTS)."""
+        if not self.has(driver, converter.ConverterCapability.VARIANTS):
+            assert driver.variants("qcow2") == ()
+            return
+        for to in sorted({target for _, target in driver.formats()}):
+            for variant in driver.variants(to):
+                made = self.convert(driver, raw, tmp_path / f"{to}.{variant}", to, variant)
+                assert driver.check(made).virtual_size_bytes == SIZE_BYTES
+        with pytest.raises(errors.NotSupported):
+            self.convert(driver, raw, tmp_path / "odd", "qcow2", "no-such-variant")
+
+    def test_no_conversion_takes_more_than_was_measured(
+        self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
+    ) -> None:
+        """`measure` names the bytes of disk that a target takes at most (VARIANTS)."""
+        if not self.has(driver, converter.ConverterCapability.VARIANTS):
+            with pytest.raises(errors.NotSupported):
+                driver.measure(raw, "raw")
+            return
+        for to in sorted(target for source, target in driver.formats() if source == "raw"):
+            measured = driver.measure(raw, to)
+            made = self.convert(driver, raw, tmp_path / f"made.{to}", to)
+            assert made.path is not None
+            assert made.path.stat().st_blocks * 512 <= measured
+
+    def test_a_raw_stream_gives_the_guests_bytes(
+        self, driver: converter.ConverterDriver, raw: converter.Source, tmp_path: Path
+    ) -> None:
+        """`open_raw` gives all of them in order, of each format (RAW_STREAM)."""
+        if not self.streams(driver, raw):
+            return
+        assert raw.path is not None
+        with driver.open_raw(raw, limits=LIMITS) as stream:
+            assert stream.read() == raw.path.read_bytes()
+        if self.has(driver, converter.ConverterCapability.CONVERT):
+            made = self.convert(driver, raw, tmp_path / "made", "qcow2")
+            with driver.open_raw(made, limits=LIMITS) as stream:
+                assert stream.read() == raw.path.read_bytes()
+
+    def test_a_raw_stream_may_be_left_early(
+        self, driver: converter.ConverterDriver, raw: converter.Source
+    ) -> None:
+        """`close` ends it at once, whatever was read (RAW_STREAM)."""
+        if not self.streams(driver, raw):
+            return
+        begun = time.monotonic()
+        with driver.open_raw(raw, limits=LIMITS) as stream:
+            assert stream.read(11) == b"conformance"
+        driver.open_raw(raw, limits=LIMITS).close()
+        assert time.monotonic() - begun < LEAVE_S
+
+    def test_a_stream_of_what_does_not_open_is_refused(
+        self, driver: converter.ConverterDriver, tmp_path: Path
+    ) -> None:
+        """`open_raw` raises UnsafeImage, or its `read` does (RAW_STREAM)."""
+        path = tmp_path / "hostile"
+        path.write_bytes(bytes(_CLUSTER))
+        source = converter.Source("qcow2", path=path)
+        if not self.streams(driver, source):
+            return
+        with pytest.raises(converter.UnsafeImage):
+            driver.open_raw(source, limits=LIMITS).read()
 
     @pytest.mark.parametrize("how", ["cancel", "output", "pair"])
     def test_a_convert_that_ends_early_leaves_nothing(

@@ -3,17 +3,19 @@
 from imagesvc.crashpoint import crashpoint
 from imagesvc.worker import disk_source
 from imagesvc.worker.flow import Step, StepContext, Wait
+from imagesvc.worker.step.snapshot import snapshots
 
 
 class DeleteSnapshot(Step):
-    """Delete the snapshot that was read; keeps nothing."""
+    """Delete the snapshots that were read; keeps nothing."""
 
     name = "cleanup"
 
     def run(self, ctx: StepContext) -> Wait | None:
-        """Delete it; one that is gone is success."""
+        """Delete them; one that is gone is success."""
         driver = disk_source.driver(ctx)
         crashpoint("step.cleanup.begin")
-        driver.delete_snapshot(ctx.results["snapshot"]["snapshot_id"])
+        for snapshot_id in snapshots(ctx.job, ctx.results["snapshot"]).values():
+            driver.delete_snapshot(snapshot_id)
         crashpoint("step.cleanup.done")
         return None

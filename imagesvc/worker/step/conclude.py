@@ -30,8 +30,8 @@ class Conclude(Step):
         with ctx.service.database.write() as conn:
             if job_rows.fence(conn, ctx.job):
                 raise errors.Cancelled(job_id=ctx.job.id)  # the last moment for it
-            limits = ctx.service.limits
-            arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, held, limits)
+            guests, limits = ctx.service.guests, ctx.service.limits
+            arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, held, guests, limits)
             arrival.unmark(conn, ctx.job, failed)
             if staged := ctx.job.args.get("staged"):
                 intake.doom(conn, staged["store_id"], staged["key"])

@@ -1,19 +1,21 @@
-"""Bytes of a URL into the first of the stores, by the one pipe."""
+"""Bytes of a URL or bucket into the first of the stores, by the one pipe."""
 
-import contextlib
-from collections.abc import Mapping
-from typing import Any
-
+from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
+from imagesvc.domain.job import JobType
 from imagesvc.domain.state import ImageStatus
-from imagesvc.stream import fetch, pipe
+from imagesvc.errors import Reason
+from imagesvc.stream import limit, pipe, sniff
 from imagesvc.stream.unpacked import UnpackedReader
-from imagesvc.worker import intake, landing
+from imagesvc.worker import intake, landing, origin
 from imagesvc.worker.flow import Step, StepContext, Wait
+
+# Jobs whose callers may leave it to the service to find out what the bytes are.
+LOOKING = frozenset({JobType.CREATE_FROM_URL, JobType.CREATE_FROM_BUCKET})
 
 
 class Fetch(Step):
-    """Write what is at the URL to a fresh key; memo: store_id, key, facts of the disk."""
+    """Write what is there to a fresh key; memo: store_id, key, facts of the disk."""
 
     name = "fetch"
 
@@ -26,7 +28,9 @@ class Fetch(Step):
         crashpoint("step.fetch.begin")
         result = _write(ctx, store_id, key)
         crashpoint("step.fetch.committed")
-        intake.keep(ctx, (store_id, key), store_id=store_id, key=key, **intake.facts(result))
+        found = intake.found(ctx, result, (store_id, key))
+        facts = {**intake.facts(result), **found}
+        intake.keep(ctx, (store_id, key), store_id=store_id, key=key, **facts)
         crashpoint("step.fetch.done")
         return None
 
@@ -39,9 +43,9 @@ class Fetch(Step):
 
 def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
     image = intake.image_of(ctx)
-    remote = ctx.results.get("consult")
-    expected = _expected(ctx, remote)
-    with _source(ctx, remote) as body:
+    expected = _expected(ctx)
+    with origin.open_body(ctx) as body:
+        _check_size(ctx, body.size)
         # A further copy of an active image is to be the same bytes.
         unpacking = image.status == ImageStatus.IMPORTING and landing.unpacks(ctx, image)
         # What the pipe hashes anyway is not hashed twice, unless it hashes other bytes.
@@ -49,21 +53,41 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
         came = landing.Hashed(body, apart)
         reader = landing.unpacked(ctx, came) if unpacking else came
         size = None if isinstance(reader, UnpackedReader) and reader.packed else body.size
-        check = landing.digest_check(expected, came)
-        return landing.land(ctx, reader, (store_id, key), image, size, check)
+        of_bytes = landing.digest_check(expected, came)
+
+        def check(result: pipe.PipeResult) -> None:
+            _check_size(ctx, came.count)
+            of_bytes(result)
+
+        found, disk_format = _declared(ctx, reader)
+        return landing.land(
+            ctx, found, (store_id, key), image, size, check, disk_format=disk_format
+        )
 
 
-def _source(
-    ctx: StepContext, remote: Mapping[str, Any] | None
-) -> contextlib.AbstractContextManager[fetch.FetchedBody]:
-    if remote is None:
-        return ctx.service.urls.open(ctx.job.args["uri"])
-    return ctx.service.remotes.open(ctx.job, remote["url"])
-
-
-def _expected(ctx: StepContext, remote: Mapping[str, Any] | None) -> dict[str, str]:
-    """Algorithm -> hex value that the bytes must have."""
+def _declared(ctx: StepContext, reader: limit.Reader) -> tuple[limit.Reader, str | None]:
+    """The bytes, and the format that they have to be of: as the caller said, or by their looks."""
     args = ctx.job.args
+    if args.get("source_format") or ctx.job.type not in LOOKING:
+        return reader, args.get("source_format")
+    sniffer = sniff.Sniffer(reader)
+    return sniffer, sniffer.disk_format
+
+
+def _check_size(ctx: StepContext, size_bytes: int | None) -> None:
+    expected = ctx.job.args.get("expected_bytes")
+    if None not in (expected, size_bytes) and size_bytes != expected:
+        raise errors.InvalidRequest(
+            "There are {size} bytes, not the {expected} that were expected.",
+            size=size_bytes,
+            expected=expected,
+            reason=Reason.SIZE_MISMATCH,
+        )
+
+
+def _expected(ctx: StepContext) -> dict[str, str]:
+    """Algorithm -> hex value that the bytes must have."""
+    args, remote = ctx.job.args, ctx.results.get("consult")
     digest = args.get("digest") if remote is None else remote["digest"]
     return {
         **({"md5": args["md5"]} if "md5" in args else {}),

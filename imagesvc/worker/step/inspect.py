@@ -33,7 +33,8 @@ class Inspect(Step):
                 total=ctx.job.args["size_bytes"],
             )
         _judge(ctx, store, staged["key"], result)
-        ctx.memo.put(**staged, **intake.facts(result))
+        found = intake.found(ctx, result, (staged["store_id"], staged["key"]))
+        ctx.memo.put(**staged, **intake.facts(result), **found)
         crashpoint("step.inspect.done")
         return None
 
@@ -54,7 +55,8 @@ def _unpack(ctx: StepContext, staged: StorageDriver, key: str, image: Image) -> 
         fresh = intake.announce(ctx, store_id)
         result = landing.land(ctx, reader, (store_id, fresh), image, None)
     made = {"store_id": store_id, "key": fresh, "unpacked": True}
-    intake.keep(ctx, (store_id, fresh), **made, **intake.facts(result))
+    found = intake.found(ctx, result, (store_id, fresh))
+    intake.keep(ctx, (store_id, fresh), **made, **intake.facts(result), **found)
     return True
 
 

@@ -22,7 +22,9 @@ class Join(Step):
         crashpoint("step.join.begin")
         result = _write(ctx, store_id, key)
         crashpoint("step.join.committed")
-        intake.keep(ctx, (store_id, key), store_id=store_id, key=key, **intake.facts(result))
+        found = intake.found(ctx, result, (store_id, key))
+        facts = {**intake.facts(result), **found}
+        intake.keep(ctx, (store_id, key), store_id=store_id, key=key, **facts)
         crashpoint("step.join.done")
         return None
 

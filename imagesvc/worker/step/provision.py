@@ -3,13 +3,16 @@
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import image as image_rows
-from imagesvc.interface.compute import ComputeDriver, ServerSpec
+from imagesvc.db import image_disk
+from imagesvc.domain.image import Image
+from imagesvc.domain.server import GIB, data_disks
+from imagesvc.interface.compute import ComputeDriver, EmptyDisk, ServerSpec
+from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle
 from imagesvc.worker import remote_work
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 POLL_S = 0.3
-GIB = 1 << 30
 
 
 class CreateServers(Step):
@@ -53,20 +56,47 @@ def _driver(ctx: StepContext) -> ComputeDriver:
 
 
 def _start(ctx: StepContext, driver: ComputeDriver) -> Handle:
-    args, image_id = ctx.job.args, ctx.job.image_id or ""
+    args = ctx.job.args
+    image = _image(ctx, ctx.job.image_id or "")
+    disks, empty = _disks(ctx, image)
+    spec = ServerSpec(
+        name=args["name"],
+        project_id=ctx.job.project_id,
+        disks=disks,
+        memory_mib=args["memory_mib"],
+        vcpus=args["vcpus"],
+        disk_bytes=image.min_disk_gib * GIB,
+        os_type=image.os_type or _found_os(ctx, image) or "linux",
+        architecture=image.architecture or "x86_64",
+        image_id=image.id,
+        empty_disks=empty,
+    )
+    return driver.start_create(spec, args["count"], ctx.request_token)
+
+
+def _disks(ctx: StepContext, image: Image) -> tuple[tuple[ImageSource, ...], tuple[EmptyDisk, ...]]:
+    """All disks of the image, then the data disks that were asked for."""
+    sources = list(ctx.service.image_files.image_sources(image))
+    empty: list[EmptyDisk] = []
+    for disk in data_disks(ctx.job.args):
+        if disk.image_id is None:
+            empty.append(EmptyDisk(len(sources) + len(empty), disk.size_bytes))
+        else:
+            data = _image(ctx, disk.image_id)
+            sources.append(ctx.service.image_files.image_source(data))
+    return tuple(sources), tuple(empty)
+
+
+def _image(ctx: StepContext, image_id: str) -> Image:
     with ctx.service.database.read() as conn:
         image = image_rows.get(conn, image_id)
     if image is None:
         raise errors.ImageGone(image_id=image_id)
-    spec = ServerSpec(
-        name=args["name"],
-        project_id=ctx.job.project_id,
-        disks=(ctx.service.image_files.image_source(image),),
-        memory_mib=args["memory_mib"],
-        vcpus=args["vcpus"],
-        disk_bytes=image.min_disk_gib * GIB,
-        os_type=image.os_type or "linux",
-        architecture=image.architecture or "x86_64",
-        image_id=image.id,
-    )
-    return driver.start_create(spec, args["count"], ctx.request_token)
+    return image
+
+
+def _found_os(ctx: StepContext, image: Image) -> str | None:
+    """The system that was found on the image's first disk."""
+    with ctx.service.database.read() as conn:
+        guests = [disk.guest for disk in image_disk.list_for(conn, image.id)]
+    return guests[0].os_type if guests and guests[0] else None

@@ -1,6 +1,12 @@
-"""A disk as it is at one instant."""
+"""Disks as they are at one instant."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from imagesvc.crashpoint import crashpoint
+from imagesvc.domain import capture
+from imagesvc.domain.job import Job
+from imagesvc.interface.errors import DriverError
 from imagesvc.worker import disk_source, remote_work
 from imagesvc.worker.flow import Step, StepContext, Wait
 
@@ -8,12 +14,14 @@ POLL_S = 0.5
 
 
 class Snapshot(Step):
-    """Snapshot the source disk; memo: asked, handle, snapshot_id."""
+    """Snapshot the source disks; memo: asked, handle, snapshots (disk id -> snapshot id),
+    consistency.
+    """
 
     name = "snapshot"
 
     def run(self, ctx: StepContext) -> Wait | None:
-        """Start it once, then ask how far it is."""
+        """Start it once, then ask how far it is. Raises DriverError if a disk is missing."""
         driver = disk_source.driver(ctx)
         crashpoint("step.snapshot.begin")
         ctx.memo.once("asked", lambda: True)
@@ -22,7 +30,14 @@ class Snapshot(Step):
         answer = remote_work.follow(ctx, driver, handle, POLL_S, "The snapshot did not succeed.")
         if isinstance(answer, Wait):
             return answer
-        ctx.memo["snapshot_id"] = answer
+        made = _by_disk(ctx.job, answer)
+        ctx.memo["snapshots"] = made
+        wanted = [disk.disk_id for disk in capture.disks(ctx.job)]
+        if not made.keys() >= set(wanted):
+            raise DriverError("The server's disks have changed since the capture was asked for.")
+        found = disk_source.consistency(ctx, driver, [made[disk_id] for disk_id in wanted])
+        if found is not None:
+            ctx.memo[capture.CONSISTENCY] = str(found)
         crashpoint("step.snapshot.done")
         return None
 
@@ -31,13 +46,27 @@ class Snapshot(Step):
         if "asked" not in ctx.memo:
             return None
         driver = disk_source.driver(ctx)
-        snapshot_id = ctx.memo.get("snapshot_id")
-        if snapshot_id is None:
-            snapshot_id = remote_work.withdraw(
+        made = snapshots(ctx.job, ctx.memo)
+        if not made:
+            answer = remote_work.withdraw(
                 ctx, driver, lambda: disk_source.start(ctx, driver), POLL_S
             )
-            if isinstance(snapshot_id, Wait):
-                return snapshot_id
-        if snapshot_id is not None:
+            if isinstance(answer, Wait):
+                return answer
+            made = _by_disk(ctx.job, answer)
+        for snapshot_id in made.values():
             driver.delete_snapshot(snapshot_id)
         return None
+
+
+def snapshots(job: Job, memo: Mapping[str, Any]) -> dict[str, str]:
+    """Disk id -> snapshot id, of the memo of this step; empty before there are any."""
+    # A step that an earlier release ran kept the one snapshot that it knew.
+    return dict(memo.get("snapshots") or _by_disk(job, memo.get("snapshot_id")))
+
+
+def _by_disk(job: Job, result: Any) -> dict[str, str]:
+    """What a driver made: of several disks a dict, of one the id alone."""
+    if isinstance(result, Mapping):
+        return dict(result)
+    return {capture.disks(job)[0].disk_id: result} if result else {}

@@ -94,14 +94,14 @@ class Spread(Step):
             job_rows.fence(conn, ctx.job)
             arrival.mark(conn, ctx.job, [one for one in left if one not in failed], failed)
             if early:
-                limits = ctx.service.limits
-                arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, early, limits)
+                guests, limits = ctx.service.guests, ctx.service.limits
+                arrival.arrive(conn, ctx.service.quotas, ctx.job, origin, early, guests, limits)
         crashpoint("step.spread.told")
 
 
 def origin_of(ctx: StepContext) -> ImageDisk:
     """The disk that is copied, and where it lies now. Raises ImageGone, InvalidRequest."""
-    for name in ("inspect", "fetch", "join"):
+    for name in ("convert", "inspect", "fetch", "join"):
         memo = ctx.results.get(name, {})
         if "hash_value" in memo:
             place = (memo["store_id"], memo["key"])

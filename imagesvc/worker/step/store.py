@@ -1,84 +1,117 @@
-"""Bytes of a snapshot into the store, by the one pipe."""
+"""Bytes of snapshots into the store, by the one pipe."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
-from imagesvc.db import doomed, pending
 from imagesvc.db import job as job_rows
+from imagesvc.db import pending
+from imagesvc.domain import capture
+from imagesvc.domain.capture import CapturedDisk
 from imagesvc.interface.storage import StorageDriver
 from imagesvc.stream import pipe
-from imagesvc.worker import disk_source
+from imagesvc.worker import disk_source, intake
 from imagesvc.worker.flow import Step, StepContext, Wait
+from imagesvc.worker.step.snapshot import snapshots
 
 
 class Store(Step):
-    """Write the raw disk to a fresh key; memo: store_id, key, size_bytes, digests."""
+    """Write each raw disk to a fresh key; memo: writing (store_id, key), stored (a dict a disk)."""
 
     name = "store"
 
     def run(self, ctx: StepContext) -> Wait | None:
-        """Stream from the snapshot; a second run begins anew under a key of its own."""
-        if "size_bytes" in ctx.memo:
-            return None
-        store_id = ctx.service.backends.default_id("storage") or ""
-        key = f"{ctx.job.image_id}/{ctx.job.id}-{ctx.lease_token}"
-        with ctx.service.database.write() as conn:
-            job_rows.fence(conn, ctx.job)
-            if "key" in ctx.memo:
-                _doom(conn, ctx.memo["store_id"], ctx.memo["key"])
-            pending.insert(conn, store_id, key, ctx.job.image_id or "", ctx.job.id)
-        ctx.memo.put(store_id=store_id, key=key)
-        crashpoint("step.store.begin")
-        store = ctx.service.backends.storage(store_id)
-        result = _write(ctx, store, key)
-        crashpoint("step.store.committed")
-        try:
-            ctx.memo.put(
-                size_bytes=result.size_bytes,
-                virtual_size_bytes=result.facts.virtual_size_bytes,
-                md5=result.md5,
-                hash_algorithm=result.hash_algorithm,
-                hash_value=result.hash_value,
-            )
-        except errors.LeaseLost:
-            store.delete(key)  # the winner has a key of its own; nobody will ever name this one
-            raise
+        """Stream from the snapshots, those that are not stored yet.
+
+        A second run begins the disk anew at which the first ended, under a key of its own.
+        """
+        disks = capture.disks(ctx.job)
+        total = sum(disk.size_bytes for disk in disks)
+        while len(done := stored(ctx.memo)) < len(disks):
+            before = sum(each["size_bytes"] for each in done)
+            _store(ctx, disks[len(done)], before, total)
+            crashpoint("step.store.kept")
         crashpoint("step.store.done")
         return None
 
     def undo(self, ctx: StepContext) -> Wait | None:
         """Give the bytes to the reaper, unless they are an image's by now."""
-        if "key" in ctx.memo:
-            with ctx.service.database.write() as conn:
-                job_rows.fence(conn, ctx.job)
-                _doom(conn, ctx.memo["store_id"], ctx.memo["key"])
+        places = [_place(each) for each in stored(ctx.memo)]
+        with ctx.service.database.write() as conn:
+            job_rows.fence(conn, ctx.job)
+            for place in (*places, _writing(ctx.memo)):
+                if place:
+                    intake.doom(conn, *place)
         return None
 
 
-def _write(ctx: StepContext, store: StorageDriver, key: str) -> pipe.PipeResult:
-    snapshot_id = ctx.results["snapshot"]["snapshot_id"]
+def stored(memo: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the memo of this step says of the disks that are stored, in order."""
+    # A step that an earlier release ran kept its one disk in the memo itself.
+    return list(memo.get("stored") or ([dict(memo)] if "size_bytes" in memo else []))
+
+
+def _writing(memo: Mapping[str, Any]) -> tuple[str, str] | None:
+    if memo.get("writing"):
+        return tuple(memo["writing"])
+    return _place(memo) if "key" in memo else None
+
+
+def _place(facts: Mapping[str, Any]) -> tuple[str, str]:
+    return facts["store_id"], facts["key"]
+
+
+def _store(ctx: StepContext, disk: CapturedDisk, before: int, total: int) -> None:
+    """Store one disk, `before` bytes of all `total` being stored already."""
+    store_id = ctx.service.backends.default_id("storage") or ""
+    key = f"{disk.image_id}/{ctx.job.id}-{ctx.lease_token}"
+    if disk.index:
+        key += f"-{disk.index}"
+    with ctx.service.database.write() as conn:
+        job_rows.fence(conn, ctx.job)
+        if left := _writing(ctx.memo):
+            intake.doom(conn, *left)
+        pending.insert(conn, store_id, key, disk.image_id, ctx.job.id)
+    ctx.memo["writing"] = [store_id, key]
+    crashpoint("step.store.begin")
+    store = ctx.service.backends.storage(store_id)
+    result = _write(ctx, store, key, disk, lambda done: ctx.progress(before + done, total))
+    crashpoint("step.store.committed")
+    if before:
+        crashpoint("step.store.further_committed")
+    found = intake.found(ctx, result, (store_id, key))
+    facts = {"store_id": store_id, "key": key, **intake.facts(result), **found}
+    try:
+        ctx.memo.put(stored=[*stored(ctx.memo), facts], writing=None)
+    except errors.LeaseLost:
+        store.delete(key)  # the winner has a key of its own; nobody will ever name this one
+        raise
+
+
+def _write(
+    ctx: StepContext,
+    store: StorageDriver,
+    key: str,
+    disk: CapturedDisk,
+    progress: Callable[[int], None],
+) -> pipe.PipeResult:
+    snapshot_id = snapshots(ctx.job, ctx.results["snapshot"])[disk.disk_id]
     driver = disk_source.driver(ctx)
-    total = driver.snapshot_size(snapshot_id)
+    size_bytes = driver.snapshot_size(snapshot_id)
     with (
         driver.open_snapshot(snapshot_id) as source,
-        store.open_write(key, size=total) as writer,
+        store.open_write(key, size=size_bytes) as writer,
     ):
         result = ctx.service.rules.pump(
             source,
             writer,
             disk_format="raw",
             container_format="bare",
-            expected_bytes=total,
-            progress=lambda done: ctx.progress(done, total),
+            expected_bytes=size_bytes,
+            progress=progress,
         )
         crashpoint("step.store.written")
         ctx.check()
         writer.commit()
     return result
-
-
-def _doom(conn: Any, store_id: str, key: str) -> None:
-    # Without its note the object was published, or is doomed already.
-    if pending.remove(conn, store_id, key):
-        doomed.add(conn, store_id, key)

@@ -8,7 +8,7 @@ the machine and this QEMU.
 import subprocess
 from pathlib import Path
 
-from imagesvc_drivers.compute.qemu import record
+from imagesvc_drivers.client import record
 
 _BANNER = b"IMAGESVC-ACCEL"
 # 8086 code at 0x7c00: 8n1 on 0x3f8, write the text after it, ACPI S5 through port 0x604.

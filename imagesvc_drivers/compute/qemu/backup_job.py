@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imagesvc_drivers.compute.qemu import monitor
+from imagesvc_drivers.compute.qemu import command_line, monitor
 
 _CANCEL_POLL_S = 0.05
 _ENDING = frozenset({"concluded", "null"})
@@ -18,11 +18,30 @@ _ENDING = frozenset({"concluded", "null"})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Backup:
-    """One disk to copy into the qcow2 file `target`."""
+    """One disk to copy into the qcow2 file `target`.
+
+    Over the same `base` as the disk itself, the target takes only what the server has written.
+    """
 
     disk_id: str
     snapshot_id: str
     target: Path
+    base: Path | None = None
+    base_format: str = "raw"
+
+    def add_target(self) -> dict[str, Any]:
+        """Arguments of blockdev-add for the target."""
+        base = command_line.base_node(self.base, self.base_format) if self.base else None
+        node = command_line.overlay_node(self.target, base)
+        return node | {"node_name": self.node}
+
+    def action(self) -> dict[str, Any]:
+        """The copy as an action of a transaction."""
+        data = {
+            "job-id": self.job, "device": self.disk_id, "target": self.node,
+            "sync": "top" if self.base else "full", "auto-dismiss": False,
+        }  # fmt: skip
+        return {"type": "blockdev-backup", "data": data}
 
     @property
     def job(self) -> str:
@@ -48,18 +67,8 @@ def start(socket: Path, backups: Sequence[Backup]) -> None:
     async def act(execute: monitor.Execute) -> None:
         await _drop_nodes(execute, backups)
         for backup in backups:
-            file = {"driver": "file", "filename": str(backup.target)}
-            await execute("blockdev-add", driver="qcow2", node_name=backup.node, file=file)
-        actions = [
-            {
-                "type": "blockdev-backup",
-                "data": {
-                    "job-id": backup.job, "device": backup.disk_id, "target": backup.node,
-                    "sync": "full", "auto-dismiss": False,
-                },
-            }
-            for backup in backups
-        ]  # fmt: skip
+            await execute("blockdev-add", **backup.add_target())
+        actions = [backup.action() for backup in backups]
         # `grouped`: one failure cancels all.
         mode = "grouped" if len(backups) > 1 else "individual"
         await execute("transaction", actions=actions, properties={"completion-mode": mode})

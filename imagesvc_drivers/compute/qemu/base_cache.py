@@ -14,8 +14,8 @@ from pathlib import Path
 from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import errors
 from imagesvc.interface.image_source import ImageSource
-from imagesvc_drivers.client import image_fetch
-from imagesvc_drivers.compute.qemu import image_tool, record
+from imagesvc_drivers.client import image_fetch, record
+from imagesvc_drivers.compute.qemu import image_tool
 
 FORMATS = frozenset({"raw", "qcow2"})
 _FETCH_LOCK_S = 24 * 3600

@@ -16,13 +16,8 @@ from imagesvc.interface import errors
 from imagesvc.interface.compute import ServerSpec
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, ProgressState
-from imagesvc_drivers.compute.qemu import (
-    host,
-    image_tool,
-    operation_book,
-    process,
-    server_folder,
-)
+from imagesvc_drivers.client import operation_book
+from imagesvc_drivers.compute.qemu import host, image_tool, process, server_folder
 
 _NAMESPACE = uuid.UUID("6a1c4f0e-5f3b-4f0a-9a53-0b7e5a3a7c11")
 
@@ -46,11 +41,11 @@ class Creation:
             "kind": self.KIND,
             "count": count,
             "spec": _spec_fields(spec),
-            "sources": [_source_fields(source) for source in spec.disks],
+            "sources": [source_fields(each) for each in spec.disks],
             "created_at": datetime.datetime.now(datetime.UTC).isoformat(),
             "made": {},
             "done_bytes": 0,
-            "total_bytes": sum(source.size_bytes for source in spec.disks) * count,
+            "total_bytes": sum(each.size_bytes for each in spec.disks) * count,
         }
         self._book.begin(handle, body)
         crashpoint("compute.qemu.create_recorded")
@@ -76,10 +71,7 @@ class Creation:
     def _create(self, handle: Handle, body: dict[str, Any]) -> None:
         if self._book.stop_asked(handle):
             return
-        sources = [_source(fields) for fields in self._book.sources(handle)]
-        disks = tuple(
-            self._disk(index, source, body["spec"]) for index, source in enumerate(sources)
-        )
+        disks = self._disks(self._book.sources(handle), body["spec"])
         saving = threading.Lock()
 
         def one(index: int) -> None:
@@ -101,14 +93,27 @@ class Creation:
         body["result"] = [{key: made[key] for key in ("server_id", "error")} for made in result]
         self._book.save(handle, body | {"state": ProgressState.DONE})
 
-    def _disk(
-        self, index: int, source: ImageSource, spec: dict[str, Any]
-    ) -> server_folder.DiskRecord:
-        base = self._host.cache.fetch(source)
-        size_bytes = max(source.virtual_size_bytes, 0 if index else spec["disk_bytes"])
-        return server_folder.DiskRecord(
-            f"disk{index}", image_tool.round_up(size_bytes), base, source.disk_format
-        )
+    def _disks(
+        self, sources: list[dict[str, Any]], spec: dict[str, Any]
+    ) -> tuple[server_folder.DiskRecord, ...]:
+        """The disks in their order, the bases fetched."""
+        places: list[ImageSource | int] = [source(fields) for fields in sources]
+        for empty in spec.get("empty_disks", ()):
+            places.insert(empty["index"], empty["size_bytes"])
+        disks = []
+        for index, place in enumerate(places):
+            base, base_format = None, "raw"
+            if isinstance(place, ImageSource):
+                base, base_format = self._host.cache.fetch(place), place.disk_format
+                size_bytes = max(place.virtual_size_bytes, 0 if index else spec["disk_bytes"])
+            else:
+                size_bytes = place
+            disks.append(
+                server_folder.DiskRecord(
+                    f"disk{index}", image_tool.round_up(size_bytes), base, base_format
+                )
+            )
+        return tuple(disks)
 
     def _one(
         self,
@@ -137,10 +142,7 @@ class Creation:
             folder.write(server)
             crashpoint("compute.qemu.server_recorded")
             for disk in server.disks:
-                base = self._host.cache.path(disk.base)
-                self._host.tool.create_overlay(
-                    folder.disk_path(disk.disk_id), base, disk.base_format, disk.size_bytes
-                )
+                self._host.create_disk(folder, disk)
             folder.write(dataclasses.replace(server, built=True))
             crashpoint("compute.qemu.server_built")
         if not process.settled(folder):
@@ -171,7 +173,11 @@ def _record(
 ) -> server_folder.ServerRecord:
     spec = body["spec"]
     name = spec["name"] if body["count"] == 1 else f"{spec['name']}-{index + 1}"
-    kept = {key: value for key, value in spec.items() if key not in ("name", "disk_bytes")}
+    kept = {
+        key: value
+        for key, value in spec.items()
+        if key not in ("name", "disk_bytes", "empty_disks")
+    }
     return server_folder.ServerRecord(
         server_id=identifier, name=name, created_at=body["created_at"], handle=handle,
         disks=disks, **kept,
@@ -183,15 +189,18 @@ def _spec_fields(spec: ServerSpec) -> dict[str, Any]:
         "name": spec.name, "project_id": spec.project_id, "memory_mib": spec.memory_mib,
         "vcpus": spec.vcpus, "disk_bytes": spec.disk_bytes, "os_type": spec.os_type,
         "architecture": spec.architecture, "image_id": spec.image_id,
+        "empty_disks": [dataclasses.asdict(disk) for disk in spec.empty_disks],
     }  # fmt: skip
 
 
-def _source_fields(source: ImageSource) -> dict[str, Any]:
-    fields = dataclasses.asdict(source)
-    fields["local_path"] = None if source.local_path is None else str(source.local_path)
+def source_fields(origin: ImageSource) -> dict[str, Any]:
+    """A source as a record keeps it."""
+    fields = dataclasses.asdict(origin)
+    fields["local_path"] = None if origin.local_path is None else str(origin.local_path)
     return fields
 
 
-def _source(fields: dict[str, Any]) -> ImageSource:
+def source(fields: dict[str, Any]) -> ImageSource:
+    """The source of a record."""
     path = fields["local_path"]
     return ImageSource(**fields | {"local_path": None if path is None else Path(path)})

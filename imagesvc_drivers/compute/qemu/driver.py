@@ -5,36 +5,50 @@ folder. Any number of service processes may use one state folder at once. Server
 network; their serial console is their door.
 """
 
-import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from imagesvc.interface import base, compute, errors
-from imagesvc.interface.compute import ComputeCapability, Server, ServerSpec, ServerState
+from imagesvc.interface.compute import ComputeCapability, Consistency, Server, ServerSpec
+from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, Progress
+from imagesvc_drivers.client import operation_book
 from imagesvc_drivers.compute.qemu import (
     attach,
     console,
     creation,
+    creation_limit,
     host,
-    operation_book,
     process,
+    rebuilding,
     server_folder,
+    server_view,
     snapshot,
 )
 from imagesvc_drivers.compute.qemu.option import OPTS
 
-_ARCHITECTURES = frozenset({"x86_64", "x86", "amd64"})
+_CAPABILITIES = frozenset(
+    {
+        ComputeCapability.CONSISTENT_GROUP,
+        ComputeCapability.CONSOLE_WRITE,
+        ComputeCapability.ATTACH,
+        ComputeCapability.EMPTY_DISK,
+        ComputeCapability.QUIESCE,
+        ComputeCapability.REBUILD,
+    }
+)
 _CLOSE_S = 5.0
-_TOKEN_CHARS_MAX = 1024
+
+
+Work = creation.Creation | snapshot.Snapshotting | rebuilding.Rebuilding
 
 
 class QemuCompute(compute.ComputeDriver):
     """One QEMU process a server."""
 
-    contract = base.Version(1, 0)
+    contract = base.Version(1, 1)
     OPTS = OPTS
 
     def __init__(self, options: Any, *, backend_id: str) -> None:
@@ -46,12 +60,13 @@ class QemuCompute(compute.ComputeDriver):
         self._book = operation_book.OperationBook(self._host.state_dir / "operations")
         self._creation = creation.Creation(self._host, self._book, self._crew)
         self._snapshotting = snapshot.Snapshotting(self._host, self._book, self._crew)
+        self._rebuilding = rebuilding.Rebuilding(self._host, self._book, self._crew)
 
     def open(self) -> None:
         """Make the folders and tidy up. Raises Unavailable."""
         self._host.open()
         self._book.drop_old()
-        self._host.drop_unused_bases()
+        self._host.drop_unused_bases(snapshot.bases(self._book.running()))
 
     def close(self) -> None:
         """Wait a little for work in the background; servers and their jobs run on."""
@@ -63,13 +78,7 @@ class QemuCompute(compute.ComputeDriver):
             name="qemu",
             vendor="imagesvc",
             version="1.0",
-            capabilities=frozenset(
-                {
-                    ComputeCapability.CONSISTENT_GROUP,
-                    ComputeCapability.CONSOLE_WRITE,
-                    ComputeCapability.ATTACH,
-                }
-            ),
+            capabilities=_CAPABILITIES,
             limits={
                 "memory_mib_max": self.options.memory_mib_max,
                 "vcpus_max": self.options.vcpus_max,
@@ -90,7 +99,7 @@ class QemuCompute(compute.ComputeDriver):
 
     def get_server(self, server_id: str, *, project_id: str) -> Server:
         """Describe one server."""
-        return _describe(*self._host.servers.find(server_id, project_id))
+        return server_view.describe(*self._host.servers.find(server_id, project_id))
 
     def list_servers(
         self, project_id: str, *, after: str | None = None, limit: int = 100
@@ -104,12 +113,14 @@ class QemuCompute(compute.ComputeDriver):
                 continue
             server = folder.read()
             if server is not None and server.project_id == project_id:
-                found.append(_describe(folder, server))
+                found.append(server_view.describe(folder, server))
         return found
 
     def start_create(self, spec: ServerSpec, count: int, token: str) -> Handle:
         """Create and start `count` servers."""
-        self._check(spec, count, token)
+        creation_limit.check(spec, count, token, self.options)
+        for source in spec.disks:
+            self._host.cache.check(source)
         return self._creation.start(spec, count, token)
 
     def start_server(self, server_id: str, *, project_id: str) -> None:
@@ -142,15 +153,33 @@ class QemuCompute(compute.ComputeDriver):
         self, server_id: str, disk_id: str, token: str, *, project_id: str, quiesce: bool = False
     ) -> Handle:
         """Copy one disk as it is at this instant."""
-        _refuse_quiesce(quiesce)
-        return self._snapshotting.start(server_id, project_id, [disk_id], token)
+        return self._snapshotting.start(server_id, project_id, [disk_id], token, quiesce=quiesce)
 
     def start_group_snapshot(
         self, server_id: str, token: str, *, project_id: str, quiesce: bool = False
     ) -> Handle:
         """Snapshot all disks at one instant."""
-        _refuse_quiesce(quiesce)
-        return self._snapshotting.start(server_id, project_id, None, token)
+        return self._snapshotting.start(
+            server_id, project_id, None, token, group=True, quiesce=quiesce
+        )
+
+    def start_disks_snapshot(
+        self,
+        server_id: str,
+        disk_ids: Sequence[str],
+        token: str,
+        *,
+        project_id: str,
+        quiesce: bool = False,
+    ) -> Handle:
+        """Snapshot several disks at one instant."""
+        return self._snapshotting.start(
+            server_id, project_id, disk_ids, token, group=True, quiesce=quiesce
+        )
+
+    def snapshot_consistency(self, snapshot_id: str) -> Consistency:
+        """Whether the guest was frozen."""
+        return self._snapshotting.shelf.consistency(snapshot_id)
 
     def snapshot_size(self, snapshot_id: str) -> int:
         """Size of the raw disk."""
@@ -182,6 +211,12 @@ class QemuCompute(compute.ComputeDriver):
             if known is None or process.find(folder) is None:
                 raise errors.Unavailable(f"Server {server_id} is not running.")
             console.write(Path(known["console"]), data, timeout_s=self.options.console_timeout_s)
+
+    def start_rebuild(
+        self, server_id: str, source: ImageSource, token: str, *, project_id: str
+    ) -> Handle:
+        """Give a server a new system disk, its data disks kept."""
+        return self._rebuilding.start(server_id, project_id, source, token)
 
     def attach_volume(
         self, server_id: str, connection: Mapping[str, Any], *, project_id: str
@@ -215,58 +250,9 @@ class QemuCompute(compute.ComputeDriver):
             self._book.ask_stop(handle)
             self._work(body).push(handle)
 
-    def _work(self, body: dict[str, Any]) -> creation.Creation | snapshot.Snapshotting:
-        kinds: dict[str, creation.Creation | snapshot.Snapshotting] = {
-            creation.Creation.KIND: self._creation,
-            snapshot.Snapshotting.KIND: self._snapshotting,
-        }
-        return kinds[body["kind"]]
+    def _work(self, body: dict[str, Any]) -> Work:
+        works: tuple[Work, ...] = (self._creation, self._snapshotting, self._rebuilding)
+        return next(work for work in works if body["kind"] == work.KIND)
 
     def _lock(self, folder: server_folder.ServerFolder) -> Any:
         return folder.lock(wait_s=self.options.lock_timeout_s)
-
-    def _check(self, spec: ServerSpec, count: int, token: str) -> None:
-        """Raise InvalidArgument for what can be no server here."""
-        options = self.options
-        for name, value, most in (
-            ("count", count, options.create_count_max),
-            ("memory_mib", spec.memory_mib, options.memory_mib_max),
-            ("vcpus", spec.vcpus, options.vcpus_max),
-            ("number of disks", len(spec.disks), options.disks_max),
-            ("token length", len(token), _TOKEN_CHARS_MAX),
-        ):
-            if not 1 <= value <= most:
-                raise errors.InvalidArgument(f"The {name} {value} is not in 1..{most}.")
-        if spec.architecture not in _ARCHITECTURES:
-            raise errors.InvalidArgument(f"Servers here are x86_64, not {spec.architecture}.")
-        for source in spec.disks:
-            self._host.cache.check(source)
-
-
-def _refuse_quiesce(quiesce: bool) -> None:
-    if quiesce:
-        raise errors.NotSupported("This compute backend cannot freeze a server's file systems.")
-
-
-def _describe(folder: server_folder.ServerFolder, server: server_folder.ServerRecord) -> Server:
-    known = folder.process()
-    state = ServerState.BUILDING
-    if server.built and known is not None:
-        running = process.find(folder) is not None
-        state = ServerState.RUNNING if running else ServerState.STOPPED
-    return Server(
-        server_id=server.server_id,
-        project_id=server.project_id,
-        name=server.name,
-        state=state,
-        os_type=server.os_type,
-        architecture=server.architecture,
-        disks=tuple(
-            compute.ServerDisk(disk.disk_id, disk.size_bytes, boot=index == 0)
-            for index, disk in enumerate(server.disks)
-        ),
-        image_id=server.image_id,
-        created_at=datetime.datetime.fromisoformat(server.created_at),
-        volumes=tuple(each.volume_id for each in attach.read(folder)),
-        detail=f"accelerator {known['accelerator']}" if known else "",
-    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imagesvc.interface import errors
+from imagesvc_drivers.client import record
 from imagesvc_drivers.compute.qemu import (
     accelerator,
     attach,
@@ -16,7 +17,6 @@ from imagesvc_drivers.compute.qemu import (
     command_line,
     image_tool,
     process,
-    record,
     server_folder,
 )
 
@@ -93,6 +93,20 @@ class Host:
         facts = sockets | {"accelerator": chosen}
         process.launch(folder, argv, facts, timeout_s=self.options.start_timeout_s)
 
+    def create_disk(
+        self, folder: server_folder.ServerFolder, disk: server_folder.DiskRecord
+    ) -> None:
+        """Make the file of a disk, over its base if it has one."""
+        base = None if disk.base is None else self.cache.path(disk.base)
+        self.create_file(folder.disk_path(disk), base, disk.base_format, disk.size_bytes)
+
+    def create_file(self, path: Path, base: Path | None, base_format: str, size_bytes: int) -> None:
+        """Make a qcow2 file, over a base if there is one."""
+        if base is None:
+            self.tool.create_empty(path, size_bytes)
+        else:
+            self.tool.create_overlay(path, base, base_format, size_bytes)
+
     def discard(self, folder: server_folder.ServerFolder) -> None:
         """End a server whose folder is locked, and remove it."""
         sockets = command_line.sockets(self.runtime_dir, folder.server_id)
@@ -101,12 +115,12 @@ class Host:
             Path(path).unlink(missing_ok=True)
         self.servers.remove(folder)
 
-    def drop_unused_bases(self) -> None:
-        """Remove bases that no server stands on."""
-        used = set()
+    def drop_unused_bases(self, used: set[str]) -> None:
+        """Remove bases that no server stands on, and that are not among `used`."""
+        used = set(used)
         for folder in self.servers:
             server = folder.read()
-            used |= {disk.base for disk in server.disks} if server else set()
+            used |= {disk.base for disk in server.disks if disk.base} if server else set()
         self.cache.drop_unused(used)
 
     def probe(self) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from imagesvc.interface import errors
-from imagesvc_drivers.client import sandbox
-from imagesvc_drivers.compute.qemu import record
+from imagesvc_drivers.client import record, sandbox
 
 _QCOW2_MAGIC = b"QFI\xfb"
 _QCOW2_HEADER_BYTES = 104

@@ -65,6 +65,13 @@ OPTS = (
         help="Seconds in which a server must read what is typed on its console.",
     ),
     cfg.FloatOpt(
+        "agent_timeout_s",
+        default=10.0,
+        min=0.1,
+        help="Seconds in which the agent in a guest must answer when its file systems are to be "
+        "frozen; without an answer the disks are copied as they are.",
+    ),
+    cfg.FloatOpt(
         "detach_wait_s",
         default=5.0,
         min=0.0,

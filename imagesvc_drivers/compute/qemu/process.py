@@ -16,7 +16,8 @@ from typing import Any
 
 from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import errors
-from imagesvc_drivers.compute.qemu import monitor, record, server_folder
+from imagesvc_drivers.client import record
+from imagesvc_drivers.compute.qemu import monitor, server_folder
 
 _POLL_S = 0.03
 _LOG_TAIL_BYTES = 2000

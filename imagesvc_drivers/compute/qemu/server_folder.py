@@ -2,7 +2,7 @@
 
 servers/<server id>/server.json    what the server is (ServerRecord)
                     process.json   pid, start time and sockets of the running QEMU
-                    disk0.qcow2    overlay over a base of the cache
+                    disk0.qcow2    overlay over a base of the cache, or an empty disk
                     console.log    all that the serial console ever said
                     lock           one actor at a time: QMP and console take one client
 """
@@ -16,17 +16,26 @@ from pathlib import Path
 from typing import Any
 
 from imagesvc.interface import errors
-from imagesvc_drivers.compute.qemu import record
+from imagesvc_drivers.client import record
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DiskRecord:
-    """One disk: an overlay `<disk_id>.qcow2` over the file `base` of the cache."""
+    """One disk: an overlay over the file `base` of the cache, or without one.
+
+    `file` is its name in the folder; records of the first release have none.
+    """
 
     disk_id: str
     size_bytes: int
-    base: str
+    base: str | None
     base_format: str
+    file: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file."""
+        return self.file or f"{self.disk_id}.qcow2"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,9 +67,9 @@ class ServerFolder:
         self.log_path = path / "qemu.log"
         self.console_path = path / "console.log"
 
-    def disk_path(self, disk_id: str) -> Path:
-        """The overlay of a disk."""
-        return self.path / f"{disk_id}.qcow2"
+    def disk_path(self, disk: DiskRecord) -> Path:
+        """The file of a disk."""
+        return self.path / disk.file_name
 
     def read(self) -> ServerRecord | None:
         """The record, or None if the server is gone."""
@@ -72,7 +81,11 @@ class ServerFolder:
 
     def write(self, server: ServerRecord) -> None:
         """Store the record durably."""
-        record.write(self.path / "server.json", dataclasses.asdict(server))
+        body = dataclasses.asdict(server)
+        for disk in body["disks"]:
+            if not disk["file"]:  # unknown to processes of the first release, which may still run
+                del disk["file"]
+        record.write(self.path / "server.json", body)
 
     def process(self) -> dict[str, Any] | None:
         """What was written down when QEMU was started, or None."""

@@ -1,26 +1,27 @@
 """Snapshots: a raw file a disk, taken of a running or a stopped server.
 
-Phases: `starting` (fix the instant), `copying` (QEMU's job runs, whoever polls), `flattening`
-(to raw, in the background). A stopped server has no job: its overlay is flattened, and the
+Phases: `starting` (fix the instant), `copying` (QEMU's job runs, whoever polls, and copies what
+the server has written over its base), `flattening` (to raw, in the background). A stopped server has no job: its overlay is flattened, and the
 lock that qemu-img and QEMU put on the overlay keeps the server from starting meanwhile.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import errors
+from imagesvc.interface.compute import Consistency
 from imagesvc.interface.operation import Handle, ProgressState
+from imagesvc_drivers.client import operation_book, snapshot_shelf
 from imagesvc_drivers.compute.qemu import (
     backup_job,
     host,
     image_tool,
-    operation_book,
     process,
+    quiescence,
     server_folder,
-    snapshot_shelf,
 )
 
 _NAMESPACE = uuid.UUID("c6f4f8e5-52c4-4b39-8a3e-0d2a0b4c9e77")
@@ -42,13 +43,23 @@ class Snapshotting:
         )
 
     def start(
-        self, server_id: str, project_id: str, disk_ids: Sequence[str] | None, token: str
+        self,
+        server_id: str,
+        project_id: str,
+        disk_ids: Sequence[str] | None,
+        token: str,
+        *,
+        group: bool = False,
+        quiesce: bool = False,
     ) -> Handle:
-        """Write the work down and fix the instant; `disk_ids` None means all, as a group."""
+        """Write the work down and fix the instant; `disk_ids` None means all.
+
+        `group`: the result is a dict, also of one disk. `quiesce`: with the guest frozen.
+        """
         _, server = self._host.servers.find(server_id, project_id)
-        sizes = {disk.disk_id: disk.size_bytes for disk in server.disks}
+        disks = {disk.disk_id: disk for disk in server.disks}
         for disk_id in disk_ids or ():
-            if disk_id not in sizes:
+            if disk_id not in disks:
                 raise errors.NotFound(f"Server {server_id} has no disk {disk_id}.")
         if not server.built:
             raise errors.Busy(f"Server {server_id} is still being built.")
@@ -56,15 +67,17 @@ class Snapshotting:
         items: list[dict[str, Any]] = [
             {
                 "disk_id": disk_id,
-                "size_bytes": sizes[disk_id],
+                "size_bytes": disks[disk_id].size_bytes,
+                "base": disks[disk_id].base,
+                "base_format": disks[disk_id].base_format,
                 "snapshot_id": str(uuid.uuid5(_NAMESPACE, f"{handle}/{disk_id}")),
             }
-            for disk_id in disk_ids or sizes
+            for disk_id in disk_ids or disks
         ]
         body = {
             "kind": self.KIND, "server_id": server_id, "project_id": project_id,
-            "group": disk_ids is None, "items": items, "phase": "starting", "done_bytes": 0,
-            "total_bytes": sum(sizes[item["disk_id"]] for item in items),
+            "group": group, "quiesce": quiesce, "items": items, "phase": "starting", "done_bytes": 0,
+            "total_bytes": sum(item["size_bytes"] for item in items),
         }  # fmt: skip
         self._book.begin(handle, body)
         crashpoint("compute.qemu.snapshot_recorded")
@@ -115,9 +128,14 @@ class Snapshotting:
             running = process.find(folder) is not None
             if running and not backup_job.jobs(self._socket(folder), backups):
                 for backup, item in zip(backups, body["items"], strict=True):
-                    self._host.tool.create_empty(backup.target, item["size_bytes"])
-                backup_job.start(self._socket(folder), backups)
-                crashpoint("compute.qemu.snapshot_started")
+                    self._host.create_file(
+                        backup.target, backup.base, backup.base_format, item["size_bytes"]
+                    )
+                with quiescence.frozen(folder, body, self._saver(handle), self._agent_s):
+                    backup_job.start(self._socket(folder), backups)
+                    crashpoint("compute.qemu.snapshot_started")
+            if running:
+                quiescence.thaw(folder, body, self._saver(handle), self._agent_s)
             body |= {"phase": "copying" if running else "flattening", "live": running}
             self._book.save(handle, body)
 
@@ -128,6 +146,8 @@ class Snapshotting:
         with folder.lock(wait_s=self._host.options.lock_timeout_s):
             running = process.find(folder) is not None
             jobs = backup_job.jobs(self._socket(folder), backups) if running else {}
+            if running:
+                quiescence.thaw(folder, body, self._saver(handle), self._agent_s)
         if len(jobs) < len(backups):
             body["phase"] = "starting"
             return
@@ -156,7 +176,8 @@ class Snapshotting:
             self._book.save(handle, body | {"phase": "starting"})
             return
         for item in body["items"]:
-            self.shelf.seal(item["snapshot_id"], item["size_bytes"])
+            consistency = quiescence.consistency(body) if body["live"] else Consistency.CRASH
+            self.shelf.seal(item["snapshot_id"], item["size_bytes"], consistency)
         crashpoint("compute.qemu.snapshot_sealed")
         made = {item["disk_id"]: item["snapshot_id"] for item in body["items"]}
         result = made if body["group"] else next(iter(made.values()))
@@ -172,12 +193,17 @@ class Snapshotting:
         live: bool,
     ) -> None:
         home = self.shelf.path(item["snapshot_id"])
-        source = home / "disk.qcow2" if live else folder.disk_path(disk.disk_id)
-        base = None if live else self._host.cache.path(disk.base)
+        source, name, base_format = folder.disk_path(disk), disk.base, disk.base_format
+        if live:
+            source = home / "disk.qcow2"
+            name, base_format = item.get("base"), item.get("base_format", "raw")
         if not (live and (home / "disk.raw").exists()):
             self._host.tool.flatten(
-                source, base, disk.base_format, home / "disk.raw", item["size_bytes"]
+                source, self._base(name), base_format, home / "disk.raw", item["size_bytes"]
             )
+
+    def _base(self, name: str | None) -> Path | None:
+        return None if name is None else self._host.cache.path(name)
 
     def _clean(self, body: dict[str, Any]) -> None:
         """End the jobs and remove what was copied. A server that is gone took its jobs along."""
@@ -190,7 +216,15 @@ class Snapshotting:
     def _clear_jobs(self, folder: server_folder.ServerFolder, body: dict[str, Any]) -> None:
         with folder.lock(wait_s=self._host.options.lock_timeout_s):
             if process.find(folder) is not None:
+                quiescence.thaw(folder, body, lambda _: None, self._agent_s)
                 backup_job.clear(self._socket(folder), self._backups(body))
+
+    @property
+    def _agent_s(self) -> float:
+        return float(self._host.options.agent_timeout_s)
+
+    def _saver(self, handle: Handle) -> quiescence.Save:
+        return lambda body: self._book.save(handle, body)
 
     def _folder(self, body: dict[str, Any]) -> server_folder.ServerFolder:
         return self._host.servers.find(body["server_id"], body["project_id"])[0]
@@ -200,6 +234,8 @@ class Snapshotting:
             backup_job.Backup(
                 item["disk_id"], item["snapshot_id"],
                 self.shelf.path(item["snapshot_id"]) / "disk.qcow2",
+                # Work that an earlier release wrote down names no base: it copies all.
+                self._base(item.get("base")), item.get("base_format", "raw"),
             )
             for item in body["items"]
         ]  # fmt: skip
@@ -210,6 +246,12 @@ class Snapshotting:
         if known is None:
             raise errors.Busy("The server is being started.")
         return Path(known["monitor"])
+
+
+def bases(bodies: Iterable[dict[str, Any]]) -> set[str]:
+    """Bases that work under way copies over, whatever becomes of the servers."""
+    items = [item for body in bodies for item in body.get("items", ())]
+    return {item["base"] for item in items if item.get("base")}
 
 
 def _copied_bytes(job: dict[str, Any]) -> int:

@@ -93,6 +93,12 @@ class S3Storage(storage.StorageDriver):
             return {}
         return {"CreateBucketConfiguration": {"LocationConstraint": self.options.region}}
 
+    def own_bucket(self) -> storage.OwnBucket:
+        options = self.options
+        return storage.OwnBucket(
+            tuple(options.endpoint_urls), options.bucket, options.access_key or ""
+        )
+
     def close(self) -> None:
         self._gateways.close()
 

@@ -12,7 +12,7 @@ from imagesvc.interface import errors as driver_errors
 from imagesvc.manager import quota_verify, store_verify
 from imagesvc.worker import reaper
 from imagesvc.worker.step import spread
-from tests import hostile_image
+from tests import guest_disk, hostile_image
 from tests.api.caller import OCTETS, Caller
 
 DATA = bytes(range(256)) * 4100
@@ -85,6 +85,23 @@ def before_writing(monkeypatch, store_id, act):
         return write(self, ctx, origin, store)
 
     monkeypatch.setattr(spread.Spread, "_write", acting)
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory):
+    return guest_disk.spark(tmp_path_factory.mktemp("spark"))
+
+
+@pytest.mark.parametrize("disk_format", ["raw", "qcow2"])
+def test_what_is_found_on_an_imported_disk_is_shown_and_not_set(several, owner, spark, disk_format):
+    data = spark.with_suffix(f".{disk_format}").read_bytes()
+    image_id = staged(owner, data, disk_format=disk_format)
+    assert begin(owner, image_id).status_code == 202
+    several.work()
+    image = show(owner, image_id)
+    assert (image["status"], image.get("os_type")) == ("active", None)
+    found = owner.get(f"/imagesvc/v1/images/{image_id}").json["image"]["found"]
+    assert (found["os_type"], found["os_version"], found["firmware"]) == ("linux", "12", ["bios"])
 
 
 # ------------------------------------------------------------------ stage

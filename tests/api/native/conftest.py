@@ -12,6 +12,7 @@ from tests.api.caller import Caller
 from tests.api.conftest import configure
 from tests.api.identity_driver import TokenIdentity
 from tests.api.native.conformance import Description
+from tests.api.native.customer import Customer
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +51,14 @@ def _answers_are_as_described(description, monkeypatch):
         return answer
 
     monkeypatch.setattr(Caller, "request", checked)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def customer(request, tmp_path, s3_place):
+    """A customer's bucket, and a service on each engine that may reach it."""
+    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
+    made = Customer(tmp_path, url, s3_place)
+    yield made
+    made.close()

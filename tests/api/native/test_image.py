@@ -3,6 +3,7 @@
 import pytest
 
 from imagesvc.db import damage, location
+from tests import guest_disk
 from tests.api.caller import Caller
 
 NATIVE = "/imagesvc/v1"
@@ -85,3 +86,42 @@ def test_it_is_shown_to_those_who_see_the_image(each_app, owner):
     owner.share(image_id, stranger.project)
     assert show(stranger, image_id)["id"] == image_id
     assert owner.get(f"{NATIVE}/images/nothing").status_code == 404
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory):
+    return guest_disk.spark(tmp_path_factory.mktemp("spark"))
+
+
+FOUND = {
+    "os_type": "linux", "os_distro": "debian", "os_version": "12", "os_name": "Spark 1",
+    "architecture": None, "firmware": ["bios"], "virtio": None, "cloud_init": True, "label": None,
+    "file_systems": ["ext"], "min_disk_gib": 1, "differs": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("disk_format", ["raw", "qcow2"])
+def test_what_is_found_on_a_disk_is_shown_and_not_set(owner, spark, disk_format):
+    data = spark.with_suffix(f".{disk_format}").read_bytes()
+    image_id = owner.active(data, disk_format=disk_format)
+    assert show(owner, image_id)["found"] == FOUND
+    said = owner.get(f"/v2/images/{image_id}").json
+    assert not said.keys() & {"os_type", "os_distro", "os_version", "hw_firmware_type"}
+    assert said["min_disk"] == 0
+
+
+def test_what_was_said_otherwise_is_named(owner, spark):
+    image_id = owner.active(
+        spark.read_bytes(), os_type="windows", os_version="12", hw_firmware_type="uefi"
+    )
+    assert show(owner, image_id)["found"]["differs"] == ["os_type", "hw_firmware_type"]
+    assert owner.get(f"/v2/images/{image_id}").json["os_type"] == "windows"
+
+
+def test_without_bytes_nothing_is_found(owner):
+    assert show(owner, owner.create()["id"])["found"] is None
+
+
+def test_of_mere_bytes_the_size_is_known(owner):
+    found = show(owner, owner.active(b"x" * 100_000))["found"]
+    assert {name for name, value in found.items() if value} == {"min_disk_gib"}

@@ -83,6 +83,10 @@ def test_backends_are_for_administrators(caller, admin, path):
         {"image_id": UNKNOWN, "name": "x", "count": 101},
         {"image_id": UNKNOWN, "name": "x", "memory_mib": 1},
         {"image_id": UNKNOWN, "name": "x", "vcpus": 1.5},
+        {"image_id": UNKNOWN, "name": "x", "data_disks": [{}]},
+        {"image_id": UNKNOWN, "name": "x", "data_disks": [{"size_gib": 0}]},
+        {"image_id": UNKNOWN, "name": "x", "data_disks": [{"size_gib": 1, "image_id": UNKNOWN}]},
+        {"image_id": UNKNOWN, "name": "x", "data_disks": [{"size_gib": 1}] * 65},
         [],
     ],
 )
@@ -97,6 +101,19 @@ def test_servers_come_from_visible_active_images(app, caller):
     refused(Caller(app).request("POST", f"{ROOT}/servers", body), 404)
     body["image_id"] = caller.create()["id"]
     refused(caller.request("POST", f"{ROOT}/servers", body), 409)
+
+
+def test_data_disks_come_from_visible_active_images_or_from_nothing(app, caller):
+    body = {"image_id": caller.active(), "name": "x"}
+    for image_id, status in (
+        (UNKNOWN, 404),
+        (Caller(app).active(), 404),
+        (caller.create()["id"], 409),
+        (caller.active(), 202),
+    ):
+        disks = [{"size_gib": 1}, {"image_id": image_id}]
+        found = caller.request("POST", f"{ROOT}/servers", body | {"data_disks": disks})
+        assert found.status_code == status
 
 
 def test_a_creation_is_a_job_and_the_same_key_gives_the_same_job(app, caller):
@@ -266,7 +283,7 @@ def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, 
     data = b"0123456789" * 100
     image_id = caller.active(data)
     nobody = Caller(app, token="none")
-    source = service.image_files.image_source(service.images.get(_context(caller), image_id), 0)
+    source = service.image_files.image_source(service.images.get(_context(caller), image_id))
     path = source.url.partition(ROOT)[2]
     assert nobody.get(ROOT + path).content == data
     part = nobody.get(ROOT + path, headers={"Range": "bytes=-3"})
@@ -279,7 +296,7 @@ def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, 
 def test_a_signed_url_ends_with_the_deactivation_of_its_image(app, service, caller):
     image_id = caller.active()
     nobody = Caller(app, token="none")
-    source = service.image_files.image_source(service.images.get(_context(caller), image_id), 0)
+    source = service.image_files.image_source(service.images.get(_context(caller), image_id))
     path = ROOT + source.url.partition(ROOT)[2]
     caller.request("POST", f"/v2/images/{image_id}/actions/deactivate")
     refused(nobody.get(path), 403, "image-deactivated")
@@ -305,6 +322,16 @@ def test_a_capture_of_no_server_is_404_and_of_wrong_fields_400(caller):
     body = {"server_id": UNKNOWN, "name": "x"}
     refused(caller.request("POST", f"{ROOT}/captures", body), 404)
     refused(caller.request("POST", f"{ROOT}/captures", {**body, "visibility": "odd"}), 400)
+    refused(caller.request("POST", f"{ROOT}/captures", {**body, "whole": "yes"}), 400)
+    both = {**body, "whole": True, "disk_ids": ["disk0"]}
+    refused(caller.request("POST", f"{ROOT}/captures", both), 400)
+
+
+def test_a_rebuild_of_no_server_is_404_and_of_wrong_fields_400(caller):
+    body = {"server_ids": [UNKNOWN], "image_id": caller.active()}
+    refused(caller.request("POST", f"{ROOT}/rebuilds", body), 404)
+    for wrong in ({"server_ids": []}, {"server_ids": [UNKNOWN] * 2}, {"image_id": ""}, {"x": 1}):
+        refused(caller.request("POST", f"{ROOT}/rebuilds", body | wrong), 400)
 
 
 def _context(caller):

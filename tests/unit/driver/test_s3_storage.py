@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagesvc.interface import errors
-from imagesvc_drivers.storage.s3 import fault, object_name, part_size
+from imagesvc.interface import errors, storage
+from imagesvc.testing.conformance.options import options_of
+from imagesvc_drivers.storage.s3 import S3Storage, fault, object_name, part_size
 
 MIB = part_size.MIB
 SEGMENT = st.text("abAB09._-", min_size=1, max_size=6).filter(lambda text: text not in (".", ".."))
@@ -114,3 +115,18 @@ def test_without_boto3_the_message_says_what_to_install():
         [sys.executable, "-c", hidden], capture_output=True, text=True, check=True
     )
     assert "the s3 driver needs boto3: pip install 'imagesvc[s3]'" in done.stdout
+
+
+def test_it_names_its_bucket_and_key_and_hides_the_key():
+    options = options_of(
+        S3Storage,
+        {
+            "endpoint_urls": ["http://s3:8333"],
+            "bucket": "images",
+            "access_key": "a",
+            "secret_key": "b",
+        },
+    )
+    own = S3Storage(options, backend_id="main").own_bucket()
+    assert own == storage.OwnBucket(("http://s3:8333",), "images", "a")
+    assert "access_key" not in repr(own)

@@ -3,9 +3,11 @@
 import dataclasses
 import json
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 from imagesvc.interface import base, compute, errors
+from imagesvc.interface.compute import ComputeCapability
 from imagesvc.interface.operation import Progress, ProgressState
 from tests.unit.testing.folder_compute import FolderCompute
 
@@ -13,6 +15,11 @@ from tests.unit.testing.folder_compute import FolderCompute
 def sql(driver, statement, *values):
     with driver.transaction() as conn:
         return conn.execute(statement, values).fetchall()
+
+
+def promising(info, capability):
+    """The same driver with one more promise."""
+    return replace(info, capabilities=info.capabilities | {capability})
 
 
 class LongHandle(FolderCompute):
@@ -175,6 +182,43 @@ class Grouping(FolderCompute):
         return self.start_snapshot(server_id, "disk0", token, project_id=project_id)
 
 
+class GroupingSome(FolderCompute):
+    """Groups some disks, and does not promise to."""
+
+    def start_disks_snapshot(self, server_id, disk_ids, token, *, project_id, quiesce=False):
+        return self.start_snapshot(server_id, disk_ids[0], token, project_id=project_id)
+
+
+class GroupingOne(FolderCompute):
+    """Promises groups, and copies one disk."""
+
+    def info(self):
+        return promising(super().info(), ComputeCapability.CONSISTENT_GROUP)
+
+    def start_group_snapshot(self, server_id, token, *, project_id, quiesce=False):
+        return self.start_snapshot(server_id, "disk0", token, project_id=project_id)
+
+    def poll(self, handle):
+        found = super().poll(handle)
+        if isinstance(found.result, str):
+            return replace(found, result={"disk0": found.result})
+        return found
+
+
+class Backwards(FolderCompute):
+    """Its servers have their disks in another order."""
+
+    def start_create(self, spec, count, token):
+        return super().start_create(replace(spec, disks=spec.disks[::-1]), count, token)
+
+
+class Fuller(FolderCompute):
+    """Promises empty disks, and makes none."""
+
+    def info(self):
+        return promising(super().info(), ComputeCapability.EMPTY_DISK)
+
+
 class Freezing(FolderCompute):
     def start_snapshot(self, server_id, disk_id, token, *, project_id, quiesce=False):
         return super().start_snapshot(server_id, disk_id, token, project_id=project_id)
@@ -183,6 +227,51 @@ class Freezing(FolderCompute):
 class Rebuilding(FolderCompute):
     def start_rebuild(self, server_id, source, token, *, project_id):
         return Path(server_id).name
+
+
+class _Rebuilder(FolderCompute):
+    """Promises to rebuild, and says at once that it has."""
+
+    def info(self):
+        return promising(super().info(), ComputeCapability.REBUILD)
+
+    def start_rebuild(self, server_id, source, token, *, project_id):
+        self.get_server(server_id, project_id=project_id)
+        update = "UPDATE server SET image = ?, log = log || 'hello\n' WHERE id = ?"
+        sql(self, update, source.image_id, server_id)
+        return self.start("rebuild", token, {"server": server_id})
+
+    def work(self, conn, handle, facts):
+        if facts["kind"] == "rebuild":
+            return "done", facts["server"]
+        return super().work(conn, handle, facts)
+
+
+class Renewing(_Rebuilder):
+    """Gives the server another name."""
+
+    def start_rebuild(self, server_id, source, token, *, project_id):
+        sql(self, "UPDATE server SET name = 'new' WHERE id = ?", server_id)
+        return super().start_rebuild(server_id, source, token, project_id=project_id)
+
+
+class RebuildingAny(_Rebuilder):
+    """Does not look at the bytes."""
+
+
+class RebuildingForeign(_Rebuilder):
+    """Does not look at the project."""
+
+    def start_rebuild(self, server_id, source, token, *, project_id):
+        return self.start("rebuild", token, {"server": server_id})
+
+
+class RebuildingOff(_Rebuilder):
+    """Leaves the server without its second disk."""
+
+    def start_rebuild(self, server_id, source, token, *, project_id):
+        sql(self, "UPDATE server SET sizes = '[1]' WHERE id = ?", server_id)
+        return super().start_rebuild(server_id, source, token, project_id=project_id)
 
 
 class Attaching(FolderCompute):

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import io
 import shutil
+import time
 
 from imagesvc.interface import converter, errors
 from imagesvc_drivers.converter.qemu_img import QemuImgConverter
@@ -34,9 +36,27 @@ class Guessing(QemuImgConverter):
         return super().probe(dataclasses.replace(source, disk_format=name), limits=limits)
 
 
-class Boastful(QemuImgConverter):
-    def info(self):
-        return dataclasses.replace(super().info(), capabilities=frozenset(Capability))
+class Believing(QemuImgConverter):
+    """Takes the name of a loader for its machine, and its presence for a system."""
+
+    def facts(self, source, *, limits=None):
+        found = super().facts(source, limits=limits)
+        return dataclasses.replace(found, architecture="x86_64" if found.firmware else None)
+
+
+class Assuming(QemuImgConverter):
+    """Says of every disk what most are."""
+
+    def facts(self, source, *, limits=None):
+        found = super().facts(source, limits=limits)
+        return dataclasses.replace(found, os_type=found.os_type or "linux")
+
+
+class Strict(QemuImgConverter):
+    """Says that a look took too long."""
+
+    def facts(self, source, *, limits=None):
+        raise errors.Timeout("The look took too long.")
 
 
 class Unclaimed(QemuImgConverter):
@@ -54,7 +74,7 @@ class Foreign(QemuImgConverter):
 class Copying(QemuImgConverter):
     """Its products are copies, whatever is asked for."""
 
-    def convert(self, source, target, target_format, *, progress, cancel, limits):
+    def convert(self, source, target, target_format, *, progress, cancel, limits, variant=""):
         shutil.copy(source.path, target)
         with target.open("r+b") as file:
             file.write(b"changed")
@@ -76,7 +96,7 @@ class Leaving(QemuImgConverter):
 
 
 class Silent(QemuImgConverter):
-    def convert(self, source, target, target_format, *, progress, cancel, limits):
+    def convert(self, source, target, target_format, *, progress, cancel, limits, variant=""):
         return super().convert(
             source, target, target_format,
             progress=lambda done, total: progress(done, total + 1), cancel=cancel, limits=limits,
@@ -93,3 +113,53 @@ class Spoiling(QemuImgConverter):
             return super().convert(moved, target, target_format, **options)
         finally:
             aside.rename(source.path)
+
+
+class Indifferent(QemuImgConverter):
+    """Takes any word for a variant."""
+
+    def convert(self, source, target, target_format, *, variant="", **options):
+        return super().convert(source, target, target_format, **options)
+
+
+class Optimistic(QemuImgConverter):
+    def measure(self, source, target_format, *, limits=None):
+        return super().measure(source, target_format, limits=limits) // 1000
+
+
+class Verbatim(QemuImgConverter):
+    """Streams the file as it lies there."""
+
+    def open_raw(self, source, *, limits):
+        return source.path.open("rb")
+
+
+class Clinging(QemuImgConverter):
+    """Is in no hurry to end."""
+
+    def open_raw(self, source, *, limits):
+        inner = super().open_raw(source, limits=limits)
+
+        class Slow(io.RawIOBase):
+            def readable(self):
+                return True
+
+            def readinto(self, buffer):
+                return inner.readinto(buffer)
+
+            def close(self):
+                if not self.closed:
+                    inner.close()
+                    time.sleep(2.6)
+                super().close()
+
+        return Slow()
+
+
+class Empty(QemuImgConverter):
+    """Gives nothing instead of a refusal."""
+
+    def open_raw(self, source, *, limits):
+        with contextlib.suppress(errors.DriverError):
+            return super().open_raw(source, limits=limits)
+        return io.BytesIO()

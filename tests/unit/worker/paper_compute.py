@@ -11,10 +11,15 @@ from imagesvc.interface import base, compute, errors
 from imagesvc.interface.operation import Progress, ProgressState
 
 DISK = bytes(range(256)) * 9000 + bytes(1 << 20)
+DATA = DISK[::-1]
+BYTES = {"vda": DISK, "vdb": DATA, "vdc": DATA}
 
 
 class PaperCompute(compute.ComputeDriver):
-    """`faults` maps a method's name to an exception that it raises; `pending` work does not end."""
+    """`faults` maps a method's name to an exception that it raises; `pending` work does not end.
+
+    `broken` are servers whose rebuild fails; `frozen` says whether guests answer to a freeze.
+    """
 
     contract = compute.VERSION
 
@@ -26,6 +31,12 @@ class PaperCompute(compute.ComputeDriver):
         self.snapshots = set()
         self.servers = {}
         self.tokens = []
+        self.disk_ids = ["vda", "vdb"]
+        self.capabilities = frozenset(compute.ComputeCapability)
+        self.specs = []
+        self.broken = {}
+        self.rebuilt = []
+        self.frozen = True
 
     def _call(self, name):
         if name in self.faults:
@@ -37,7 +48,7 @@ class PaperCompute(compute.ComputeDriver):
         return f"{kind}/{token}"
 
     def info(self):
-        return base.DriverInfo("paper", "test", "1")
+        return base.DriverInfo("paper", "test", "1", self.capabilities)
 
     def health(self):
         return base.Health(base.HealthState.OK)
@@ -45,9 +56,9 @@ class PaperCompute(compute.ComputeDriver):
     def get_server(self, server_id, *, project_id):
         if self.servers.get(server_id) != project_id:
             raise errors.NotFound("No such server.")
-        disks = (
-            compute.ServerDisk("vda", len(DISK), True),
-            compute.ServerDisk("vdb", len(DISK), False),
+        disks = tuple(
+            compute.ServerDisk(disk_id, len(BYTES.get(disk_id, DISK)), disk_id == "vda")
+            for disk_id in self.disk_ids
         )
         state = compute.ServerState.RUNNING
         return compute.Server(server_id, project_id, "paper", state, "linux", "x86_64", disks)
@@ -59,6 +70,7 @@ class PaperCompute(compute.ComputeDriver):
 
     def start_create(self, spec, count, token):
         self._call("start_create")
+        self.specs.append(spec)
         return self._start("create", token, {"count": count, "project": spec.project_id})
 
     def start_server(self, server_id, *, project_id):
@@ -73,16 +85,31 @@ class PaperCompute(compute.ComputeDriver):
     def start_snapshot(self, server_id, disk_id, token, *, project_id, quiesce=False):
         self._call("start_snapshot")
         self.get_server(server_id, project_id=project_id)
-        return self._start("snapshot", token, {})
+        return self._start("snapshot", token, {"disks": disk_id, "quiesce": quiesce})
+
+    def start_group_snapshot(self, server_id, token, *, project_id, quiesce=False):
+        self._call("start_group_snapshot")
+        server = self.get_server(server_id, project_id=project_id)
+        disks = [disk.disk_id for disk in server.disks]
+        return self._start("snapshot", token, {"disks": disks, "quiesce": quiesce})
+
+    def snapshot_consistency(self, snapshot_id):
+        frozen = self.frozen and snapshot_id.endswith("frozen")
+        return compute.Consistency.APPLICATION if frozen else compute.Consistency.CRASH
+
+    def start_rebuild(self, server_id, source, token, *, project_id):
+        self._call("start_rebuild")
+        self.get_server(server_id, project_id=project_id)
+        return self._start("rebuild", token, {"server": server_id, "image": source.image_id})
 
     def snapshot_size(self, snapshot_id):
-        return len(DISK)
+        return len(BYTES[snapshot_id.split("-")[1]])
 
     def open_snapshot(self, snapshot_id, *, offset=0):
         self._call("open_snapshot")
         if snapshot_id not in self.snapshots:
             raise errors.NotFound("No such snapshot.")
-        return io.BytesIO(DISK[offset:])
+        return io.BytesIO(BYTES[snapshot_id.split("-")[1]][offset:])
 
     def delete_snapshot(self, snapshot_id):
         self._call("delete_snapshot")
@@ -99,13 +126,24 @@ class PaperCompute(compute.ComputeDriver):
         work = self.works[handle]
         if work["state"] is ProgressState.RUNNING and not self.pending:
             self._end(handle, work)
-        return Progress(work["state"], result=work.get("result"))
+        return Progress(work["state"], result=work.get("result"), error=work.get("error", ""))
 
     def _end(self, handle, work):
         work["state"] = ProgressState.DONE
         if handle.startswith("snapshot/"):
-            work["result"] = f"of-{handle}"
-            self.snapshots.add(work["result"])
+            end = "-frozen" if work["quiesce"] else ""
+            disks = work["disks"]
+            every = [disks] if isinstance(disks, str) else disks
+            made = {disk_id: f"of-{disk_id}-{handle}{end}" for disk_id in every}
+            self.snapshots |= set(made.values())
+            work["result"] = made[disks] if isinstance(disks, str) else made
+            return
+        if handle.startswith("rebuild/"):
+            if error := self.broken.get(work["server"]):
+                work.update(state=ProgressState.FAILED, error=error)
+                return
+            self.rebuilt.append((work["server"], work["image"]))
+            work["result"] = work["server"]
             return
         made = [f"{handle}-{n}" for n in range(work["count"])]
         self.servers |= dict.fromkeys(made, work["project"])

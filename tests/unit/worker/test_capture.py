@@ -97,7 +97,7 @@ def test_a_clean_up_that_fails_leaves_the_image_active(service, capture, compute
 def test_rot_between_store_and_verify_fails_the_job(service, capture, work, monkeypatch):
     driver = service.backends.storage()
     kept = driver.open_read
-    monkeypatch.setattr(driver, "open_read", lambda key: kept(key, offset=1))
+    monkeypatch.setattr(driver, "open_read", lambda key, **_: kept(key, offset=1))
     work()
     image, job = look(service, capture)
     assert (image.status, job.state) == ("killed", "failed")

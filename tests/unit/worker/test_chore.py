@@ -141,7 +141,7 @@ def test_ended_jobs_are_forgotten_after_their_days_and_their_steps_with_them(
 
 def test_jobs_for_a_newer_worker_are_told_of_once_and_left(service, work, caplog):
     with service.database.write() as conn:
-        for version in (1, 2, 2):
+        for version in (1, 3, 3):
             job_rows.insert(
                 conn, make.job(type="capture-system-disk", args_version=version, args={})
             )
@@ -149,7 +149,7 @@ def test_jobs_for_a_newer_worker_are_told_of_once_and_left(service, work, caplog
     chore = stranger.Strangers(FLOWS)
     assert (chore.run(service), chore.run(service)) == (2, 0)
     assert [record.getMessage().partition("worker ")[2] for record in caplog.records] == [
-        "type=capture-system-disk args_version=2 count=2",
+        "type=capture-system-disk args_version=3 count=2",
         "type=move-house args_version=1 count=1",
     ]
     assert work() == 1  # the one that it can read

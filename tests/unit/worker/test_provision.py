@@ -4,7 +4,10 @@ import pytest
 
 from imagesvc import errors
 from imagesvc.db import damage, image_disk
+from imagesvc.domain.image import NewImage
+from imagesvc.domain.server import GIB, DataDisk
 from imagesvc.interface import errors as driver_errors
+from imagesvc.interface.compute import ComputeCapability, EmptyDisk
 from imagesvc.worker.step import provision
 from tests.unit.worker.conftest import CALLER
 
@@ -104,3 +107,65 @@ def test_a_failed_creation_can_be_retried(service, job, compute, work):
     work()
     assert service.jobs.get(CALLER, job.id).state == "done"
     assert len(compute.servers) == 2
+
+
+def test_data_disks_follow_the_system_disk_in_their_order(service, active_image, compute, work):
+    data, _ = service.captures.start(CALLER, server_id="server", name="data", disk_id="vdb")
+    work()
+    wanted = (DataDisk(size_bytes=GIB), DataDisk(data.id), DataDisk(size_bytes=2 * GIB))
+    service.servers.create(CALLER, image_id=active_image.id, name="web", data_disks=wanted)
+    work()
+    (spec,) = compute.specs
+    assert [disk.image_id for disk in spec.disks] == [active_image.id, data.id]
+    assert spec.empty_disks == (EmptyDisk(1, GIB), EmptyDisk(3, 2 * GIB))
+
+
+def test_an_image_of_a_whole_machine_brings_all_its_disks(service, compute, work):
+    whole, _ = service.captures.start(CALLER, server_id="server", name="all", whole=True)
+    work()
+    more = (DataDisk(size_bytes=GIB),)
+    job = service.servers.create(CALLER, image_id=whole.id, name="web", count=2, data_disks=more)
+    work()
+    assert service.jobs.get(CALLER, job.id).state == "done"
+    (spec,) = compute.specs
+    disks = service.images.disks(CALLER, whole.id)
+    assert [(one.disk, one.digest) for one in spec.disks] == [
+        (disk.index, disk.hash_value) for disk in disks
+    ]
+    assert spec.empty_disks == (EmptyDisk(2, GIB),)
+
+
+def test_images_that_cannot_be_that_disk_are_refused(service, active_image, compute, work):
+    data, whole = (
+        service.captures.start(CALLER, server_id="server", name="x", **asked)[0]
+        for asked in ({"disk_id": "vdb"}, {"whole": True})
+    )
+    early = service.images.create(CALLER, NewImage(name="early"))
+    work()
+
+    def create(image_id, *disks):
+        return service.servers.create(CALLER, image_id=image_id, name="x", data_disks=disks)
+
+    with pytest.raises(errors.InvalidRequest):
+        create(data.id)
+    with pytest.raises(errors.InvalidRequest):
+        create(active_image.id, DataDisk(whole.id))
+    with pytest.raises(errors.StateConflict):
+        create(active_image.id, DataDisk(early.id))
+    with pytest.raises(errors.ImageNotFound):
+        create(active_image.id, DataDisk("none"))
+    compute.capabilities -= {ComputeCapability.EMPTY_DISK}
+    with pytest.raises(driver_errors.NotSupported):
+        create(active_image.id, DataDisk(size_bytes=GIB))
+
+
+def test_a_data_image_deleted_before_it_was_read_is_the_cause(service, active_image, compute, work):
+    data, _ = service.captures.start(CALLER, server_id="server", name="data", disk_id="vdb")
+    work()
+    job = service.servers.create(
+        CALLER, image_id=active_image.id, name="web", data_disks=(DataDisk(data.id),)
+    )
+    service.images.delete(CALLER, data.id)
+    work()
+    ended = service.jobs.get(CALLER, job.id)
+    assert (ended.state, ended.error_text) == ("failed", errors.ImageGone(image_id=data.id).text)

@@ -1,0 +1,72 @@
+"""What the API answers about images."""
+
+import datetime
+
+from imagesvc.api.native.answer import Answer
+from imagesvc.domain.image import ImageKind
+from imagesvc.domain.state import ImageStatus
+
+
+class ImageCopy(Answer):
+    """A copy of a disk; `number` counts those that one store keeps. `fault` is what a scrub found
+    at `found_at`; without it the copy counts as good."""
+
+    store: str
+    number: int
+    good: bool
+    fault: str | None
+    found_at: datetime.datetime | None
+
+
+class ImageDisk(Answer):
+    """A disk of an image, its copies in the order in which they are read."""
+
+    index: int
+    role: str
+    disk_format: str
+    size_bytes: int
+    virtual_size_bytes: int | None
+    good_copies: int
+    copies: list[ImageCopy]
+
+
+class Guest(Answer):
+    """What was found by looking into the first disk; null and empty: not known. `firmware` are
+    those that start it, `min_disk_gib` is what a server needs for it. `differs` names attributes of
+    which the image says something else; what callers said stays."""
+
+    os_type: str | None
+    os_distro: str | None
+    os_version: str | None
+    os_name: str | None
+    architecture: str | None
+    firmware: list[str]
+    virtio: bool | None
+    cloud_init: bool | None
+    label: str | None
+    file_systems: list[str]
+    min_disk_gib: int | None
+    differs: list[str]
+
+
+class Image(Answer):
+    """An image as it is kept; `good_copies` are those of the disk that has the fewest, null before
+    it has bytes. `warnings` are sentences for people."""
+
+    id: str
+    name: str | None
+    status: ImageStatus
+    kind: ImageKind
+    size_bytes: int | None
+    damaged: bool
+    good_copies: int | None
+    stores: list[str]
+    warnings: list[str]
+    found: Guest | None
+    disks: list[ImageDisk]
+
+
+class OneImage(Answer):
+    """How one image is kept."""
+
+    image: Image

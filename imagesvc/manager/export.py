@@ -1,0 +1,110 @@
+"""Exports: an image written into a bucket of the caller's."""
+
+from imagesvc import errors
+from imagesvc.backend.registry import Backends
+from imagesvc.context import RequestContext
+from imagesvc.db import attempt, image_disk
+from imagesvc.db import object_store as object_store_rows
+from imagesvc.domain import disk_format, export
+from imagesvc.domain.export import ExportRequest
+from imagesvc.domain.image import Image, ImageDisk
+from imagesvc.domain.job import Job, JobType
+from imagesvc.domain.state import ImageStatus
+from imagesvc.errors import Reason
+from imagesvc.interface.converter import ConverterCapability
+from imagesvc.manager.bucket import Buckets
+from imagesvc.manager.image import visible_image
+from imagesvc.manager.image_file import READABLE
+from imagesvc.manager.job import JobManager
+from imagesvc.manager.operation import Operation
+from imagesvc.policy.check import Enforcer
+
+ACTION = "export:create"
+
+
+class ExportManager:
+    """Starts exports; the worker carries them out."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        enforcer: Enforcer,
+        backends: Backends,
+        jobs: JobManager,
+        buckets: Buckets,
+    ) -> None:
+        self._operation = operation
+        self._enforcer = enforcer
+        self._backends = backends
+        self._jobs = jobs
+        self._buckets = buckets
+
+    def start(
+        self, ctx: RequestContext, request: ExportRequest, *, idempotency_key: str | None = None
+    ) -> Job:
+        """Hand in the job. Who may download an image may export it.
+
+        A key that was used before gives the first job. Raises ImageNotFound, Forbidden (also
+        IMAGE_DEACTIVATED), NoContent, DiskNotFound, ObjectStoreNotFound, InvalidRequest.
+        """
+        return self._jobs.once(
+            ctx,
+            JobType.EXPORT_IMAGE,
+            idempotency_key,
+            lambda: self._submit(ctx, request, idempotency_key),
+        )
+
+    @attempt.again
+    def _submit(self, ctx: RequestContext, request: ExportRequest, key: str | None) -> Job:
+        with self._operation.write(ctx, ACTION, "image", request.image_id) as op:
+            image = visible_image(op.conn, ctx, request.image_id)
+            op.owner = image.owner
+            self._enforcer.authorize(ctx, ACTION, image)
+            self.check(ctx, image)
+            disks = image_disk.list_for(op.conn, image.id)
+            args = request.arguments()
+            parts = export.plan(args, image, disks)
+            export.check_keys(args, parts)
+            for disk in disks:
+                if disk.index in [part.index for part in parts]:
+                    self._check_format(image, disk, request)
+            store = object_store_rows.get(
+                op.conn, request.object_store_id, ctx.project_id or ""
+            )  # fmt: skip
+            self._buckets.check(store, request.bucket, request.key)
+            # Who asked may lose the right meanwhile: the worker asks again, as this caller.
+            args["roles"] = sorted(ctx.roles)
+            job = self._jobs.submit(
+                op.conn, ctx, JobType.EXPORT_IMAGE, args, image_id=image.id, idempotency_key=key
+            )
+            op.detail.update(
+                job_id=job.id, object_store_id=store.id, bucket=request.bucket, key=request.key
+            )
+        return job
+
+    def check(self, ctx: RequestContext, image: Image) -> None:
+        """Whether the caller may have the bytes. Raises Forbidden, NoContent."""
+        self._enforcer.authorize(ctx, "image_file:download", image)
+        if image.status not in READABLE:
+            raise errors.NoContent(image_id=image.id)
+        if image.status == ImageStatus.DEACTIVATED and not self._enforcer.allows(
+            ctx, "image_file:download_deactivated", image
+        ):
+            raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
+
+    def _check_format(self, image: Image, disk: ImageDisk, request: ExportRequest) -> None:
+        wanted, variant = request.disk_format, request.variant
+        if wanted is None:
+            if variant:
+                raise errors.InvalidRequest("Say the format that the variant is of.")
+            return
+        if image.container_format in disk_format.WRAPPING_CONTAINERS:
+            raise errors.InvalidRequest("What is in a container is exported as it is.")
+        tool = self._backends.converter()
+        if wanted == disk.disk_format and not variant:
+            return
+        if (disk.disk_format, wanted) not in tool.formats():
+            raise errors.InvalidRequest(f"A disk of format {disk.disk_format} becomes no {wanted}.")
+        able = ConverterCapability.VARIANTS in tool.info().capabilities
+        if variant and not (able and variant in tool.variants(wanted)):
+            raise errors.InvalidRequest(f"There is no {variant} {wanted}.")

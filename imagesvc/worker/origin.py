@@ -1,0 +1,55 @@
+"""Where the bytes come from that an import reads, by the type of its job."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from imagesvc import errors
+from imagesvc.domain.job import JobType
+from imagesvc.stream import bucket
+from imagesvc.worker.flow import StepContext
+
+
+class Body(Protocol):
+    """Bytes as they come; `size` is of the whole, None if nobody says."""
+
+    size: int | None
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+Opened = contextlib.AbstractContextManager[Body]
+
+
+def open_body(ctx: StepContext) -> Opened:
+    """Open them. Raises FetchFailed, BucketAway, BucketRefused, and what the managers raise."""
+    return _OPENERS.get(ctx.job.type, _open_url)(ctx)
+
+
+def _open_url(ctx: StepContext) -> Opened:
+    return ctx.service.urls.open(ctx.job.args["uri"])
+
+
+def _open_sealed_url(ctx: StepContext) -> Opened:
+    return ctx.service.urls.open(ctx.service.origins.url_of(ctx.job))
+
+
+def _open_remote(ctx: StepContext) -> Opened:
+    return ctx.service.remotes.open(ctx.job, ctx.results["consult"]["url"])
+
+
+def _open_object(ctx: StepContext) -> contextlib.AbstractContextManager[bucket.BucketBody]:
+    args = ctx.job.args
+    place = args["bucket"], args["key"]
+    opened = ctx.service.buckets.open(ctx.job.project_id, args["object_store_id"], *place)
+    found = opened.look(args["key"])
+    if found is None:
+        raise errors.BucketRefused(cause=f"there is no object {place[1]} in bucket {place[0]}.")
+    return opened.open(args["key"], found)
+
+
+_OPENERS: Mapping[str, Callable[[StepContext], Opened]] = {
+    JobType.CREATE_FROM_URL: _open_sealed_url,
+    JobType.CREATE_FROM_BUCKET: _open_object,
+    JobType.IMPORT_REMOTE: _open_remote,
+}
