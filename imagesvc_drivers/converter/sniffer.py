@@ -18,7 +18,7 @@ from imagesvc.interface import converter, errors
 from imagesvc_drivers.client import sandbox
 from imagesvc_drivers.converter.guest import launch
 
-CPU_S, WALL_S = 10, 15.0  # of a look; a sound guest takes 0.3 s
+CPU_S, WALL_S = 4, 4.0  # of a look; a sound guest takes 0.3 s, 1 s where much is going on
 _OUTPUT_BYTES_MAX = 64 << 10
 _TEXT_LENGTH_MAX = 128
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ +-]{0,63}")
