@@ -255,6 +255,25 @@ def test_bytes_that_nobody_announced_end_at_the_quota(tus, each_service):
     agrees(each_service)
 
 
+def test_bytes_that_wait_for_their_checksum_end_at_the_quota(tus, each_service, monkeypatch):
+    limit(tus, stored_bytes=MIB + 1)
+    writer = each_service.upload_writer
+    monkeypatch.setattr(writer, "_limits", dataclasses.replace(writer._limits, part_bytes=MIB))
+    path, image_id = tus.begin()
+    tus.patch(path, 0, b"x")
+    data, stored = b"x" * (4 * MIB), []
+    store = each_service.backends.storage()
+    opened = store.open_write
+    monkeypatch.setattr(store, "open_write", lambda *a, **k: stored.append(1) or opened(*a, **k))
+    body = Broken(data)
+    found = stream(tus, path, 1, body, len(data), Upload_Checksum=digest_of(data))
+    assert (found.status_code, len(stored)) == (413, 2)
+    assert (tus.offset(path), len(objects(each_service, image_id))) == (1, 1)
+    agrees(each_service)
+    good = data[:MIB]
+    assert tus.patch(path, 1, good, Upload_Checksum=digest_of(good)).status_code == 204
+
+
 def test_an_image_may_not_be_larger_than_the_operator_says(tus, each_service, monkeypatch):
     cap = each_service.conf.limit.image_size_bytes
     image_id = tus.caller.create()["id"]
