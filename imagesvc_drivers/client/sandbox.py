@@ -68,6 +68,11 @@ class Sandbox:
                 self._level = self._find()
             return self._level
 
+    @property
+    def found(self) -> Level | None:
+        """The level in force if it was tried, None before."""
+        return self._level
+
     def run(
         self,
         argv: list[str],

@@ -43,8 +43,8 @@ class Sniffer:
 
     @property
     def able(self) -> bool:
-        """Whether what it needs is installed."""
-        return self._library is not None
+        """Whether what it needs is installed, and held in well enough as far as that was tried."""
+        return self._library is not None and self._sandbox.found is not sandbox.Level.LANDLOCK
 
     def facts(
         self, source: converter.Source, qemu_name: str, limits: converter.Limits
@@ -52,6 +52,9 @@ class Sniffer:
         """Look; what was found before a limit ended the look is given. Raises NotSupported."""
         if self._library is None:
             raise errors.NotSupported("Guests are not looked into: pytsk3 is not installed.")
+        # Disks find ways to take the library over: then the host's unix sockets must be out of reach.
+        if self._sandbox.level() is sandbox.Level.LANDLOCK:
+            raise errors.NotSupported("Guests are not looked into: bubblewrap does not hold tools.")
         said = bytearray()
 
         def hear(data: bytes) -> None:
