@@ -69,8 +69,8 @@ def sandbox(backends: Backends) -> Iterator[verdict.Verdict]:
         else:
             yield verdict.warning(
                 name,
-                f"{found[1]}: unix sockets of this machine are open to tools, and disks of guests "
-                "are not looked into; install bubblewrap and allow user namespaces",
+                f"{found[1]}: unix sockets of this machine are open to some tools, and disks of "
+                "guests are not looked into; install bubblewrap and allow user namespaces",
             )
 
 

@@ -69,6 +69,7 @@ class Sniffer:
                     reads=reads,
                     writes=Path(folder),
                     programs=self._programs(),
+                    listens=True,
                     limits=limits,
                     on_stdout=hear,
                 )
