@@ -134,6 +134,7 @@ class Backend:
             return
         try:
             self._driver.open()
+            self._capabilities = tuple(sorted(self._driver.info().capabilities))
         except Exception as exc:  # a driver's fault stays with its backend
             self.record(BackendState.FAILED, _said(exc))
         else:

@@ -68,7 +68,9 @@ def sandbox(backends: Backends) -> Iterator[verdict.Verdict]:
             yield verdict.ok(name, found[1])
         else:
             yield verdict.warning(
-                name, f"{found[1]}: weaker than bubblewrap; install it and allow user namespaces"
+                name,
+                f"{found[1]}: unix sockets of this machine are open to some tools, and disks of "
+                "guests are not looked into; install bubblewrap and allow user namespaces",
             )
 
 

@@ -27,8 +27,8 @@ class Tool:
     without: str = ""  # what it is like without one that is not needed
 
 
-_ONE_WALL = "Landlock alone holds tools"
 _BLIND = "disks of guests are not looked into"
+_ONE_WALL = f"Landlock alone holds tools, and {_BLIND}"
 _QEMU, _QEMU_IMG = ("compute", "qemu"), ("converter", "qemu_img")
 TOOLS = (
     Tool("qemu-img", "qemu-utils", (_QEMU_IMG, _QEMU)),

@@ -129,16 +129,21 @@ def complete(conn: sa.Connection, upload_id: str, job_id: str) -> Upload:
 
 def expired(conn: sa.Connection, now: datetime.datetime, limit: int) -> tuple[str, ...]:
     """Ids of uploads that nobody went on with in time and no job works on, oldest first."""
+    statement = sa.select(TABLE.c.id).where(*_over(now)).order_by(TABLE.c.expires_at).limit(limit)
+    return tuple(conn.scalars(statement))
+
+
+def is_expired(conn: sa.Connection, upload_id: str, now: datetime.datetime) -> bool:
+    """Whether the upload, whose row is locked, is one of the `expired`."""
+    statement = sa.select(sa.literal(1)).where(TABLE.c.id == upload_id, *_over(now))
+    return conn.scalar(statement) is not None
+
+
+def _over(now: datetime.datetime) -> tuple[sa.ColumnElement[bool], ...]:
     jobs = job_table.TABLE
     in_work = sa.exists().where(jobs.c.id == TABLE.c.job_id, jobs.c.finished_at.is_(None))
     idle = sa.or_(TABLE.c.lease_until.is_(None), TABLE.c.lease_until < now)
-    statement = (
-        sa.select(TABLE.c.id)
-        .where(TABLE.c.expires_at < now, idle, ~in_work)
-        .order_by(TABLE.c.expires_at)
-        .limit(limit)
-    )
-    return tuple(conn.scalars(statement))
+    return TABLE.c.expires_at < now, idle, ~in_work
 
 
 def delete(conn: sa.Connection, upload_id: str) -> None:

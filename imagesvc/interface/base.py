@@ -88,7 +88,7 @@ class Driver(abc.ABC):
 
     @abc.abstractmethod
     def info(self) -> DriverInfo:
-        """Say what this driver is; no I/O."""
+        """Say what this driver is; no I/O. What `open` finds missing is no longer promised."""
 
     @abc.abstractmethod
     def health(self) -> Health:

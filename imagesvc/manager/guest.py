@@ -1,5 +1,6 @@
 """What is found by looking fills what callers left out, as far as the operator lets it."""
 
+import threading
 from typing import Any
 
 from imagesvc.backend.registry import Backends
@@ -13,6 +14,9 @@ from imagesvc.stream import guest as look_into
 from imagesvc.stream.pipe import PipeResult
 
 _GIB = 1 << 30
+# Requests of this process whose disks are looked into at once: a hostile disk takes all the time
+# that a look may take, and holds the thread of its request so long.
+_LOOKS_MAX = 2
 
 
 class GuestManager:
@@ -22,6 +26,16 @@ class GuestManager:
         self._backends = backends
         self._detect = detect
         self._limits = limits
+        self._slots = threading.BoundedSemaphore(_LOOKS_MAX)
+
+    def look_if_free(self, result: PipeResult, place: tuple[str, str]) -> Guest | None:
+        """Like `look`, for a request that waits; None too if others are looked into just now."""
+        if not self._slots.acquire(blocking=False):
+            return None
+        try:
+            return self.look(result, place)
+        finally:
+            self._slots.release()
 
     def look(self, result: PipeResult, place: tuple[str, str]) -> Guest | None:
         """What is found on the disk that came to `place` (store id, key); its bytes raise nothing."""

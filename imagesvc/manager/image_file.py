@@ -152,7 +152,7 @@ class ImageFileManager:
             converter, size_bytes = self._backends.converter(), result.size_bytes
             gate.commit(converter, result.facts, writer, driver, upload.key, size_bytes)
             place = (upload.store_id, upload.key)
-            guest = self._guests.look(result, place)
+            guest = self._guests.look_if_free(result, place)
         return disk_of(image, result, (place,), guest)
 
     @attempt.again

@@ -166,6 +166,16 @@ class UploadManager:
         self._quotas.settle(conn, (upload.id,), owner)
         self._quotas.reserve(conn, owner, upload.id, stored_bytes=known, uploads=1)
 
+    def check_room(self, upload: Upload, end: int) -> None:
+        """Raise QuotaExceeded if the project has no room for the bytes up to `end`.
+
+        For bytes that nobody announced and that are not counted yet.
+        """
+        with self._operation.database.read() as conn:
+            image = image_rows.get(conn, upload.image_id)
+            if image is not None:  # else the next sign of life says that it is gone
+                self._quotas.room(conn, image.owner, end - upload.offset_bytes)
+
     def complete(self, conn: Any, ctx: RequestContext, image: Image, upload: Upload) -> Upload:
         """Hand in the job that joins and judges the bytes, all of which are there.
 

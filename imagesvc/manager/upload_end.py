@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 from typing import Any
 
 from imagesvc import errors
@@ -26,7 +27,7 @@ class Forgotten:
 def end(conn: Any, quotas: QuotaManager, upload: Upload) -> tuple[tuple[str, str], ...]:
     """Give an upload up that no open job works on; its image is queued again if it waited for it.
 
-    In the caller's transaction, which holds nothing of the image yet. Returns the objects that
+    In the caller's transaction, which locks the image before the upload. Returns the objects that
     are doomed by that. A request that still sends bytes finds nothing to add them to.
     """
     with contextlib.suppress(*_NOT_ITS_IMAGE):  # deleted, or whole: neither is the upload's
@@ -37,6 +38,19 @@ def end(conn: Any, quotas: QuotaManager, upload: Upload) -> tuple[tuple[str, str
     doomed.add_all(conn, objects)
     quotas.release(conn, upload.id)
     return tuple(objects)
+
+
+def expire(conn: Any, quotas: QuotaManager, upload_id: str, now: datetime.datetime) -> bool:
+    """Give an upload up if it is still expired; False if somebody went on with it, or ended it."""
+    found = upload_rows.get(conn, upload_id)
+    if found is None:
+        return False
+    image_rows.get(conn, found.image_id, lock=True)  # the first lock, as elsewhere
+    upload = upload_rows.get(conn, upload_id, lock=True)
+    if upload is None or not upload_rows.is_expired(conn, upload_id, now):
+        return False
+    end(conn, quotas, upload)
+    return True
 
 
 def forget(conn: Any, image_id: str) -> Forgotten:

@@ -139,6 +139,8 @@ class UploadWriter:
                 waiting.append(part)
                 if not body.is_provable:
                     upload, waiting = self._count(ctx, upload, waiting), []
+                elif upload.size_bytes is None:
+                    self._uploads.check_room(upload, part.end)
             body.prove()
             if waiting or (upload.job_id is None and upload.offset_bytes == upload.size_bytes):
                 upload, waiting = self._count(ctx, upload, waiting), []

@@ -42,7 +42,7 @@ OPTS = (
             ),
         ],
         help="Whether new images are looked into for their system, its version, architecture and "
-        "firmware, and what becomes of it. It takes half a second of a processor, 10 s at most; "
+        "firmware, and what becomes of it. It takes half a second of a processor, 4 s at most; "
         "what callers said stays in any case.",
     ),
     cfg.BoolOpt(

@@ -71,14 +71,15 @@ def _end_expired(service: services.Service) -> int:
     now = metadata.now()
     with service.database.read() as conn:
         found = upload_rows.expired(conn, now, BATCH)
+    count = 0
     for upload_id in found:
         with service.database.write() as conn:
-            upload = upload_rows.get(conn, upload_id)
-            if upload is not None:
-                upload_end.end(conn, service.quotas, upload)
+            if not upload_end.expire(conn, service.quotas, upload_id, now):
+                continue  # somebody went on with it meanwhile
         crashpoint("reaper.upload_expired")
         LOG.info("upload expired upload_id=%s", upload_id)
-    return len(found)
+        count += 1
+    return count
 
 
 def _doom_orphans(service: services.Service) -> int:

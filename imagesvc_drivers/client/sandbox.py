@@ -68,6 +68,11 @@ class Sandbox:
                 self._level = self._find()
             return self._level
 
+    @property
+    def found(self) -> Level | None:
+        """The level in force if it was tried, None before."""
+        return self._level
+
     def run(
         self,
         argv: list[str],
@@ -76,6 +81,7 @@ class Sandbox:
         writes: Path | None = None,
         disks: Mapping[str, Path] | None = None,
         programs: Iterable[Path] = (),
+        listens: bool = False,
         limits: Limits,
         on_stdout: Callable[[bytes], None] | None = None,
         cancel: threading.Event | None = None,
@@ -86,12 +92,13 @@ class Sandbox:
         absolute paths under their own paths, as an overlay with a base needs. The folder
         `writes` is `/out`. `disks` are files or block devices that are written in place, shown as
         `/disk/NAME`. Name them so in `argv`. `programs` are files and folders of programs that lie
-        elsewhere than the system's, shown under their own paths. `on_stdout` gets standard output
+        elsewhere than the system's, shown under their own paths. A tool that `listens` makes a
+        unix socket in `/out`. `on_stdout` gets standard output
         as it comes instead of the result. Raises Timeout when a limit of time was reached,
         Cancelled, InvalidConfiguration if the tool is missing, EndlessOutput if it writes too much.
         """
         level = self.level()
-        run = _Run(level, argv, reads, writes, limits, disks or {}, programs)
+        run = _Run(level, argv, reads, writes, limits, disks or {}, programs, listens)
         return run.wait(limits.wall_s, on_stdout, cancel)
 
     def _find(self) -> Level:
@@ -132,6 +139,7 @@ class _Run:
         limits: Limits,
         disks: Mapping[str, Path] | None = None,
         programs: Iterable[Path] = (),
+        listens: bool = False,
     ) -> None:
         tool = shutil.which(argv[0], path=_TOOL_PATH)
         if tool is None:
@@ -139,7 +147,6 @@ class _Run:
                 "A tool is missing on the server.", f"Install {argv[0]}: it is not in {_TOOL_PATH}."
             )
         self._tool = argv[0]
-        self._filter = seccomp.program()
         self._argv = [tool, *argv[1:]]
         self._reads = _places(reads)
         self._disks = {f"/disk/{name}": path.absolute() for name, path in (disks or {}).items()}
@@ -147,6 +154,9 @@ class _Run:
         self._writes = writes.absolute() if writes is not None else None
         self._command = {Level.BUBBLEWRAP: self._bubblewrap, Level.LANDLOCK: self._landlock}[level]
         self._limits = limits
+        # Landlock keeps no tool from the sockets of others: there it has none without need.
+        needed = listens or any(path.is_socket() for path in self._reads.values())
+        self._filter = seccomp.program(sockets=needed or level is not Level.LANDLOCK)
 
     def wait(
         self,

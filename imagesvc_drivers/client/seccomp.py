@@ -1,4 +1,4 @@
-"""A seccomp filter for tools: no sockets but unix ones, and none of the risky calls.
+"""A seccomp filter for tools: no sockets but unix ones, or none, and none of the risky calls.
 
 The program is classic BPF over `struct seccomp_data` (linux/seccomp.h): at offset 0 the call's
 number, at 4 the architecture, at 16 the low half of the first argument.
@@ -21,14 +21,17 @@ _DENIED = {
 _DENIED_ANYWHERE = (425, 426, 427, 428, 429, 430, 432, 438)
 
 _X32_BIT = 0x40000000
-_AF_UNIX = 1
+_AF_UNIX, _AF_NONE = 1, 0xFFFFFFFF
 _EPERM = 1
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | _EPERM
 
 
-def program(machine: str | None = None) -> bytes:
-    """Make the filter for `machine` (this one if None); empty where we have no table."""
+def program(machine: str | None = None, *, sockets: bool = True) -> bytes:
+    """Make the filter for `machine` (this one if None); empty where we have no table.
+
+    Without `sockets` there are no unix ones either.
+    """
     machine = machine or platform.machine()
     if machine not in _AUDIT_ARCH:
         return b""
@@ -46,7 +49,7 @@ def program(machine: str | None = None) -> bytes:
     code += [
         _step(_JUMP_EQUAL, _SOCKET[machine], 0, 3),
         _step(_LOAD, 16),
-        _step(_JUMP_EQUAL, _AF_UNIX, 1, 0),
+        _step(_JUMP_EQUAL, _AF_UNIX if sockets else _AF_NONE, 1, 0),
         _step(_RETURN, _REFUSE),
         _step(_RETURN, _ALLOW),
     ]

@@ -94,8 +94,9 @@ class RawStream(io.RawIOBase):
     ) -> None:
         try:
             result = box.run(
-                argv, reads=reads, writes=self._folder, limits=limits, cancel=self._cancel
-            )
+                argv, reads=reads, writes=self._folder, listens=True, limits=limits,
+                cancel=self._cancel,
+            )  # fmt: skip
         except errors.DriverError as exc:  # told to whoever reads
             self._failure = exc
         else:

@@ -18,7 +18,7 @@ from imagesvc.interface import converter, errors
 from imagesvc_drivers.client import sandbox
 from imagesvc_drivers.converter.guest import launch
 
-CPU_S, WALL_S = 10, 15.0  # of a look; a sound guest takes 0.3 s
+CPU_S, WALL_S = 4, 4.0  # of a look; a sound guest takes 0.3 s, 1 s where much is going on
 _OUTPUT_BYTES_MAX = 64 << 10
 _TEXT_LENGTH_MAX = 128
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ +-]{0,63}")
@@ -43,8 +43,8 @@ class Sniffer:
 
     @property
     def able(self) -> bool:
-        """Whether what it needs is installed."""
-        return self._library is not None
+        """Whether what it needs is installed, and held in well enough as far as that was tried."""
+        return self._library is not None and self._sandbox.found is not sandbox.Level.LANDLOCK
 
     def facts(
         self, source: converter.Source, qemu_name: str, limits: converter.Limits
@@ -52,6 +52,9 @@ class Sniffer:
         """Look; what was found before a limit ended the look is given. Raises NotSupported."""
         if self._library is None:
             raise errors.NotSupported("Guests are not looked into: pytsk3 is not installed.")
+        # Disks find ways to take the library over: then the host's unix sockets must be out of reach.
+        if self._sandbox.level() is sandbox.Level.LANDLOCK:
+            raise errors.NotSupported("Guests are not looked into: bubblewrap does not hold tools.")
         said = bytearray()
 
         def hear(data: bytes) -> None:
@@ -66,6 +69,7 @@ class Sniffer:
                     reads=reads,
                     writes=Path(folder),
                     programs=self._programs(),
+                    listens=True,
                     limits=limits,
                     on_stdout=hear,
                 )

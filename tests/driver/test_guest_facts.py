@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imagesvc.interface import converter
+from imagesvc.interface import converter, errors
 from imagesvc.interface.converter import GuestFacts, Limits
 from imagesvc.stream import nbd
 from imagesvc.testing.conformance import guest
@@ -63,14 +63,22 @@ def rooted(folder: Path, fill) -> bytes:
     return guest.mbr([(0x83, guest_disk.ext4(folder, fill))], code=guest_disk.BOOT_CODE)
 
 
-@pytest.mark.parametrize("level", list(sandbox.Level))
 @pytest.mark.parametrize("disk_format", ["raw", "qcow2"])
-def test_spark_is_told_at_both_levels_of_the_sandbox(
-    spark: Path, level: sandbox.Level, disk_format: str
-) -> None:
-    box = sandbox.Sandbox(level)
+def test_spark_is_told(driver: QemuImgConverter, spark: Path, disk_format: str) -> None:
     source = converter.Source(disk_format, path=spark.with_suffix(f".{disk_format}"))
-    assert sniffer.Sniffer(box).facts(source, disk_format, Limits()) == SPARK
+    assert driver.facts(source) == SPARK
+
+
+def test_where_landlock_alone_holds_tools_nothing_is_looked_into(
+    monkeypatch: pytest.MonkeyPatch, spark: Path
+) -> None:
+    best = sandbox.Sandbox
+    monkeypatch.setattr(sandbox, "Sandbox", lambda: best(sandbox.Level.LANDLOCK))
+    made = QemuImgConverter(options_of(QemuImgConverter, {}), backend_id="test")
+    made.open()
+    assert converter.ConverterCapability.GUEST_FACTS not in made.info().capabilities
+    with pytest.raises(errors.NotSupported, match="bubblewrap"):
+        made.facts(converter.Source("raw", path=spark))
 
 
 @pytest.mark.parametrize("disk_format", ["raw", "qcow2"])

@@ -83,7 +83,8 @@ def test_a_socket_can_be_made_in_the_folder_of_outputs(box: Sandbox, tmp_path: P
         "import socket,sys; s=socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
         "c=socket.socket(socket.AF_UNIX); c.connect(sys.argv[1]); print('met')"
     )
-    result = box.run(["python3", "-c", code, "/out/socket"], writes=tmp_path, limits=SHORT)
+    argv = ["python3", "-c", code, "/out/socket"]
+    result = box.run(argv, writes=tmp_path, listens=True, limits=SHORT)
     assert result.stdout == b"met\n"
 
 
@@ -113,6 +114,22 @@ def test_there_is_no_network(box: Sandbox, port: int) -> None:
     result = box.run(["python3", "-c", CONNECT, str(port)], limits=SHORT)
     assert result.returncode != 0
     assert b"PermissionError" in result.stderr
+
+
+def test_unix_sockets_of_the_machine_are_out_of_reach(
+    box: Sandbox, tmp_path: Path, canary: Path
+) -> None:
+    """Also for a tool that reads and writes files: what takes it over finds no way out."""
+    path = tmp_path / "monitor"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        argv = ["python3", "-c", "import socket,sys; socket.socket(1).connect(sys.argv[1])"]
+        kinds = {"reads": {"image": canary}, "writes": tmp_path}
+        for more in ({}, kinds):
+            assert box.run([*argv, str(path)], limits=SHORT, **more).returncode != 0
+        named = box.run([*argv, "/in/nbd"], reads={"nbd": path}, limits=SHORT)
+    assert named.returncode == 0
 
 
 def test_the_environment_is_empty_of_secrets(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +203,7 @@ def test_a_missing_tool_is_named(box: Sandbox) -> None:
 def test_an_unknown_machine_gets_no_wrong_filter() -> None:
     assert seccomp.program("riscv64") == b""
     assert len(seccomp.program("x86_64")) % 8 == 0
+    assert len(seccomp.program("x86_64", sockets=False)) == len(seccomp.program("x86_64"))
 
 
 def _running(word: str) -> bool:

@@ -255,6 +255,25 @@ def test_bytes_that_nobody_announced_end_at_the_quota(tus, each_service):
     agrees(each_service)
 
 
+def test_bytes_that_wait_for_their_checksum_end_at_the_quota(tus, each_service, monkeypatch):
+    limit(tus, stored_bytes=MIB + 1)
+    writer = each_service.upload_writer
+    monkeypatch.setattr(writer, "_limits", dataclasses.replace(writer._limits, part_bytes=MIB))
+    path, image_id = tus.begin()
+    tus.patch(path, 0, b"x")
+    data, stored = b"x" * (4 * MIB), []
+    store = each_service.backends.storage()
+    opened = store.open_write
+    monkeypatch.setattr(store, "open_write", lambda *a, **k: stored.append(1) or opened(*a, **k))
+    body = Broken(data)
+    found = stream(tus, path, 1, body, len(data), Upload_Checksum=digest_of(data))
+    assert (found.status_code, len(stored)) == (413, 2)
+    assert (tus.offset(path), len(objects(each_service, image_id))) == (1, 1)
+    agrees(each_service)
+    good = data[:MIB]
+    assert tus.patch(path, 1, good, Upload_Checksum=digest_of(good)).status_code == 204
+
+
 def test_an_image_may_not_be_larger_than_the_operator_says(tus, each_service, monkeypatch):
     cap = each_service.conf.limit.image_size_bytes
     image_id = tus.caller.create()["id"]
@@ -426,18 +445,45 @@ def test_of_many_at_once_one_wins(tus, each_service):
 # ------------------------------------------------------------ what follows
 
 
+def expire(service, path):
+    """Let an upload expire, as time would."""
+    table = upload_rows.TABLE
+    with service.database.write() as conn:
+        mine = table.c.id == path.rpartition("/")[2]
+        conn.execute(table.update().where(mine).values(expires_at=table.c.created_at))
+
+
 def test_an_upload_expires_when_nobody_goes_on_with_it(tus, each_service):
     path, image_id = tus.begin(2000)
     tus.patch(path, 0, DATA[:1000])
-    table = upload_rows.TABLE
-    with each_service.database.write() as conn:
-        mine = table.c.id == path.rpartition("/")[2]
-        conn.execute(table.update().where(mine).values(expires_at=table.c.created_at))
+    expire(each_service, path)
     assert tus.send("HEAD", path).status_code == 404
     assert tus.patch(path, 1000, DATA[1000:2000]).status_code == 404
     clean_up(each_service)
     assert (tus.status(image_id), objects(each_service, image_id)) == ("queued", [])
     assert tus.quota() == {"images": (1, 0), "stored_bytes": (0, 0), "uploads": (0, 0)}
+    agrees(each_service)
+
+
+@pytest.mark.parametrize("size", [2000, 1001])
+def test_bytes_that_come_just_when_an_upload_expires_are_kept(tus, each_service, monkeypatch, size):
+    path, image_id = tus.begin(size)
+    body, thread, answers = begin_stalled(tus, path, 1001)
+    lapse(each_service, path)
+    expire(each_service, path)
+    listed = upload_rows.expired
+
+    def late(*args):
+        found = listed(*args)
+        assert found == (path.rpartition("/")[2],)
+        body.goes_on.set()
+        thread.join()
+        return found
+
+    monkeypatch.setattr(upload_rows, "expired", late)
+    clean_up(each_service)
+    assert [one.status_code for one in answers] == [204]
+    assert (tus.offset(path), len(objects(each_service, image_id))) == (1001, 1)
     agrees(each_service)
 
 

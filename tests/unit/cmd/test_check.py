@@ -5,11 +5,14 @@ import importlib.metadata
 import pytest
 
 from imagesvc import opts
-from imagesvc.cmd import check_tool
+from imagesvc.backend.registry import Backends
+from imagesvc.cmd import check_backend, check_tool
 from imagesvc.db import damage, image_disk
 from imagesvc.db import image as image_rows
 from imagesvc.db.engine import Database
+from imagesvc_drivers.client import sandbox
 from tests.unit.db import make
+from tests.unit.worker.conftest import CONF
 
 COMMANDS = [("manage", "config", "check"), ("status", "upgrade", "check")]
 
@@ -52,6 +55,22 @@ def test_the_configuration_check_looks_at_backends_sandbox_space_and_copies(inst
     for name in ("tool qemu-nbd", "backend storage:local", "backend identity:local", "space storage:local",
                  "space state_dir", "space scratch", "copies"):  # fmt: skip
         assert ("ok", name) in found
+
+
+def test_landlock_alone_is_a_warning_that_says_what_is_missing(monkeypatch, conf_of, tmp_path):
+    best = sandbox.Sandbox
+    monkeypatch.setattr(sandbox, "Sandbox", lambda: best(sandbox.Level.LANDLOCK))
+    backends = Backends(conf_of(CONF.format(folder=tmp_path, url="sqlite://")))
+    assert "guest-facts" in backends.status("converter").capabilities
+    backends.open(monitor=False)
+    try:
+        backends.check()
+        (found,) = check_backend.sandbox(backends)
+    finally:
+        backends.close()
+    assert (found.level, found.name) == ("warning", "sandbox converter:local")
+    assert "disks of guests are not looked into" in found.text
+    assert "guest-facts" not in backends.status("converter").capabilities
 
 
 def test_a_look_into_guests_that_is_wanted_and_not_possible_is_a_warning(monkeypatch, conf_of):

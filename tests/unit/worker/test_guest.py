@@ -1,12 +1,14 @@
 """What is found on a disk fills what nobody said, as far as the operator lets it."""
 
 import io
+import threading
 
 import pytest
 
 from imagesvc import service as services
 from imagesvc.backend.registry import Backends
 from imagesvc.domain.image import NewImage
+from imagesvc.interface.converter import GuestFacts
 from imagesvc.worker import runner
 from tests import guest_disk
 from tests.unit.worker import paper_compute
@@ -97,6 +99,48 @@ def test_an_upload_is_looked_into_and_told_nothing(service, spark):
     image = uploaded(service, spark)
     assert (image.status, image.properties) == ("active", {})
     assert (image.os_type, guest_of(service, image.id).os_type) == (None, "linux")
+
+
+@pytest.fixture
+def held(service, monkeypatch):
+    """The first two looks last until they may go on, as hostile disks make them: (begun, go on)."""
+    converter = service.backends.converter()
+    begun, go_on = [threading.Event(), threading.Event()], threading.Event()
+    waiting = iter(begun)
+
+    def facts(source, *, limits=None):
+        if (one := next(waiting, None)) is not None:
+            one.set()
+            assert go_on.wait(60)
+        return GuestFacts(os_name="Spark 1")
+
+    monkeypatch.setattr(converter, "facts", facts)
+    return begun, go_on
+
+
+def test_disks_that_are_looked_into_for_long_hold_two_uploads_and_no_more(
+    service, work, held, spark, disk
+):
+    looks, go_on = held
+    images = []
+    send = lambda: images.append(uploaded(service, spark))  # noqa: E731
+    threads = [threading.Thread(target=send) for _ in looks]
+    try:
+        for thread, look in zip(threads, looks, strict=True):
+            thread.start()
+            assert look.wait(60)
+        third = uploaded(service, spark)
+        assert (third.status, guest_of(service, third.id)) == ("active", None)
+        captured = started(service)
+        work()
+        assert guest_of(service, captured).os_name == "Spark 1"  # jobs have their own threads
+        assert images == []
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join()
+    assert [guest_of(service, one.id).os_name for one in images] == ["Spark 1", "Spark 1"]
+    assert guest_of(service, uploaded(service, spark).id).os_name == "Spark 1"
 
 
 def test_the_operator_may_let_uploads_be_told(service_with, spark):
