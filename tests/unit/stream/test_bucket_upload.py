@@ -1,11 +1,15 @@
 """Uploads into a bucket of somebody else's: what its endpoint may answer."""
 
 import time
+import tracemalloc
 
 import pytest
 
+from imagesvc import errors
 from imagesvc.stream import bucket_upload
 from imagesvc.stream.bucket import Answer
+
+MIB = 1 << 20
 
 
 class Endpoint:
@@ -16,6 +20,28 @@ class Endpoint:
 
     def call(self, method, key="", **_):
         return Answer(200, {}, self._body)
+
+
+class Slow:
+    """In place of a bucket that takes less than comes, since a server here takes it at once."""
+
+    name = "slow"
+
+    def __init__(self):
+        self.sizes = {}
+
+    def call(self, method, key="", *, query=(), body=b"", **_):
+        if method == "PUT":
+            time.sleep(0.05)
+            self.sizes[dict(query)["partNumber"]] = len(body)
+        return Answer(200, {"etag": "e"}, b"<UploadId>1</UploadId>")
+
+
+def upload(place, size_bytes):
+    """An upload in parts."""
+    return bucket_upload.BucketUpload(
+        place, "key", size_bytes=size_bytes, mark="m", replace=True, begun=lambda _: None
+    )
 
 
 def listing(*uploads):
@@ -50,3 +76,28 @@ def test_a_name_that_is_a_number_without_an_end_is_no_name():
     assert (
         bucket_upload.unfinished(Endpoint(listing((f"&#{'1' * 5000};", "1"))), "a") == frozenset()
     )
+
+
+@pytest.mark.parametrize(("held_mib", "parts"), [(4, 1), (14, 2), (19, 3)])
+def test_no_more_is_held_than_may_be_or_one_part(monkeypatch, held_mib, parts):
+    monkeypatch.setattr(bucket_upload, "PART_BYTES", 5 * MIB)
+    monkeypatch.setattr(bucket_upload, "HELD_BYTES", held_mib * MIB)
+    place, block = Slow(), bytes(MIB)
+    tracemalloc.start()
+    try:
+        with upload(place, 30 * MIB) as one:
+            for _ in range(31):
+                one.write(block)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert set(place.sizes.values()) == {5 * MIB}
+    # A buffer that grows has an eighth more than it needs, which nobody writes to.
+    assert peak < (parts * 6 + 2) * MIB
+
+
+def test_what_no_object_store_takes_is_refused_before_its_first_byte():
+    with pytest.raises(errors.TooLarge):
+        upload(Slow(), (5 << 40) + 1)
+    with upload(Slow(), 5 << 40):
+        pass
