@@ -31,9 +31,10 @@ class BucketUpload:
     """Takes `size_bytes` bytes; a context manager that gives up what was not committed.
 
     `mark` is kept with the object. Unless `replace`, an object of that key is left alone: the other
-    side refuses, if it can, and it is looked for once more before the end. `begun` is told the id
-    of a multipart upload as soon as there is one. Raises TooLarge for more than an object may
-    have, BucketRefused, BucketAway.
+    side refuses, if it can, and it is looked for once more before the end. `beginning` is called
+    right before a multipart upload is begun, and `begun` is told its id as soon as there is one;
+    a small object needs none. Raises TooLarge for more than an object may have, BucketRefused,
+    BucketAway.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class BucketUpload:
         size_bytes: int,
         mark: str,
         replace: bool,
+        beginning: Callable[[], None],
         begun: Callable[[str], None],
     ) -> None:
         if size_bytes > _OBJECT_BYTES_MAX:
@@ -55,6 +57,7 @@ class BucketUpload:
         self._size = size_bytes
         self._mark = mark
         self._replace = replace
+        self._beginning = beginning
         self._begun = begun
         self._part_bytes = max(PART_BYTES, -(-size_bytes // _PARTS_MAX // MIB) * MIB)
         self._threads = min(THREADS, max(HELD_BYTES // self._part_bytes - 1, 0))
@@ -126,6 +129,7 @@ class BucketUpload:
         self._sending.add(self._pool.submit(self._put_part, self._number, part))
 
     def _begin(self) -> None:
+        self._beginning()
         headers = {bucket.MARK: self._mark}
         answer = self._bucket.call(
             "POST", self._key, query=(("uploads", ""),), headers=headers, attempts=1
@@ -134,6 +138,7 @@ class BucketUpload:
         if found is None:
             raise errors.BucketRefused(cause="it begins no upload in parts.")
         self._upload_id = html.unescape(found[1].decode("ascii", "replace"))
+        crashpoint("bucket.answered")
         self._begun(self._upload_id)
         crashpoint("bucket.begun")
 

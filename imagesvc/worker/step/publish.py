@@ -23,9 +23,10 @@ from imagesvc.worker.flow import Step, StepContext, Wait
 class Publish(Step):
     """Write one object a disk, its digest beside it, and a manifest for several.
 
-    Memo: done (index -> facts of the object), writing (key of the object under way), uploads (ids
-    that others had begun at that key before), upload_id, manifest (its key), result. Another run writes anew the disk
-    that it was at: of an upload in parts nothing is taken over.
+    Memo: done (index -> facts of the object), writing (key of the object under way), others (ids
+    of the uploads at that key right before ours was begun; None until then), upload_id, manifest
+    (its key), result. Another run writes anew the disk that it was at: of an upload in parts
+    nothing is taken over.
     """
 
     name = "publish"
@@ -73,13 +74,14 @@ class Publish(Step):
         """One disk and its digest; what the manifest says of it."""
         mark = export_place.mark(ctx, part.index)
         replace = export_place.may_replace(ctx, place, part.key, mark)
-        export_place.note(ctx, place, part.key)
+        export_place.note(ctx, part.key)
         sha256 = hashlib.sha256()
         wanted = _wanted(ctx, disk)
         with (
             conversion.opened(ctx, disk, wanted, share.of(0.0, 0.5)) as source,
             bucket_upload.BucketUpload(
                 place, part.key, size_bytes=source.size_bytes, mark=mark, replace=replace,
+                beginning=lambda: export_place.note_others(ctx, place, part.key),
                 begun=lambda upload_id: ctx.memo.put(upload_id=upload_id),
             ) as upload,
         ):  # fmt: skip

@@ -8,11 +8,13 @@ import subprocess
 import pytest
 import sqlalchemy as sa
 
+from imagesvc import errors
 from imagesvc.db import image_disk, image_table
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.storage import OwnBucket
 from imagesvc.manager import image_copy
 from imagesvc.stream import bucket, bucket_upload
+from imagesvc.worker import conversion
 from tests import disk_image, s3_server
 from tests.api.caller import Caller
 from tests.api.native.customer import BUCKET, ROOT, Customer
@@ -267,6 +269,31 @@ def test_an_endpoint_that_breaks_off_is_tried_again(shared, monkeypatch):
     assert export(shared, shared.owner.active(data))["cause"] is None
     assert shared.objects()["out"] == data
     assert lost == ["PUT", "PUT"]
+
+
+@pytest.mark.parametrize("size", [1000, 2 * PART])
+def test_an_upload_of_somebody_else_at_the_same_key_lives_on(shared, monkeypatch, size):
+    monkeypatch.setattr(bucket_upload, "PART_BYTES", PART)
+    begun = []
+
+    def begin():
+        key = shared.key("out")
+        begun.append(shared.s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"])
+
+    opened = conversion.opened
+
+    def failing(*args):  # after the first run noted what it is about to write
+        if begun:
+            return opened(*args)
+        begin()
+        raise errors.BucketAway(operator_message="away")
+
+    monkeypatch.setattr(conversion, "opened", failing)
+    data = b"z" * size
+    assert export(shared, shared.owner.active(data))["cause"] is None
+    assert shared.objects()["out"] == data
+    assert shared.unfinished() == [shared.key("out")]
+    shared.s3.abort_multipart_upload(Bucket=BUCKET, Key=shared.key("out"), UploadId=begun[0])
 
 
 def test_the_answer_of_the_last_request_may_be_lost(shared, monkeypatch):

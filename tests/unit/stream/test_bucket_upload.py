@@ -40,8 +40,9 @@ class Slow:
 def upload(place, size_bytes):
     """An upload in parts."""
     return bucket_upload.BucketUpload(
-        place, "key", size_bytes=size_bytes, mark="m", replace=True, begun=lambda _: None
-    )
+        place, "key", size_bytes=size_bytes, mark="m", replace=True,
+        beginning=lambda: None, begun=lambda _: None,
+    )  # fmt: skip
 
 
 def listing(*uploads):
