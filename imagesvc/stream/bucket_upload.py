@@ -15,8 +15,12 @@ MIB = 1 << 20
 THREADS = 3
 PART_BYTES = 16 * MIB
 _PARTS_MAX = 9_000
-_UPLOAD = re.compile(rb"<Upload>(.*?)</Upload>", re.DOTALL)
-_KEY = re.compile(rb"<Key>([^<]*)</Key>")
+# Parts grow with the object, to 583 MiB: fewer are held then, but at least one.
+HELD_BYTES = 256 * MIB
+_OBJECT_BYTES_MAX = 5 << 40
+# A page of S3's listing has no more; of a name no more digits than Python makes a number of.
+_LISTED_MAX = 1_000
+_KEY = re.compile(rb"<Key>([^<]{0,4096})</Key>")
 _UPLOAD_ID = re.compile(rb"<UploadId>([^<]{1,1024})</UploadId>")
 _ETAG = re.compile(r"[\x21-\x7e]{1,128}")
 # Answers of servers that do not know the condition.
@@ -27,8 +31,10 @@ class BucketUpload:
     """Takes `size_bytes` bytes; a context manager that gives up what was not committed.
 
     `mark` is kept with the object. Unless `replace`, an object of that key is left alone: the other
-    side refuses, if it can, and it is looked for once more before the end. `begun` is told the id
-    of a multipart upload as soon as there is one. Raises BucketRefused, BucketAway.
+    side refuses, if it can, and it is looked for once more before the end. `beginning` is called
+    right before a multipart upload is begun, and `begun` is told its id as soon as there is one;
+    a small object needs none. Raises TooLarge for more than an object may have, BucketRefused,
+    BucketAway.
     """
 
     def __init__(
@@ -39,15 +45,22 @@ class BucketUpload:
         size_bytes: int,
         mark: str,
         replace: bool,
+        beginning: Callable[[], None],
         begun: Callable[[str], None],
     ) -> None:
+        if size_bytes > _OBJECT_BYTES_MAX:
+            raise errors.TooLarge(
+                what="An object of a bucket", limit=_OBJECT_BYTES_MAX, unit="bytes"
+            )
         self._bucket = place
         self._key = key
         self._size = size_bytes
         self._mark = mark
         self._replace = replace
+        self._beginning = beginning
         self._begun = begun
         self._part_bytes = max(PART_BYTES, -(-size_bytes // _PARTS_MAX // MIB) * MIB)
+        self._threads = min(THREADS, max(HELD_BYTES // self._part_bytes - 1, 0))
         self._upload_id = ""
         self._etags: dict[int, str] = {}
         self._sending: set[concurrent.futures.Future[None]] = set()
@@ -70,16 +83,16 @@ class BucketUpload:
         """Append."""
         self._buffer += data
         while len(self._buffer) > self._part_bytes:
-            part = bytes(self._buffer[: self._part_bytes])
-            del self._buffer[: self._part_bytes]
-            self._send(part)
+            part, self._buffer = self._buffer, self._buffer[self._part_bytes :]
+            del part[self._part_bytes :]
+            self._send(memoryview(part))
 
     def commit(self) -> None:
         """Make it an object. Raises BucketRefused if there is one already."""
         if not self._upload_id:
             self._put_whole()
             return
-        self._send(bytes(self._buffer))
+        self._send(memoryview(self._buffer))
         self._collect(0)
         crashpoint("bucket.sent")
         self._check_free()
@@ -103,16 +116,20 @@ class BucketUpload:
 
     # ---------------------------------------------------------------- parts
 
-    def _send(self, part: bytes) -> None:
+    def _send(self, part: memoryview) -> None:
         if not self._upload_id:
             self._begin()
-        self._collect(THREADS - 1)
-        if self._pool is None:
-            self._pool = concurrent.futures.ThreadPoolExecutor(THREADS, "bucket-part")
         self._number += 1
+        if not self._threads:
+            self._put_part(self._number, part)
+            return
+        self._collect(self._threads - 1)
+        if self._pool is None:
+            self._pool = concurrent.futures.ThreadPoolExecutor(self._threads, "bucket-part")
         self._sending.add(self._pool.submit(self._put_part, self._number, part))
 
     def _begin(self) -> None:
+        self._beginning()
         headers = {bucket.MARK: self._mark}
         answer = self._bucket.call(
             "POST", self._key, query=(("uploads", ""),), headers=headers, attempts=1
@@ -121,10 +138,11 @@ class BucketUpload:
         if found is None:
             raise errors.BucketRefused(cause="it begins no upload in parts.")
         self._upload_id = html.unescape(found[1].decode("ascii", "replace"))
+        crashpoint("bucket.answered")
         self._begun(self._upload_id)
         crashpoint("bucket.begun")
 
-    def _put_part(self, number: int, part: bytes) -> None:
+    def _put_part(self, number: int, part: memoryview) -> None:
         query = (("partNumber", str(number)), ("uploadId", self._upload_id))
         etag = self._bucket.call("PUT", self._key, query=query, body=part).headers.get("etag", "")
         if not _ETAG.fullmatch(etag):
@@ -144,10 +162,14 @@ class BucketUpload:
 
     def _put_whole(self) -> None:
         self._check_free()
-        self._end("PUT", bytes(self._buffer), (), {bucket.MARK: self._mark})
+        self._end("PUT", memoryview(self._buffer), (), {bucket.MARK: self._mark})
 
     def _end(
-        self, method: str, body: bytes, query: tuple[tuple[str, str], ...], headers: dict[str, str]
+        self,
+        method: str,
+        body: bytes | memoryview,
+        query: tuple[tuple[str, str], ...],
+        headers: dict[str, str],
     ) -> None:
         """The request that makes the object; its answer may be lost, and then the mark tells."""
         condition = {} if self._replace else {"If-None-Match": "*"}
@@ -184,10 +206,17 @@ def abort(place: bucket.Bucket, key: str, upload_id: str) -> None:
 
 
 def unfinished(place: bucket.Bucket, key: str) -> frozenset[str]:
-    """Ids of uploads of this key that were begun and not ended. Raises BucketRefused."""
+    """Ids of at most 1,000 uploads of this key that were begun and not ended.
+
+    Raises BucketRefused.
+    """
     answer = place.call("GET", query=(("prefix", key), ("uploads", "")))
-    found = set()
-    for one in _UPLOAD.findall(answer.body):
+    found: set[str] = set()
+    # Split, since a pattern of begin and end takes minutes for 1 MiB of begins.
+    for piece in answer.body.split(b"<Upload>")[1:]:
+        if len(found) == _LISTED_MAX:
+            break
+        one = piece.partition(b"</Upload>")[0]
         name, upload_id = _KEY.search(one), _UPLOAD_ID.search(one)
         if name and upload_id and html.unescape(name[1].decode("utf-8", "replace")) == key:
             found.add(html.unescape(upload_id[1].decode("ascii", "replace")))

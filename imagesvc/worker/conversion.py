@@ -2,6 +2,9 @@
 
 Raw disks and fixed VHD are read as a stream; every other format goes through a file of this host,
 whose room is set aside before. Nothing of it is left when the block ends, however it ends.
+
+What was stored has a digest, and what is read is held against it before its last byte is given. Of
+what a tool read all is read once more for that, since a tool reads in an order of its own.
 """
 
 import contextlib
@@ -15,7 +18,7 @@ from imagesvc.interface import converter
 from imagesvc.interface.converter import ConverterCapability
 from imagesvc.manager import disk_reader, image_copy
 from imagesvc.stream import fixed_vhd, limit, nbd
-from imagesvc.worker import scratch
+from imagesvc.worker import proof, scratch
 from imagesvc.worker.flow import StepContext
 
 Progress = Callable[[int, int], None]
@@ -53,7 +56,7 @@ def opened(
     """Open a disk as it is stored (None), or converted; `progress` is of a conversion to a file.
 
     Raises UnsafeImage, NotSupported, ScratchFull, TooLarge, NoSpace, what reading a store raises,
-    and what `ctx.check` does.
+    and what `ctx.check` does; IntegrityError as late as at the last byte.
     """
     tell = progress or ctx.progress
     with contextlib.ExitStack() as stack:
@@ -76,7 +79,10 @@ def _stored(ctx: StepContext, disk: ImageDisk) -> Iterator[Opened]:
     backends = ctx.service.backends
     copies = image_copy.sound(backends, ctx.job.image_id or "", disk)
     with disk_reader.DiskReader(backends, copies, disk.size_bytes) as reader:
-        yield Opened(reader, disk.size_bytes)
+        seen = proof.Proof(ctx.job.image_id or "", disk)
+        yield Opened(
+            proof.Proved(reader, disk.size_bytes, seen.finish, seen.update), disk.size_bytes
+        )
 
 
 @contextlib.contextmanager
@@ -93,7 +99,7 @@ def _raw(ctx: StepContext, disk: ImageDisk, progress: Progress) -> Iterator[Open
     with _source(ctx, disk) as source:
         size = tool.probe(source).virtual_size_bytes
         with tool.open_raw(source, limits=_limits(size)) as reader:
-            yield Opened(reader, size)
+            yield Opened(proof.Proved(reader, size, lambda: _prove(ctx, disk, source)), size)
 
 
 @contextlib.contextmanager
@@ -116,6 +122,7 @@ def _file(
                     source, folder / "image", wanted.disk_format, progress=progress,
                     cancel=watch.cancel, limits=_limits(size), **more,
                 )  # fmt: skip
+            _prove(ctx, disk, source)
         file = stack.enter_context((folder / "image").open("rb"))
         yield Opened(file, (folder / "image").stat().st_size, spooled=True)
 
@@ -140,6 +147,20 @@ def _source(ctx: StepContext, disk: ImageDisk) -> Iterator[converter.Source]:
             # A store that failed is no fault of the image, so it is told instead.
             if server.failure is not None:
                 raise server.failure
+
+
+def _prove(ctx: StepContext, disk: ImageDisk, source: converter.Source) -> None:
+    """Read what a tool has read, and hold it against its digest. Raises IntegrityError."""
+    image_id = ctx.job.image_id or ""
+    with contextlib.ExitStack() as stack:
+        reader: limit.Reader
+        if source.path is not None:
+            reader = stack.enter_context(source.path.open("rb"))
+        else:
+            backends = ctx.service.backends
+            copies = image_copy.sound(backends, image_id, disk)
+            reader = stack.enter_context(disk_reader.DiskReader(backends, copies, disk.size_bytes))
+        proof.Proof(image_id, disk).read(reader, ctx.check)
 
 
 class _Watch:

@@ -3,7 +3,6 @@
 import logging
 
 from imagesvc import errors
-from imagesvc.crashpoint import crashpoint
 from imagesvc.db import metadata
 from imagesvc.domain.object_store import DIGEST_SUFFIX
 from imagesvc.interface.errors import DriverError
@@ -58,14 +57,19 @@ def lay(ctx: StepContext, place: bucket.Bucket, key: str, data: bytes) -> None:
     place.put(key, data, headers)
 
 
-def note(ctx: StepContext, place: bucket.Bucket, key: str) -> None:
-    """Note what is begun, before it is: a kill in between leaves an upload without its id."""
+def note(ctx: StepContext, key: str) -> None:
+    """Note which object is written, before its first byte is."""
+    ctx.memo.put(writing=key, upload_id="", others=None)
+
+
+def note_others(ctx: StepContext, place: bucket.Bucket, key: str) -> None:
+    """Note the uploads that are begun, right before one is: a kill after it, and before its id is
+    kept, leaves one more. Whoever writes without parts leaves none, and others' are others'."""
     try:
         others = sorted(bucket_upload.unfinished(place, key))
     except errors.BucketRefused:  # not every key may list uploads; then the id alone tells
         others = None
-    ctx.memo.put(writing=key, upload_id="", others=others)
-    crashpoint("step.publish.noted")
+    ctx.memo.put(others=others)
 
 
 def give_up(ctx: StepContext, place: bucket.Bucket) -> None:

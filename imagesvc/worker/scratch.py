@@ -54,8 +54,10 @@ class Scratch:
         taken = used = 0
         for folder in folders(self.root):
             if _is_held(folder):
-                taken += int((folder / _SIZE).read_text())
-                used += _used(folder)
+                # A use ends without the lock of all, and its folder may go while it is looked at.
+                with contextlib.suppress(FileNotFoundError):
+                    taken += int((folder / _SIZE).read_text())
+                    used += _used(folder)
             else:
                 shutil.rmtree(folder, ignore_errors=True)
         disk = shutil.disk_usage(self.root)

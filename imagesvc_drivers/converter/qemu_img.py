@@ -31,8 +31,10 @@ _TARGET_OPTIONS = {
     ("qcow2", "none"): [],
 }
 _VARIANTS = {"qcow2": ("zstd", "zlib", "none"), "vhd": ("dynamic", "fixed")}
-# Formats with larger blocks than a qcow2's clusters: twice its bytes, and their tables.
-_BLOCK_FACTOR, _TABLE_SHARE, _TABLE_BYTES = 2, 256, 16 << 20
+# Formats with larger blocks than a qcow2's clusters: twice its bytes, and their tables. Of a VDI
+# whole blocks of 1 MiB are written, 16 clusters each; other formats leave holes in theirs.
+_BLOCK_FACTORS, _BLOCK_FACTOR = {"vdi": 16}, 2
+_TABLE_SHARE, _TABLE_BYTES = 256, 16 << 20
 _UNORDERED = frozenset({"raw"})  # targets that take parallel writes out of order
 _CHECK_CLEAN, _CHECK_LEAKS, _CHECK_NONE = 0, 3, 63
 _PROGRESS = re.compile(rb"\(\s*([0-9.]+)/100%\)")
@@ -191,7 +193,8 @@ class QemuImgConverter(converter.ConverterDriver):
             return needed
         full = int(report["fully-allocated"])
         tables = full // _TABLE_SHARE + _TABLE_BYTES
-        return min(needed * _BLOCK_FACTOR, full) + tables
+        factor = _BLOCK_FACTORS.get(target_format, _BLOCK_FACTOR)
+        return min(needed * factor, full) + tables
 
     def open_raw(self, source: converter.Source, *, limits: converter.Limits) -> BinaryIO:
         reads, place = _place(source)

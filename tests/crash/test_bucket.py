@@ -24,8 +24,8 @@ CONVERT_POINTS = (
     "step.convert.begin", "step.convert.opened", "step.convert.committed", "step.convert.done",
 )  # fmt: skip
 PUBLISH_POINTS = (
-    "step.publish.begin", "step.publish.noted", "bucket.begun", "step.publish.sent", "bucket.sent",
-    "step.publish.committed", "step.publish.kept", "step.publish.done",
+    "step.publish.begin", "bucket.answered", "bucket.begun", "step.publish.sent",
+    "bucket.sent", "step.publish.committed", "step.publish.kept", "step.publish.done",
 )  # fmt: skip
 # Two parts, so that an upload in parts is begun.
 DATA = random.Random(4).randbytes((16 << 20) + 1000)

@@ -1,6 +1,8 @@
 """qemu-img as a converter, and both gates over every hostile image."""
 
 import io
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,21 @@ def test_a_tool_that_sees_another_size_refuses(qemu_img: QemuImgConverter, tmp_p
     ).facts
     with pytest.raises(errors.UnsupportedImage, match="differently"):
         gate.check_file(qemu_img, facts, path)
+
+
+def test_a_vdi_of_scattered_bytes_takes_no_more_than_was_measured(
+    qemu_img: QemuImgConverter, tmp_path: Path
+) -> None:
+    """QEMU writes a VDI in whole blocks of 1 MiB, whatever little of each is used."""
+    path = tmp_path / "image"
+    with path.open("wb") as file:
+        file.truncate(64 << 20)
+        for number in range(64):
+            os.pwrite(file.fileno(), b"x", number << 20)
+    source = converter.Source("raw", path=path)
+    measured = qemu_img.measure(source, "vdi")
+    qemu_img.convert(
+        source, tmp_path / "made", "vdi", progress=lambda done, total: None,
+        cancel=threading.Event(), limits=converter.Limits(output_bytes=1 << 30),
+    )  # fmt: skip
+    assert (tmp_path / "made").stat().st_blocks * 512 <= measured

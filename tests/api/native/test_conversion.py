@@ -2,7 +2,7 @@
 
 import pytest
 
-from imagesvc.worker import reaper, scratch
+from imagesvc.worker import conversion, reaper, scratch
 from tests import disk_image, guest_disk
 from tests.api.native.customer import ROOT, Customer
 
@@ -104,3 +104,21 @@ def test_a_conversion_that_is_cancelled_leaves_nothing(shared, tmp_path, monkeyp
 def test_what_is_in_a_container_is_not_converted(shared, body):
     found = shared.bring(work=False, **body)
     assert found.status_code == 400
+
+
+def test_what_changed_in_the_store_is_not_converted(shared, tmp_path, monkeypatch):
+    opened = conversion.opened
+
+    def late(ctx, disk, wanted):
+        ((store_id, key),) = disk.locations
+        path = shared.service.backends.storage(store_id).path(key)
+        path.chmod(0o600)
+        data = bytearray(path.read_bytes())
+        data[0] ^= 1
+        path.write_bytes(data)
+        return opened(ctx, disk, wanted)
+
+    monkeypatch.setattr(conversion, "opened", late)
+    image, job = brought(shared, disk_image.make_raw(tmp_path), "raw", "qcow2")
+    assert (job["state"], image["status"]) == ("failed", "killed")
+    assert "does not give back what was written" in job["cause"]

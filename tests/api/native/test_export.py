@@ -8,10 +8,13 @@ import subprocess
 import pytest
 import sqlalchemy as sa
 
+from imagesvc import errors
 from imagesvc.db import image_disk, image_table
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.storage import OwnBucket
+from imagesvc.manager import image_copy
 from imagesvc.stream import bucket, bucket_upload
+from imagesvc.worker import conversion
 from tests import disk_image, s3_server
 from tests.api.caller import Caller
 from tests.api.native.customer import BUCKET, ROOT, Customer
@@ -268,6 +271,31 @@ def test_an_endpoint_that_breaks_off_is_tried_again(shared, monkeypatch):
     assert lost == ["PUT", "PUT"]
 
 
+@pytest.mark.parametrize("size", [1000, 2 * PART])
+def test_an_upload_of_somebody_else_at_the_same_key_lives_on(shared, monkeypatch, size):
+    monkeypatch.setattr(bucket_upload, "PART_BYTES", PART)
+    begun = []
+
+    def begin():
+        key = shared.key("out")
+        begun.append(shared.s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"])
+
+    opened = conversion.opened
+
+    def failing(*args):  # after the first run noted what it is about to write
+        if begun:
+            return opened(*args)
+        begin()
+        raise errors.BucketAway(operator_message="away")
+
+    monkeypatch.setattr(conversion, "opened", failing)
+    data = b"z" * size
+    assert export(shared, shared.owner.active(data))["cause"] is None
+    assert shared.objects()["out"] == data
+    assert shared.unfinished() == [shared.key("out")]
+    shared.s3.abort_multipart_upload(Bucket=BUCKET, Key=shared.key("out"), UploadId=begun[0])
+
+
 def test_the_answer_of_the_last_request_may_be_lost(shared, monkeypatch):
     monkeypatch.setattr(bucket_upload, "PART_BYTES", PART)
     send, lost = bucket.Bucket._send, []
@@ -314,15 +342,28 @@ def test_the_secret_key_is_nowhere_after_the_work(shared, caplog):
     assert "X-Amz-Signature" not in seen
 
 
-def test_an_image_that_is_damaged_is_not_exported(shared):
-    image_id = shared.owner.active(DATA)
+@pytest.mark.parametrize("near", [True, False], ids=["file", "socket"])
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("raw", None), ("raw", "qcow2"), ("raw", "vhd fixed"), ("qcow2", "raw"), ("qcow2", "vmdk")],
+)
+def test_an_image_that_is_damaged_is_not_exported(
+    shared, tmp_path, monkeypatch, source, name, near
+):
+    if not near:  # as a store that is not on this host
+        monkeypatch.setattr(image_copy, "local_path", lambda *_: None)
+    raw = disk_image.make_raw(tmp_path)
+    data = disk_image.convert(raw, source)
+    image_id = shared.owner.active(data, disk_format=source)
     (key,) = [key for key in shared.several.keys("plain") if image_id in key]
     path = shared.service.backends.storage("plain").path(key)
     path.chmod(0o600)
-    path.write_bytes(DATA[:-1] + b"?")
-    job = export(shared, image_id)
+    guest = data.index(raw.read_bytes()[:512])  # no tool finds fault with the guest's own bytes
+    path.write_bytes(data[:guest] + bytes([data[guest] ^ 1]) + data[guest + 1 :])
+    job = export(shared, image_id, **(WANTED[name][0] if name else {}))
     assert (job["state"], shared.objects()) == ("failed", {})
-    path.write_bytes(DATA)
+    assert "does not give back what was written" in job["cause"]
+    path.write_bytes(data)
 
 
 def test_a_public_image_is_exported_by_anybody_with_a_key_of_its_own(shared):

@@ -1,5 +1,6 @@
 """The work area of a host: what is set aside, what the dead leave."""
 
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -58,3 +59,13 @@ def test_what_a_killed_process_held_is_free_again(tmp_path, how):
         assert folders(tmp_path) == []
     with area.reserve("mine", 1000):
         assert [one.name for one in folders(tmp_path)] == ["mine"]
+
+
+def test_a_use_that_ends_meanwhile_takes_no_room(tmp_path):
+    ending = tmp_path / "ending"
+    ending.mkdir()
+    # It gave its lock back after it was looked at, and its files are gone already.
+    with (ending / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with Scratch(tmp_path, 1000).reserve("mine", 1000) as folder:
+            assert folder.is_dir()
