@@ -72,8 +72,6 @@ class ExportManager:
                 op.conn, request.object_store_id, ctx.project_id or ""
             )  # fmt: skip
             self._buckets.check(store, request.bucket, request.key)
-            # Who asked may lose the right meanwhile: the worker asks again, as this caller.
-            args["roles"] = sorted(ctx.roles)
             job = self._jobs.submit(
                 op.conn, ctx, JobType.EXPORT_IMAGE, args, image_id=image.id, idempotency_key=key
             )

@@ -297,6 +297,37 @@ def test_who_may_not_read_an_image_may_not_export_it(shared):
     refused(export(shared, image_id, work=False), 403, "image-deactivated")
 
 
+def unshared(shared):
+    """The id of an image that others share with the customer, and what ends that."""
+    other = Caller(shared.several.app)
+    image_id = other.active(DATA)
+    other.share(image_id, shared.owner.project)
+    path = f"/v2/images/{image_id}/members/{shared.owner.project}"
+    return image_id, lambda: other.request("DELETE", path)
+
+
+def test_what_is_not_shared_any_more_is_not_exported(shared):
+    image_id, unshare = unshared(shared)
+    job = export(shared, image_id, work=False).json["job"]
+    assert unshare().status_code == 204
+    shared.several.work()
+    assert (shared.job(job["id"])["state"], shared.objects()) == ("failed", {})
+
+
+def test_an_export_is_not_retried_by_who_may_not_begin_it(shared):
+    image_id, unshare = unshared(shared)
+    admin = Caller(shared.several.app, shared.owner.project, "admin", "member")
+    jobs = [export(shared, image_id, work=False).json["job"]]
+    assert unshare().status_code == 204
+    jobs += [export(shared, image_id, work=False, caller=admin).json["job"]]
+    for job in jobs:
+        path = f"{ROOT}/jobs/{job['id']}"
+        assert shared.owner.request("POST", f"{path}/cancel").status_code == 202
+        refused(shared.owner.request("POST", f"{path}/retry"), 404, "image-not-found")
+    shared.several.work()
+    assert shared.objects() == {}
+
+
 def test_the_secret_key_is_nowhere_after_the_work(shared, caplog):
     caplog.set_level("DEBUG")
     store_id = shared.keep(name="watched")
