@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from imagesvc.db import image_disk, image_table
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.storage import OwnBucket
-from imagesvc.stream import bucket, bucket_upload
+from imagesvc.manager import bucket as buckets
+from imagesvc.stream import bucket, bucket_upload, fetch_address
 from tests import disk_image, s3_server
 from tests.api.caller import Caller
 from tests.api.native.customer import BUCKET, ROOT, Customer
@@ -377,6 +378,40 @@ def test_a_public_image_is_exported_by_anybody_with_a_key_of_its_own(shared):
 def test_what_makes_no_sense_is_refused(shared, values):
     image_id = shared.owner.active(DATA)
     assert export(shared, image_id, work=False, **values).status_code == 400
+
+
+def own_elsewhere(shared, monkeypatch, resolve):
+    """The service's own bucket has the customer's name, at a host that has to be resolved."""
+    own = OwnBucket(("http://own.example",), BUCKET, "another-key")
+    monkeypatch.setattr(shared.service.backends.storage(), "own_bucket", lambda: own)
+    monkeypatch.setattr(fetch_address, "resolve", resolve)
+
+
+def test_names_are_looked_up_while_others_write(shared, monkeypatch):
+    made = []
+
+    def resolve(host, port):
+        made.append(shared.owner.create()["id"])
+        return ["192.0.2.7"]
+
+    own_elsewhere(shared, monkeypatch, resolve)
+    monkeypatch.setattr(buckets, "_LOOKUP_S", 1.0)
+    image_id = shared.owner.active(DATA)
+    assert export(shared, image_id, work=False).status_code == 202
+    assert shared.bring(work=False, disk_format="raw").status_code == 202
+    assert len(made) == 2
+    monkeypatch.undo()
+    shared.several.work()
+
+
+def test_a_bucket_is_refused_as_long_as_nobody_knows_whose_it_is(shared, monkeypatch):
+    def resolve(host, port):
+        raise OSError("no answer")
+
+    own_elsewhere(shared, monkeypatch, resolve)
+    image_id = shared.owner.active(DATA)
+    refused(export(shared, image_id, work=False), 502, "bucket-away")
+    refused(shared.bring(work=False, disk_format="raw"), 502, "bucket-away")
 
 
 def test_the_services_own_bucket_is_no_target(shared, monkeypatch):
