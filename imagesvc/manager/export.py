@@ -17,7 +17,7 @@ from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_file import READABLE
 from imagesvc.manager.job import JobManager
-from imagesvc.manager.operation import Operation, Step
+from imagesvc.manager.operation import SUCCESS, Operation, Step
 from imagesvc.policy.check import Enforcer
 
 ACTION = "export:create"
@@ -63,15 +63,22 @@ class ExportManager:
     @attempt.again
     def _submit(self, ctx: RequestContext, request: ExportRequest, key: str | None) -> Job:
         with self._operation.write(ctx, ACTION, "image", request.image_id) as op:
-            store = self._store(op, ctx, request)
+            self._store(op, ctx, request)
             job = self._jobs.submit(
                 op.conn, ctx, JobType.EXPORT_IMAGE, request.arguments(),
                 image_id=request.image_id, idempotency_key=key,
             )  # fmt: skip
-            op.detail.update(
-                job_id=job.id, object_store_id=store.id, bucket=request.bucket, key=request.key
-            )
+            op.detail["job_id"] = job.id
+            self._record_place(op, ctx, request, job)
         return job
+
+    def _record_place(
+        self, op: Step, ctx: RequestContext, request: ExportRequest, job: Job
+    ) -> None:
+        """Where it goes, in a record that the image's owner does not see."""
+        place = {"job_id": job.id, "bucket": request.bucket, "key": request.key}
+        own = Step(op.conn, request.object_store_id, ctx.project_id, place)
+        self._operation.record(op.conn, ctx, ACTION, "object_store", own, SUCCESS)
 
     def _store(self, op: Step, ctx: RequestContext, request: ExportRequest) -> ObjectStore:
         """The object store, if nothing in our rows stands against the export."""

@@ -329,6 +329,21 @@ def test_an_export_is_not_retried_by_who_may_not_begin_it(shared):
     assert shared.objects() == {}
 
 
+def test_the_owner_of_an_image_learns_nothing_of_the_buckets_of_others(shared):
+    other = Caller(shared.several.app)
+    image_id = other.active(DATA)
+    other.share(image_id, shared.owner.project)
+    job = export(shared, image_id)
+    assert job["cause"] is None
+    query = "action=export:create"
+    told = other.get(f"{ROOT}/audit", query_string=query)
+    assert [one["target_id"] for one in told.json["events"]] == [image_id]
+    assert job["id"] in told.text
+    for secret in (BUCKET, shared.prefix, shared.store_id):
+        assert secret not in told.text
+        assert secret in shared.owner.get(f"{ROOT}/audit", query_string=query).text
+
+
 def test_the_secret_key_is_nowhere_after_the_work(shared, caplog):
     caplog.set_level("DEBUG")
     store_id = shared.keep(name="watched")
