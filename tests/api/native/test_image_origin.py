@@ -105,6 +105,13 @@ def test_a_found_format_is_one_that_the_operator_takes(tmp_path, s3_place):
     one.close()
 
 
+@pytest.mark.parametrize("disk_format", ["qcow", "qed"])
+def test_a_container_holds_no_disk_that_would_have_to_be_converted(alone, disk_format):
+    found = alone.bring(work=False, container_format="ova", disk_format=disk_format)
+    refused(found, 400, "invalid-request")
+    assert alone.owner.listed() == []
+
+
 @pytest.mark.parametrize("packer", PACKERS)
 def test_what_is_packed_is_unpacked(alone, packer):
     packed = PACKERS[packer](QCOW2)
