@@ -25,6 +25,7 @@ class CreateServers(Step):
         """Start it once, then ask how far it is. Raises ImageGone if the caller sees no such image."""
         driver = _driver(ctx)
         crashpoint("step.provision.begin")
+        # Here, not at the start: `undo` starts lost work again to find it, and ends it.
         if "handle" not in ctx.memo:
             for image_id in ctx.job.images_read:
                 image_sight.visible(ctx, image_id)

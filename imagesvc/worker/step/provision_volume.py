@@ -22,6 +22,7 @@ class CreateVolumes(Step):
         """Start it once, then ask how far it is. Raises ImageGone if the caller sees no such image."""
         driver = _driver(ctx)
         crashpoint("step.provision_volume.begin")
+        # Here, not at the start: `undo` starts lost work again to find it, and ends it.
         if ctx.job.image_id and "handle" not in ctx.memo:
             image_sight.visible(ctx, ctx.job.image_id)
         ctx.memo.once("asked", lambda: True)
