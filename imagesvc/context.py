@@ -2,6 +2,7 @@
 
 import contextvars
 import dataclasses
+from collections.abc import Iterable
 
 # Id of the request that this thread serves, for log lines.
 current_request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -27,6 +28,14 @@ class RequestContext:
     remote: str = ""
     service_user_id: str | None = None
     service_roles: frozenset[str] = frozenset()
+
+
+def job_context(
+    user_id: str | None, project_id: str, roles: Iterable[str], request_id: str = ""
+) -> RequestContext:
+    """Context of a job's own work, with the roles that its caller had."""
+    held = frozenset(roles)
+    return RequestContext(user_id, project_id, held, "admin" in held, request_id)
 
 
 def service_context(request_id: str = "", project_id: str | None = None) -> RequestContext:

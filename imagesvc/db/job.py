@@ -1,7 +1,8 @@
 """Jobs: insert, get, list, cancel, retry; what workers do stands in `job_lease`."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -120,8 +121,16 @@ def cancel_for_image(conn: sa.Connection, image_id: str, held: frozenset[str]) -
     return tuple(found.id for found in asked if found.state == row.target)
 
 
-def retry(conn: sa.Connection, job_id: str, project_id: str | None = None) -> domain.Job:
-    """Run an ended job from its beginning. Raises JobNotFound, StateConflict if it is not ended."""
+def retry(
+    conn: sa.Connection,
+    job_id: str,
+    project_id: str | None = None,
+    args: Mapping[str, Any] | None = None,
+) -> domain.Job:
+    """Run an ended job from its beginning, with other arguments if they are given.
+
+    Raises JobNotFound, StateConflict if it is not ended.
+    """
     row = state.JOB.of("retry")
     statement = (
         sa.update(TABLE)
@@ -141,6 +150,7 @@ def retry(conn: sa.Connection, job_id: str, project_id: str | None = None) -> do
             error_text=None,
             operator_text=None,
             result={},
+            **({} if args is None else {"args": dict(args)}),
         )
     )
     job = _changed(conn, statement, job_id, project_id, row)

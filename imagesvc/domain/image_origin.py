@@ -78,6 +78,11 @@ def check(wanted: NewImport) -> None:
         raise errors.InvalidRequest("Say the disk_format of what is in a container.")
     if wanted.target_format is not None:
         raise errors.InvalidRequest("What is in a container is kept as it is.")
+    if wanted.source_format in CONVERTED:
+        raise errors.InvalidRequest(
+            f"A disk of format {wanted.source_format} would become {CONVERTED_TO}, and what is in "
+            "a container is kept as it is."
+        )
 
 
 def needs_conversion(args: Mapping[str, Any], found: str) -> str:

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+from imagesvc.domain import server
 from imagesvc.domain.state import JobState, StepState
 
 
@@ -72,6 +73,8 @@ IMPORTS = frozenset(
 )
 # Jobs that end with the image they name; any other only reads it.
 FILLS_IMAGE = MAKES_IMAGE | IMPORTS
+# Jobs of older releases do not say which roles their callers had: those that any of them needs.
+_UNKNOWN_ROLES = ("member",)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -127,3 +130,16 @@ class Job:
     operator_text: str | None = None
     result: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     steps: tuple[JobStep, ...] = ()
+
+    @property
+    def images_read(self) -> tuple[str, ...]:
+        """Ids of the images that it only reads."""
+        if self.image_id is None or self.type in FILLS_IMAGE:
+            return ()
+        named = [disk.image_id for disk in server.data_disks(self.args)]
+        return (self.image_id, *(image_id for image_id in named if image_id))
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Roles of its caller, by which the images are judged that it reads."""
+        return frozenset(self.args.get("roles", _UNKNOWN_ROLES))

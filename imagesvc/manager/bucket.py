@@ -67,7 +67,9 @@ class Buckets:
 
     def check(self, store: ObjectStore, name: str, key: str) -> None:
         """Judge a place in a bucket. Raises InvalidRequest, Forbidden; URL_REFUSED if the
-        operator allows the endpoint no more."""
+        operator allows the endpoint no more; BucketAway for a name that is not resolved.
+
+        Looks a name up if the bucket is called as the service's own: not for a transaction."""
         domain.check_bucket(name)
         domain.check_key(key)
         if store.buckets and name not in store.buckets:
@@ -145,5 +147,5 @@ def _addresses(url: fetch_url.Url) -> set[str]:
         return {str(url.address)}
     try:
         return set(fetch_address.look_up(fetch_address.resolve, url.host, url.port, _LOOKUP_S))
-    except OSError:  # what has no address is nobody's bucket
-        return set()
+    except OSError as exc:  # whose bucket it is stays open: it is nobody's to use until then
+        raise errors.BucketAway(operator_message=f"{url.host_header}: {exc}") from exc

@@ -9,6 +9,7 @@ from imagesvc.domain import disk_format, export
 from imagesvc.domain.export import ExportRequest
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.job import Job, JobType
+from imagesvc.domain.object_store import ObjectStore
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.interface.converter import ConverterCapability
@@ -16,7 +17,7 @@ from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_file import READABLE
 from imagesvc.manager.job import JobManager
-from imagesvc.manager.operation import Operation
+from imagesvc.manager.operation import SUCCESS, Operation, Step
 from imagesvc.policy.check import Enforcer
 
 ACTION = "export:create"
@@ -45,42 +46,54 @@ class ExportManager:
         """Hand in the job. Who may download an image may export it.
 
         A key that was used before gives the first job. Raises ImageNotFound, Forbidden (also
-        IMAGE_DEACTIVATED), NoContent, DiskNotFound, ObjectStoreNotFound, InvalidRequest.
+        IMAGE_DEACTIVATED), NoContent, DiskNotFound, ObjectStoreNotFound, InvalidRequest,
+        BucketAway if the object store's name is not resolved.
         """
-        return self._jobs.once(
-            ctx,
-            JobType.EXPORT_IMAGE,
-            idempotency_key,
-            lambda: self._submit(ctx, request, idempotency_key),
-        )
+
+        def submit() -> Job:
+            with self._operation.attempt(ctx, ACTION, "image", request.image_id) as op:
+                with self._operation.database.read() as op.conn:
+                    store = self._store(op, ctx, request)
+                # May ask a name server of the caller's: never in a transaction.
+                self._buckets.check(store, request.bucket, request.key)
+            return self._submit(ctx, request, idempotency_key)
+
+        return self._jobs.once(ctx, JobType.EXPORT_IMAGE, idempotency_key, submit)
 
     @attempt.again
     def _submit(self, ctx: RequestContext, request: ExportRequest, key: str | None) -> Job:
         with self._operation.write(ctx, ACTION, "image", request.image_id) as op:
-            image = visible_image(op.conn, ctx, request.image_id)
-            op.owner = image.owner
-            self._enforcer.authorize(ctx, ACTION, image)
-            self.check(ctx, image)
-            disks = image_disk.list_for(op.conn, image.id)
-            args = request.arguments()
-            parts = export.plan(args, image, disks)
-            export.check_keys(args, parts)
-            for disk in disks:
-                if disk.index in [part.index for part in parts]:
-                    self._check_format(image, disk, request)
-            store = object_store_rows.get(
-                op.conn, request.object_store_id, ctx.project_id or ""
-            )  # fmt: skip
-            self._buckets.check(store, request.bucket, request.key)
-            # Who asked may lose the right meanwhile: the worker asks again, as this caller.
-            args["roles"] = sorted(ctx.roles)
+            self._store(op, ctx, request)
             job = self._jobs.submit(
-                op.conn, ctx, JobType.EXPORT_IMAGE, args, image_id=image.id, idempotency_key=key
-            )
-            op.detail.update(
-                job_id=job.id, object_store_id=store.id, bucket=request.bucket, key=request.key
-            )
+                op.conn, ctx, JobType.EXPORT_IMAGE, request.arguments(),
+                image_id=request.image_id, idempotency_key=key,
+            )  # fmt: skip
+            op.detail["job_id"] = job.id
+            self._record_place(op, ctx, request, job)
         return job
+
+    def _record_place(
+        self, op: Step, ctx: RequestContext, request: ExportRequest, job: Job
+    ) -> None:
+        """Where it goes, in a record that the image's owner does not see."""
+        place = {"job_id": job.id, "bucket": request.bucket, "key": request.key}
+        own = Step(op.conn, request.object_store_id, ctx.project_id, place)
+        self._operation.record(op.conn, ctx, ACTION, "object_store", own, SUCCESS)
+
+    def _store(self, op: Step, ctx: RequestContext, request: ExportRequest) -> ObjectStore:
+        """The object store, if nothing in our rows stands against the export."""
+        image = visible_image(op.conn, ctx, request.image_id)
+        op.owner = image.owner
+        self._enforcer.authorize(ctx, ACTION, image)
+        self.check(ctx, image)
+        disks = image_disk.list_for(op.conn, image.id)
+        args = request.arguments()
+        parts = export.plan(args, image, disks)
+        export.check_keys(args, parts)
+        for disk in disks:
+            if disk.index in [part.index for part in parts]:
+                self._check_format(image, disk, request)
+        return object_store_rows.get(op.conn, request.object_store_id, ctx.project_id or "")
 
     def check(self, ctx: RequestContext, image: Image) -> None:
         """Whether the caller may have the bytes. Raises Forbidden, NoContent."""

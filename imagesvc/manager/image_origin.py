@@ -65,13 +65,16 @@ class OriginManager:
         A key that was used before gives the first job, and its image: None if that was deleted
         since. Raises Forbidden, InvalidRequest (also URL_REFUSED), UnsupportedImage for a
         container that cannot be judged, QuotaExceeded, ObjectStoreNotFound, Conflict,
-        StoreReadOnly.
+        StoreReadOnly, BucketAway if the object store's name is not resolved.
         """
         image_origin.check(wanted)
         job_type = wanted.origin.job_type
-        job = self._jobs.once(
-            ctx, job_type, idempotency_key, lambda: self._submit(ctx, wanted, idempotency_key)
-        )
+
+        def submit() -> Job:
+            self._check_bucket(ctx, wanted.origin)
+            return self._submit(ctx, wanted, idempotency_key)
+
+        job = self._jobs.once(ctx, job_type, idempotency_key, submit)
         with self._operation.database.read() as conn:
             return image_rows.get(conn, job.image_id or ""), job
 
@@ -111,6 +114,16 @@ class OriginManager:
             location.require_store(self._backends, store_id)
         return self._backends.stores.order(stores)
 
+    def _check_bucket(self, ctx: RequestContext, origin: UrlOrigin | BucketOrigin) -> None:
+        """Judge the object's place; may ask a name server of the caller's, so in no transaction."""
+        if isinstance(origin, UrlOrigin):
+            return
+        with self._operation.attempt(ctx, ACTION, "image", "-"):
+            self._enforcer.authorize(ctx, ACTION, {"owner": ctx.project_id})
+            with self._operation.database.read() as conn:
+                store = object_store_rows.get(conn, origin.object_store_id, ctx.project_id or "")
+            self._buckets.check(store, origin.bucket, origin.key)
+
     def _checked(
         self, op: Step, ctx: RequestContext, origin: UrlOrigin | BucketOrigin, job_id: str
     ) -> dict[str, Any]:
@@ -119,6 +132,5 @@ class OriginManager:
             self._urls.check(origin.url)
             return {SEALED_URL: self._sealer.seal(origin.url, job_id)}
         store = object_store_rows.get(op.conn, origin.object_store_id, ctx.project_id or "")
-        self._buckets.check(store, origin.bucket, origin.key)
         op.detail.update(object_store_id=store.id, bucket=origin.bucket)
         return {}

@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from imagesvc import errors
-from imagesvc.context import RequestContext
+from imagesvc.context import RequestContext, job_context
 from imagesvc.db import attempt, metadata
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import capture as captures
-from imagesvc.domain.job import IMPORTS, MAKES_IMAGE, Job, JobType, args_version
+from imagesvc.domain.job import FILLS_IMAGE, IMPORTS, MAKES_IMAGE, Job, JobType, args_version
 from imagesvc.domain.state import JobState
 from imagesvc.manager import job_failure
+from imagesvc.manager.image import visible_image
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.policy.check import Enforcer
@@ -79,6 +80,9 @@ class JobManager:
 
         `job_id` is one of `new_id`, for callers that name the job in its arguments.
         """
+        if image_id and job_type not in FILLS_IMAGE:
+            # Who asked may lose the right meanwhile: the worker asks again, as this caller.
+            args = {**args, "roles": sorted(ctx.roles)}
         job = Job(
             id=job_id or self.new_id(),
             type=job_type,
@@ -139,8 +143,8 @@ class JobManager:
     def retry(self, ctx: RequestContext, job_id: str) -> Job:
         """Run an ended job again from its start; an image that it was making is revived.
 
-        Raises JobNotFound, Forbidden, StateConflict, ImageNotFound if that image is gone,
-        QuotaExceeded if there is no room for it any more, Conflict for an import, which is
+        Raises JobNotFound, Forbidden, StateConflict, ImageNotFound if that image is gone, or
+        one that the job reads is not the caller's to see any more, QuotaExceeded if there is no room for it any more, Conflict for an import, which is
         begun anew at the image.
         """
         with self._operation.write(ctx, "job:retry", "job", job_id) as op:
@@ -148,10 +152,27 @@ class JobManager:
             self._enforcer.authorize(ctx, "job:retry")
             if found.type in IMPORTS:
                 raise errors.Conflict("Begin another import of the image instead.")
-            job = job_rows.retry(op.conn, job_id, _project(ctx))
+            args = self._as_retried(ctx, found)
+            job = job_rows.retry(op.conn, job_id, _project(ctx), args)
+            self._require_readable(op.conn, job)
             if job.type in MAKES_IMAGE:
                 self._revive(op.conn, job)
             return job
+
+    def _as_retried(self, ctx: RequestContext, job: Job) -> Mapping[str, Any]:
+        """Arguments for another run: its roles are those of whoever retries it.
+
+        An administrator of elsewhere helps: what the job may read remains what it might.
+        """
+        if not job.images_read or ctx.project_id != job.project_id:
+            return job.args
+        return {**job.args, "roles": sorted(ctx.roles)}
+
+    def _require_readable(self, conn: Any, job: Job) -> None:
+        caller = job_context(job.user_id, job.project_id, job.roles)
+        for image_id in job.images_read:
+            image = visible_image(conn, caller, image_id)
+            self._enforcer.authorize(caller, "image_file:download", image)
 
     def _revive(self, conn: Any, job: Job) -> None:
         """Bring the images back that the job was making, those that were not deleted since."""

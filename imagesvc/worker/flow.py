@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, ClassVar
 
 from imagesvc import service as services
-from imagesvc.context import RequestContext
+from imagesvc.context import RequestContext, job_context
 from imagesvc.domain.job import Job
 
 # Attempts that are kept for workers that die, while a job waits for something that is away.
@@ -89,12 +89,9 @@ class StepContext:
 
     @property
     def caller(self) -> RequestContext:
-        """Who asked for the job."""
-        return RequestContext(
-            user_id=self.job.user_id,
-            project_id=self.job.project_id,
-            request_id=self.job.request_id,
-        )
+        """Who asked for the job, with the roles of that time."""
+        job = self.job
+        return job_context(job.user_id, job.project_id, job.roles, job.request_id)
 
 
 class Step(abc.ABC):

@@ -11,11 +11,13 @@ _IMPORT: tuple[Raised, ...] = (
     errors.ObjectStoreNotFound, errors.ImageNotFound, errors.TooLarge, errors.QuotaExceeded,
     errors.UnsupportedImage, errors.StoreReadOnly, errors.Conflict,
     (errors.InvalidRequest, Reason.MEDIA_TYPE), (errors.InvalidRequest, Reason.URL_REFUSED),
+    errors.BucketAway,
 )  # fmt: skip
 _EXPORT: tuple[Raised, ...] = (
     errors.ObjectStoreNotFound, errors.ImageNotFound, errors.DiskNotFound, errors.NoContent,
     errors.Conflict, (errors.InvalidRequest, Reason.MEDIA_TYPE),
     (errors.InvalidRequest, Reason.URL_REFUSED), errors.BackendFailed, errors.BackendNotFound,
+    errors.BucketAway,
 )  # fmt: skip
 _KEEP: tuple[Raised, ...] = (
     errors.Conflict, (errors.InvalidRequest, Reason.MEDIA_TYPE),

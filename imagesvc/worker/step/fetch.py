@@ -2,6 +2,7 @@
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
+from imagesvc.domain import image_origin, image_property
 from imagesvc.domain.job import JobType
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
@@ -66,11 +67,16 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
 
 
 def _declared(ctx: StepContext, reader: limit.Reader) -> tuple[limit.Reader, str | None]:
-    """The bytes, and the format that they have to be of: as the caller said, or by their looks."""
+    """The bytes, and the format that they have to be of: as the caller said, or by their looks.
+
+    Raises InvalidRequest if the image would be of a format that the operator does not take.
+    """
     args = ctx.job.args
     if args.get("source_format") or ctx.job.type not in LOOKING:
         return reader, args.get("source_format")
     sniffer = sniff.Sniffer(reader)
+    kept = image_origin.needs_conversion(args, sniffer.disk_format) or sniffer.disk_format
+    image_property.check_disk_format(kept, ctx.service.limits)
     return sniffer, sniffer.disk_format
 
 

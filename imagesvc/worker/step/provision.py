@@ -9,7 +9,7 @@ from imagesvc.domain.server import GIB, data_disks
 from imagesvc.interface.compute import ComputeDriver, EmptyDisk, ServerSpec
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle
-from imagesvc.worker import remote_work
+from imagesvc.worker import image_sight, remote_work
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 POLL_S = 0.3
@@ -22,9 +22,13 @@ class CreateServers(Step):
     final = True
 
     def run(self, ctx: StepContext) -> Wait | None:
-        """Start it once, then ask how far it is. Raises ImageGone if the image was deleted."""
+        """Start it once, then ask how far it is. Raises ImageGone if the caller sees no such image."""
         driver = _driver(ctx)
         crashpoint("step.provision.begin")
+        # Here, not at the start: `undo` starts lost work again to find it, and ends it.
+        if "handle" not in ctx.memo:
+            for image_id in ctx.job.images_read:
+                image_sight.visible(ctx, image_id)
         ctx.memo.once("asked", lambda: True)
         handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
         crashpoint("step.provision.started")

@@ -1,11 +1,9 @@
 """Bare-metal nodes: an image onto the disk, and zeros."""
 
-from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
-from imagesvc.db import image as image_rows
 from imagesvc.interface.baremetal import BaremetalDriver, DeploySpec
 from imagesvc.interface.operation import Handle
-from imagesvc.worker import remote_work
+from imagesvc.worker import image_sight, remote_work
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 POLL_S = 0.3
@@ -22,7 +20,7 @@ class DeployNode(Step):
     final = True
 
     def run(self, ctx: StepContext) -> Wait | None:
-        """Start it once, then ask how far it is. Raises ImageGone if the image was deleted."""
+        """Start it once, then ask how far it is. Raises ImageGone if the caller sees no such image."""
         driver = _driver(ctx)
         crashpoint("step.provision_node.begin")
         ctx.memo.once("asked", lambda: True)
@@ -79,10 +77,7 @@ def _driver(ctx: StepContext) -> BaremetalDriver:
 
 def _deploy(ctx: StepContext, driver: BaremetalDriver) -> Handle:
     args, image_id = ctx.job.args, ctx.job.image_id or ""
-    with ctx.service.database.read() as conn:
-        image = image_rows.get(conn, image_id)
-    if image is None:
-        raise errors.ImageGone(image_id=image_id)
+    image = image_sight.visible(ctx, image_id)
     source = ctx.service.image_files.image_source(image, args["disk"])
     spec = DeploySpec(ctx.job.project_id, source, image_id)
     return driver.start_deploy(args["node_id"], spec, ctx.request_token)

@@ -6,7 +6,7 @@ from imagesvc.db import image as image_rows
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle
 from imagesvc.interface.volume import VolumeDriver, VolumeSpec
-from imagesvc.worker import remote_work
+from imagesvc.worker import image_sight, remote_work
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 POLL_S = 0.3
@@ -19,9 +19,12 @@ class CreateVolumes(Step):
     final = True
 
     def run(self, ctx: StepContext) -> Wait | None:
-        """Start it once, then ask how far it is. Raises ImageGone if the image was deleted."""
+        """Start it once, then ask how far it is. Raises ImageGone if the caller sees no such image."""
         driver = _driver(ctx)
         crashpoint("step.provision_volume.begin")
+        # Here, not at the start: `undo` starts lost work again to find it, and ends it.
+        if ctx.job.image_id and "handle" not in ctx.memo:
+            image_sight.visible(ctx, ctx.job.image_id)
         ctx.memo.once("asked", lambda: True)
         handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
         crashpoint("step.provision_volume.started")

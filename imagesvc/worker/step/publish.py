@@ -5,9 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from imagesvc import errors
-from imagesvc.context import RequestContext
 from imagesvc.crashpoint import crashpoint
-from imagesvc.db import image as image_rows
 from imagesvc.db import image_disk
 from imagesvc.db import job as job_rows
 from imagesvc.domain import export
@@ -15,7 +13,7 @@ from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.object_store import DIGEST_SUFFIX
 from imagesvc.interface.errors import DriverError, IntegrityError
 from imagesvc.stream import bucket, bucket_upload, pipe
-from imagesvc.worker import conversion, export_place
+from imagesvc.worker import conversion, export_place, image_sight
 from imagesvc.worker.conversion import Wanted
 from imagesvc.worker.flow import Step, StepContext, Wait
 
@@ -144,14 +142,12 @@ class _Share:
 def _source(ctx: StepContext) -> tuple[Image, tuple[ImageDisk, ...]]:
     """The image, if the caller still may have its bytes. Raises ImageGone, Forbidden."""
     image_id = ctx.job.image_id or ""
+    image = image_sight.visible(ctx, image_id)
     with ctx.service.database.read() as conn:
-        image = image_rows.get(conn, image_id)
         disks = image_disk.list_for(conn, image_id)
-    if image is None or not disks:
+    if not disks:
         raise errors.ImageGone(image_id=image_id)
-    roles = frozenset(ctx.job.args["roles"])
-    caller = RequestContext(ctx.job.user_id, ctx.job.project_id, roles, is_admin="admin" in roles)
-    ctx.service.exports.check(caller, image)
+    ctx.service.exports.check(ctx.caller, image)
     return image, disks
 
 

@@ -4,12 +4,11 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
-from imagesvc.db import image as image_rows
 from imagesvc.interface.compute import ComputeDriver
 from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, ProgressState
-from imagesvc.worker import failure
+from imagesvc.worker import failure, image_sight
 from imagesvc.worker.flow import SPARE_ATTEMPTS, Step, StepContext, Wait
 
 POLL_S = 0.3
@@ -131,11 +130,7 @@ def _driver(ctx: StepContext, number: int) -> ComputeDriver:
 
 
 def _source(ctx: StepContext) -> ImageSource:
-    image_id = ctx.job.image_id or ""
-    with ctx.service.database.read() as conn:
-        image = image_rows.get(conn, image_id)
-    if image is None:
-        raise errors.ImageGone(image_id=image_id)
+    image = image_sight.visible(ctx, ctx.job.image_id or "")
     return ctx.service.image_files.image_source(image)
 
 

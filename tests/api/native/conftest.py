@@ -9,7 +9,7 @@ from imagesvc import service as services
 from imagesvc.api import app as door
 from imagesvc.db import migrate
 from tests.api.caller import Caller
-from tests.api.conftest import configure
+from tests.api.conftest import configure, populated
 from tests.api.identity_driver import TokenIdentity
 from tests.api.native.conformance import Description
 from tests.api.native.customer import Customer
@@ -39,6 +39,12 @@ def each_service(request, tmp_path_factory):
     built.close()
     if url:
         server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def each_app(each_service):
+    """The WSGI application of each."""
+    return populated(door.create_app(each_service))
 
 
 @pytest.fixture(autouse=True)

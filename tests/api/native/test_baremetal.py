@@ -169,3 +169,18 @@ def test_a_failed_deployment_leaves_the_node_as_it_was_and_can_be_retried(
     while caller.get(f"{ROOT}/jobs/{job['id']}").json["job"]["finished_at"] is None:
         worker.run_once()
     assert node(caller, "own")["state"] == "active"
+
+
+def test_no_node_gets_an_image_that_is_not_shared_any_more(app, service, caller, folder, done):
+    done("/nodes/own/undeploy")
+    owner = Caller(app)
+    image_id = owner.active(DISK)
+    owner.share(image_id, caller.project)
+    job = caller.request("POST", f"{ROOT}/nodes/own/deploy", {"image_id": image_id}).json["job"]
+    path = f"/v2/images/{image_id}/members/{caller.project}"
+    assert owner.request("DELETE", path).status_code == 204
+    runner.Runner(service, "here", pause_max_s=0).run_once()
+    assert caller.get(f"{ROOT}/jobs/{job['id']}").json["job"]["state"] == "failed"
+    assert not any((folder / "own.raw").read_bytes())
+    again = caller.request("POST", f"{ROOT}/jobs/{job['id']}/retry")
+    refused(again, 404, "image-not-found")

@@ -12,8 +12,9 @@ from imagesvc import errors
 from imagesvc.db import image_disk, image_table
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.storage import OwnBucket
+from imagesvc.manager import bucket as buckets
 from imagesvc.manager import image_copy
-from imagesvc.stream import bucket, bucket_upload
+from imagesvc.stream import bucket, bucket_upload, fetch_address
 from imagesvc.worker import conversion
 from tests import disk_image, s3_server
 from tests.api.caller import Caller
@@ -325,6 +326,52 @@ def test_who_may_not_read_an_image_may_not_export_it(shared):
     refused(export(shared, image_id, work=False), 403, "image-deactivated")
 
 
+def unshared(shared):
+    """The id of an image that others share with the customer, and what ends that."""
+    other = Caller(shared.several.app)
+    image_id = other.active(DATA)
+    other.share(image_id, shared.owner.project)
+    path = f"/v2/images/{image_id}/members/{shared.owner.project}"
+    return image_id, lambda: other.request("DELETE", path)
+
+
+def test_what_is_not_shared_any_more_is_not_exported(shared):
+    image_id, unshare = unshared(shared)
+    job = export(shared, image_id, work=False).json["job"]
+    assert unshare().status_code == 204
+    shared.several.work()
+    assert (shared.job(job["id"])["state"], shared.objects()) == ("failed", {})
+
+
+def test_an_export_is_not_retried_by_who_may_not_begin_it(shared):
+    image_id, unshare = unshared(shared)
+    admin = Caller(shared.several.app, shared.owner.project, "admin", "member")
+    jobs = [export(shared, image_id, work=False).json["job"]]
+    assert unshare().status_code == 204
+    jobs += [export(shared, image_id, work=False, caller=admin).json["job"]]
+    for job in jobs:
+        path = f"{ROOT}/jobs/{job['id']}"
+        assert shared.owner.request("POST", f"{path}/cancel").status_code == 202
+        refused(shared.owner.request("POST", f"{path}/retry"), 404, "image-not-found")
+    shared.several.work()
+    assert shared.objects() == {}
+
+
+def test_the_owner_of_an_image_learns_nothing_of_the_buckets_of_others(shared):
+    other = Caller(shared.several.app)
+    image_id = other.active(DATA)
+    other.share(image_id, shared.owner.project)
+    job = export(shared, image_id)
+    assert job["cause"] is None
+    query = "action=export:create"
+    told = other.get(f"{ROOT}/audit", query_string=query)
+    assert [one["target_id"] for one in told.json["events"]] == [image_id]
+    assert job["id"] in told.text
+    for secret in (BUCKET, shared.prefix, shared.store_id):
+        assert secret not in told.text
+        assert secret in shared.owner.get(f"{ROOT}/audit", query_string=query).text
+
+
 def test_the_secret_key_is_nowhere_after_the_work(shared, caplog):
     caplog.set_level("DEBUG")
     store_id = shared.keep(name="watched")
@@ -387,6 +434,40 @@ def test_a_public_image_is_exported_by_anybody_with_a_key_of_its_own(shared):
 def test_what_makes_no_sense_is_refused(shared, values):
     image_id = shared.owner.active(DATA)
     assert export(shared, image_id, work=False, **values).status_code == 400
+
+
+def own_elsewhere(shared, monkeypatch, resolve):
+    """The service's own bucket has the customer's name, at a host that has to be resolved."""
+    own = OwnBucket(("http://own.example",), BUCKET, "another-key")
+    monkeypatch.setattr(shared.service.backends.storage(), "own_bucket", lambda: own)
+    monkeypatch.setattr(fetch_address, "resolve", resolve)
+
+
+def test_names_are_looked_up_while_others_write(shared, monkeypatch):
+    made = []
+
+    def resolve(host, port):
+        made.append(shared.owner.create()["id"])
+        return ["192.0.2.7"]
+
+    own_elsewhere(shared, monkeypatch, resolve)
+    monkeypatch.setattr(buckets, "_LOOKUP_S", 1.0)
+    image_id = shared.owner.active(DATA)
+    assert export(shared, image_id, work=False).status_code == 202
+    assert shared.bring(work=False, disk_format="raw").status_code == 202
+    assert len(made) == 2
+    monkeypatch.undo()
+    shared.several.work()
+
+
+def test_a_bucket_is_refused_as_long_as_nobody_knows_whose_it_is(shared, monkeypatch):
+    def resolve(host, port):
+        raise OSError("no answer")
+
+    own_elsewhere(shared, monkeypatch, resolve)
+    image_id = shared.owner.active(DATA)
+    refused(export(shared, image_id, work=False), 502, "bucket-away")
+    refused(shared.bring(work=False, disk_format="raw"), 502, "bucket-away")
 
 
 def test_the_services_own_bucket_is_no_target(shared, monkeypatch):

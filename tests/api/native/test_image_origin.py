@@ -94,6 +94,24 @@ def test_a_format_that_nobody_said_is_found(alone, name):
     assert (job["state"], image["status"], image["disk_format"]) == ("done", "active", name), job
 
 
+def test_a_found_format_is_one_that_the_operator_takes(tmp_path, s3_place):
+    more = "[image]\ndisk_formats = raw\n"
+    one = Customer(tmp_path, f"sqlite:///{tmp_path}/x.sqlite", s3_place, more)
+    one.lay(hostile_image.disc())
+    failed(one, *one.bring(), "disk_format must be one of: raw")
+    one.lay(QCOW2)
+    image, job = one.bring(format_wanted="raw")
+    assert (job["cause"], image["status"], image["disk_format"]) == (None, "active", "raw")
+    one.close()
+
+
+@pytest.mark.parametrize("disk_format", ["qcow", "qed"])
+def test_a_container_holds_no_disk_that_would_have_to_be_converted(alone, disk_format):
+    found = alone.bring(work=False, container_format="ova", disk_format=disk_format)
+    refused(found, 400, "invalid-request")
+    assert alone.owner.listed() == []
+
+
 @pytest.mark.parametrize("packer", PACKERS)
 def test_what_is_packed_is_unpacked(alone, packer):
     packed = PACKERS[packer](QCOW2)

@@ -179,3 +179,18 @@ def test_a_capture_names_one_source_and_its_own_fields(caller, body):
 def test_a_volume_of_another_project_is_not_captured(app, volume):
     body = {"name": "x", "volume_id": volume}
     refused(Caller(app).request("POST", f"{ROOT}/captures", body), 404, "volume-not-found")
+
+
+def test_no_volume_is_made_of_an_image_that_is_not_shared_any_more(app, service, caller):
+    owner = Caller(app)
+    image_id = owner.active()
+    owner.share(image_id, caller.project)
+    body = {"name": "v", "image_id": image_id}
+    job = caller.request("POST", f"{ROOT}/volumes", body).json["job"]
+    path = f"/v2/images/{image_id}/members/{caller.project}"
+    assert owner.request("DELETE", path).status_code == 204
+    runner.Runner(service, "here", pause_max_s=0).run_once()
+    found = caller.get(f"{ROOT}/jobs/{job['id']}").json["job"]
+    assert (found["state"], caller.get(f"{ROOT}/volumes").json["volumes"]) == ("failed", [])
+    again = caller.request("POST", f"{ROOT}/jobs/{job['id']}/retry")
+    refused(again, 404, "image-not-found")
