@@ -155,7 +155,8 @@ class LocalBaremetal(baremetal.BaremetalDriver):
         if project_id not in (known.project_id, allowed.owner):
             raise errors.NotFound(f"The project does not have node {node_id}.")
         self._refuse_other_work(node_id, known, "")
-        return self._desk.start("hold", token, {"node_id": node_id})
+        body = {"node_id": node_id, "project_id": project_id, "known": known.handle}
+        return self._desk.start("hold", token, body)
 
     def snapshot_size(self, snapshot_id: str) -> int:
         """Size of the raw disk."""
@@ -208,7 +209,7 @@ class LocalBaremetal(baremetal.BaremetalDriver):
 
     def _refuse_other_work(self, node_id: str, known: local_node.NodeRecord, handle: str) -> None:
         """Raise Busy for a node that other work has; one that was never begun has none."""
-        if known.handle == handle or known.state not in ("deploying", "erasing"):
+        if known.handle == handle or known.state not in local_node.BUSY_STATES:
             return
         if self._desk.state(known.handle) is not None:
             raise errors.Busy(f"Node {node_id} has other work.")

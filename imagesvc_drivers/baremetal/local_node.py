@@ -15,6 +15,7 @@ from pathlib import Path
 from imagesvc.interface import errors
 from imagesvc_drivers.client import record
 
+BUSY_STATES = ("deploying", "erasing")
 FOLDERS = ("nodes", "captures", "operations", "work")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SYNTAX = "NAME:PATH or NAME:PATH:PROJECT+PROJECT"

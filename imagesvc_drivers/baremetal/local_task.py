@@ -10,7 +10,7 @@ from imagesvc.interface import errors
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle
 from imagesvc_drivers.baremetal import local_disk, local_writer
-from imagesvc_drivers.baremetal.local_node import NodeRecord, Nodes
+from imagesvc_drivers.baremetal.local_node import BUSY_STATES, NodeRecord, Nodes
 from imagesvc_drivers.client import image_fetch, sandbox
 from imagesvc_drivers.client.task import Task, Work
 
@@ -42,6 +42,7 @@ class Deploying(Task):
             known = self._nodes.read(node_id)
             _require_own(work, known)
             if known.state != "active":
+                _require_unread(self._nodes, node_id)
                 self._write(work, image, source)
                 self._nodes.write(node_id, dataclasses.replace(known, state="active"))
         crashpoint("baremetal.local.deployed")
@@ -66,6 +67,7 @@ class Deploying(Task):
             if known.handle != work.handle:
                 return
             if work.body.get("begun"):
+                _require_unread(self._nodes, node_id)
                 with local_disk.hold(self._nodes.allowed[node_id].path) as disk:
                     disk.zero(0, min(local_writer.HEAD_BYTES, disk.size_bytes))
                 before = dataclasses.replace(known, state="error")
@@ -90,6 +92,7 @@ class Erasing(Task):
                 return node_id  # it was freed, and is the next project's
             _require_own(work, known)
             if known.state != "available":
+                _require_unread(self._nodes, node_id)
                 self._erase(work)
                 work.keep(erased=True)
                 self._nodes.write(node_id, NodeRecord(handle=work.handle))
@@ -123,14 +126,16 @@ class Holding(Task):
         self._nodes = nodes
 
     def do(self, work: Work) -> str:
-        """Look whether the disk can be had just now, and hold it."""
+        """Hold the disk, if it can be had just now and is still what was asked for."""
         crashpoint("baremetal.local.hold_recorded")
         node_id: str = work.body["node_id"]
-        path = self._nodes.allowed[node_id].path
         with self._nodes.lock(node_id, wait_s=_LOCK_S):
-            local_disk.read(path, 0).close()
+            allowed, known = self._nodes.find(node_id, work.body.get("project_id", ""))
+            if known.handle != work.body.get("known") or known.state in BUSY_STATES:
+                raise errors.DriverError("The node has other work meanwhile.", f"{known}")
+            local_disk.read(allowed.path, 0).close()
             made = capture_id(work.handle)
-            self._nodes.hold(made, node_id, local_disk.size_of(path))
+            self._nodes.hold(made, node_id, local_disk.size_of(allowed.path))
         crashpoint("baremetal.local.held")
         return made
 
@@ -146,6 +151,12 @@ def _require_own(work: Work, known: NodeRecord) -> None:
     """
     if known.handle != work.handle:
         raise errors.DriverError("The node has other work meanwhile.", f"{known}")
+
+
+def _require_unread(nodes: Nodes, node_id: str) -> None:
+    """Raise Busy for a disk that is held for reading; call it under the node's lock."""
+    if nodes.captured(node_id):
+        raise errors.Busy(f"The disk of node {node_id} is being read.")
 
 
 def capture_id(handle: Handle) -> str:

@@ -22,6 +22,7 @@ __all__ = ["raw"]
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 MINE, NEXT = "mine", "next"
+HELD = "00000000-0000-4000-8000-000000000000"
 Kill = Callable[[str], None]
 
 
@@ -149,3 +150,60 @@ def test_a_deployed_disk_is_not_written_again(
         stream.write(b"written by the machine")
     assert result_of(driver, handle) == "n"
     assert disk.read_bytes().startswith(b"written by the machine")
+
+
+@pytest.mark.parametrize("taken", ["erased", "deployed"])
+def test_a_capture_gone_on_with_reads_no_disk_that_changed_hands(
+    driver: LocalBaremetal, raw: Path, kill: Kill, taken: str
+) -> None:
+    deployed(driver, MINE, raw)
+    kill("baremetal.local.hold_recorded")
+    handle = driver.start_snapshot("n", "hold", project_id=MINE)
+    stopped(driver, handle)
+    kill("")
+    result_of(driver, driver.start_undeploy("n", "erase", project_id=MINE))
+    if taken == "deployed":
+        deployed(driver, NEXT, raw)
+    ended = follow(driver, handle)
+    assert (ended.state, ended.result) == (ProgressState.FAILED, None)
+    assert ("No node" if taken == "deployed" else "other work") in ended.error
+    assert not driver._nodes.captured("n")
+
+
+def test_a_capture_gone_on_with_does_not_hold_a_disk_that_is_written(
+    driver: LocalBaremetal, raw: Path, kill: Kill
+) -> None:
+    deployed(driver, MINE, raw)
+    kill("baremetal.local.hold_recorded")
+    hold = driver.start_snapshot("n", "hold", project_id=MINE)
+    stopped(driver, hold)
+    kill("baremetal.local.erase_recorded")
+    erase = driver.start_undeploy("n", "erase", project_id=MINE)
+    stopped(driver, erase)
+    kill("")
+    assert follow(driver, hold).state is ProgressState.FAILED
+    assert result_of(driver, erase) == "n"
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_work_gone_on_with_does_not_write_to_a_disk_that_is_held(
+    driver: LocalBaremetal, disk: Path, raw: Path, kill: Kill, cancelled: bool
+) -> None:
+    point = "deployed" if cancelled else "erase_recorded"
+    deployed(driver, MINE, raw)
+    kill(f"baremetal.local.{point}")
+    if cancelled:
+        handle = driver.start_deploy("n", spec(MINE, raw), "again")
+    else:
+        handle = driver.start_undeploy("n", "erase", project_id=MINE)
+    stopped(driver, handle)
+    kill("")
+    driver._nodes.hold(HELD, "n", NODE_BYTES)
+    if cancelled:
+        driver.cancel(handle)
+        driver._desk.close(5.0)
+    else:
+        assert "read" in follow(driver, handle).error
+    assert disk.read_bytes()[:DISK_BYTES] == raw.read_bytes()
+    driver.delete_snapshot(HELD)
+    assert follow(driver, handle).done
