@@ -25,7 +25,7 @@ _SECTOR_BYTES = 512
 class LocalBaremetal(baremetal.BaremetalDriver):
     """One disk a node."""
 
-    contract = base.Version(1, 0)
+    contract = base.Version(1, 1)
     OPTS = (
         cfg.ListOpt(
             "nodes",
@@ -148,6 +148,10 @@ class LocalBaremetal(baremetal.BaremetalDriver):
         body = {"total_bytes": local_disk.size_of(allowed.path)}
         wanted = dataclasses.replace(known, state="erasing", project_id=project_id)
         return self._begin("erase", node_id, token, wanted, body)
+
+    def forestall(self, token: str) -> Handle | None:
+        """Find deploying or erasing by its token, or see to it that it never begins."""
+        return self._desk.forestall(("deploy", "erase"), token)
 
     def start_snapshot(self, node_id: str, token: str, *, project_id: str) -> Handle:
         """Hold the disk as it is."""
