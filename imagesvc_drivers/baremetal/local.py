@@ -60,7 +60,7 @@ class LocalBaremetal(baremetal.BaremetalDriver):
         self._state_dir = Path(options.state_dir)
         if not self._state_dir.is_absolute():
             raise errors.InvalidConfiguration("Option state_dir needs an absolute path.")
-        self._nodes = local_node.Nodes(self._state_dir, local_node.parse(options.nodes))
+        self._nodes = local_node.Nodes(self._state_dir, local_node.parse(options.nodes), self._runs)
         self._box = sandbox.Sandbox()
         tasks = (
             local_task.Deploying(self._state_dir, self._nodes, self._box, options.fetch_timeout_s),
@@ -194,6 +194,7 @@ class LocalBaremetal(baremetal.BaremetalDriver):
         body: dict[str, Any],
     ) -> Handle:
         """Take the node for this work, then begin it; the same token again is the same work."""
+        body = body | {"node_id": node_id}
         handle = self._desk.handle(kind, token)
         before = self._nodes.read(node_id)
         if self._desk.state(handle) in (None, ProgressState.FAILED):
@@ -204,19 +205,24 @@ class LocalBaremetal(baremetal.BaremetalDriver):
                         self._refuse_other_work(node_id, before, handle)
                         if self._nodes.captured(node_id):
                             raise errors.Busy(f"The disk of node {node_id} is being read.")
-                        self._nodes.write(node_id, dataclasses.replace(wanted, handle=handle))
+                        kept = dataclasses.asdict(before)
+                        wanted = dataclasses.replace(wanted, handle=handle, before=kept)
+                        self._nodes.write(node_id, wanted)
+                        return self._desk.start(kind, token, body | {"before": kept})
             except errors.Busy:
-                if self._desk.state(handle) is not ProgressState.RUNNING:
+                if not self._runs(handle):
                     raise  # else another process was quicker with the same token
-        body |= {"node_id": node_id, "before": dataclasses.asdict(before)}
-        return self._desk.start(kind, token, body)
+        return self._desk.start(kind, token, body | {"before": dataclasses.asdict(before)})
 
     def _refuse_other_work(self, node_id: str, known: local_node.NodeRecord, handle: str) -> None:
-        """Raise Busy for a node that other work has; one that was never begun has none."""
+        """Raise Busy for a node that other work has; what was never begun, or ended, has none."""
         if known.handle == handle or known.state not in local_node.BUSY_STATES:
             return
-        if self._desk.state(known.handle) is not None:
+        if self._runs(known.handle):
             raise errors.Busy(f"Node {node_id} has other work.")
+
+    def _runs(self, handle: Handle) -> bool:
+        return self._desk.state(handle) is ProgressState.RUNNING
 
 
 def _describe(allowed: local_node.Allowed, known: local_node.NodeRecord) -> Node:

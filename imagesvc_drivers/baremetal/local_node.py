@@ -9,10 +9,12 @@ import contextlib
 import dataclasses
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from imagesvc.interface import errors
+from imagesvc.interface.operation import Handle
 from imagesvc_drivers.client import record
 
 BUSY_STATES = ("deploying", "erasing")
@@ -37,12 +39,16 @@ class Allowed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """What was done with a node; `handle` is the work that did it, or does it."""
+    """What was done with a node; `handle` is the work that did it, or does it.
+
+    While work has the node, `before` is the record that it took the place of.
+    """
 
     state: str = "available"
     project_id: str | None = None
     image_id: str | None = None
     handle: str = ""
+    before: dict[str, Any] | None = None
 
 
 def parse(items: Iterable[str]) -> dict[str, Allowed]:
@@ -62,11 +68,17 @@ def parse(items: Iterable[str]) -> dict[str, Allowed]:
 
 
 class Nodes:
-    """Allowed nodes and their records; safe to share among threads and processes."""
+    """Allowed nodes and their records; safe to share among threads and processes.
 
-    def __init__(self, state_dir: Path, allowed: Mapping[str, Allowed]) -> None:
+    `runs` tells whether the work of a handle was begun and has not ended.
+    """
+
+    def __init__(
+        self, state_dir: Path, allowed: Mapping[str, Allowed], runs: Callable[[Handle], bool]
+    ) -> None:
         self._state_dir = state_dir
         self.allowed = allowed
+        self._runs = runs
 
     def open(self) -> None:
         """Make the folders. Raises OSError."""
@@ -83,8 +95,11 @@ class Nodes:
         raise errors.NotFound(f"No node {node_id} was found.")
 
     def read(self, node_id: str) -> NodeRecord:
-        """What was done with a node."""
-        return NodeRecord(**(record.read(self._state_dir / "nodes" / f"{node_id}.json") or {}))
+        """What was done with a node; work that took it and never began did nothing."""
+        known = NodeRecord(**(record.read(self._state_dir / "nodes" / f"{node_id}.json") or {}))
+        if known.before is not None and not self._runs(known.handle):
+            return NodeRecord(**known.before)
+        return known
 
     def write(self, node_id: str, known: NodeRecord) -> None:
         """Store it durably."""

@@ -44,7 +44,7 @@ class Deploying(Task):
             if known.state != "active":
                 _require_unread(self._nodes, node_id)
                 self._write(work, image, source)
-                self._nodes.write(node_id, dataclasses.replace(known, state="active"))
+                self._nodes.write(node_id, dataclasses.replace(known, state="active", before=None))
         crashpoint("baremetal.local.deployed")
         shutil.rmtree(folder, ignore_errors=True)
         return node_id
@@ -70,7 +70,7 @@ class Deploying(Task):
                 _require_unread(self._nodes, node_id)
                 with local_disk.hold(self._nodes.allowed[node_id].path) as disk:
                     disk.zero(0, min(local_writer.HEAD_BYTES, disk.size_bytes))
-                before = dataclasses.replace(known, state="error")
+                before = dataclasses.replace(known, state="error", before=None)
             self._nodes.write(node_id, before)
 
 
@@ -114,7 +114,7 @@ class Erasing(Task):
         with self._nodes.lock(node_id, wait_s=_LOCK_S):
             known = self._nodes.read(node_id)
             if known.handle == work.handle and known.state == "erasing":
-                self._nodes.write(node_id, dataclasses.replace(known, state="error"))
+                self._nodes.write(node_id, dataclasses.replace(known, state="error", before=None))
 
 
 class Holding(Task):

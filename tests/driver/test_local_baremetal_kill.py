@@ -15,6 +15,8 @@ from imagesvc.interface.operation import Handle, ProgressState
 from imagesvc.testing.conformance.operation import follow, result_of
 from imagesvc_drivers.baremetal import local_task
 from imagesvc_drivers.baremetal.local import LocalBaremetal
+from imagesvc_drivers.baremetal.local_node import NodeRecord
+from imagesvc_drivers.client.operation_book import OperationBook
 from tests.driver.test_local_baremetal import DISK_BYTES, NODE_BYTES, raw, source_of
 
 __all__ = ["raw"]
@@ -207,3 +209,53 @@ def test_work_gone_on_with_does_not_write_to_a_disk_that_is_held(
     assert disk.read_bytes()[:DISK_BYTES] == raw.read_bytes()
     driver.delete_snapshot(HELD)
     assert follow(driver, handle).done
+
+
+def taken(driver: LocalBaremetal, raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment that was killed after it took the node, before it was written down."""
+
+    def gone(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OperationBook, "begin", gone)
+        with pytest.raises(SystemExit):
+            driver.start_deploy("n", spec(MINE, raw), "deploy")
+
+
+def test_a_node_taken_for_work_that_never_began_is_free(
+    driver: LocalBaremetal, raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken(driver, raw, monkeypatch)
+    assert driver.forestall("deploy") is None
+    found = driver.get_node("n", project_id=NEXT)
+    assert (found.state, found.project_id) == (NodeState.AVAILABLE, None)
+    deployed(driver, NEXT, raw)
+
+
+def test_work_that_began_at_the_second_try_and_is_cancelled_leaves_the_node_as_it_was(
+    driver: LocalBaremetal, raw: Path, kill: Kill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken(driver, raw, monkeypatch)
+    kill("baremetal.local.deploy_recorded")
+    handle = driver.start_deploy("n", spec(MINE, raw), "deploy")
+    stopped(driver, handle)
+    assert driver.get_node("n", project_id=MINE).state is NodeState.DEPLOYING
+    kill("")
+    driver.cancel(handle)
+    assert follow(driver, handle).state is ProgressState.CANCELLED
+    assert driver.get_node("n", project_id=NEXT).state is NodeState.AVAILABLE
+
+
+def test_a_node_that_is_left_in_a_state_of_work_that_ended_takes_other_work(
+    driver: LocalBaremetal, raw: Path, kill: Kill
+) -> None:
+    kill("baremetal.local.deploy_recorded")
+    handle = driver.start_deploy("n", spec(MINE, raw), "deploy")
+    stopped(driver, handle)
+    kill("")
+    driver.cancel(handle)
+    follow(driver, handle)
+    driver._nodes.write("n", NodeRecord("deploying", MINE, handle=handle))
+    assert result_of(driver, driver.start_undeploy("n", "erase", project_id=MINE)) == "n"
+    assert driver.get_node("n", project_id=NEXT).state is NodeState.AVAILABLE
