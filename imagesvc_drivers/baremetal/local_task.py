@@ -101,12 +101,9 @@ class Erasing(Task):
 
     def _erase(self, work: Work) -> None:
         with local_disk.hold(self._nodes.allowed[work.body["node_id"]].path) as disk:
-            if not disk.is_device:
-                disk.zero(0, disk.size_bytes)
-            else:
-                for offset in range(0, disk.size_bytes, _ERASE_BYTES):
-                    work.progress(offset)
-                    disk.zero(offset, min(_ERASE_BYTES, disk.size_bytes - offset))
+            for offset in range(0, disk.size_bytes, _ERASE_BYTES):
+                work.progress(offset)
+                disk.zero(offset, min(_ERASE_BYTES, disk.size_bytes - offset))
 
     def undo(self, work: Work) -> None:
         """What was erased stays so; the project keeps the node."""

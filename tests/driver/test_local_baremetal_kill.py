@@ -4,6 +4,9 @@ The thread that works ends at a named point as if it were killed: its locks are 
 wrote stays.
 """
 
+import errno
+import fcntl
+import os
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -259,3 +262,35 @@ def test_a_node_that_is_left_in_a_state_of_work_that_ended_takes_other_work(
     driver._nodes.write("n", NodeRecord("deploying", MINE, handle=handle))
     assert result_of(driver, driver.start_undeploy("n", "erase", project_id=MINE)) == "n"
     assert driver.get_node("n", project_id=NEXT).state is NodeState.AVAILABLE
+
+
+def test_an_erasure_that_is_killed_keeps_the_size_of_the_disk(
+    driver: LocalBaremetal, disk: Path, raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(driver, MINE, raw)
+    cut = os.ftruncate
+
+    def shortened(fd: int, length: int) -> None:
+        cut(fd, length)
+        raise SystemExit
+
+    monkeypatch.setattr(os, "ftruncate", shortened)
+    handle = driver.start_undeploy("n", "erase", project_id=MINE)
+    driver._desk.close(5.0)
+    monkeypatch.undo()
+    assert disk.stat().st_size == NODE_BYTES
+    assert result_of(driver, handle) == "n"
+    assert disk.stat().st_size == NODE_BYTES
+    assert not any(disk.read_bytes())
+
+
+def test_a_file_without_holes_is_erased_by_writing(
+    driver: LocalBaremetal, disk: Path, raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "no holes here")
+
+    deployed(driver, MINE, raw)
+    monkeypatch.setattr(fcntl, "ioctl", none)
+    result_of(driver, driver.start_undeploy("n", "erase", project_id=MINE))
+    assert disk.read_bytes() == bytes(NODE_BYTES)
