@@ -31,8 +31,8 @@ class LocalBaremetal(baremetal.BaremetalDriver):
             "nodes",
             default=[],
             help="The nodes, as NAME:PATH or NAME:PATH:PROJECT+PROJECT, separated by commas: a "
-            "block device or a file, and the ids of the projects that may use it (none named: "
-            "every project). A node for one project alone is that project's always; others are "
+            "block device or a file whose path has no colon, and the ids of the projects that may "
+            "use it (without :PROJECT every project). A node for one project alone is that project's always; others are "
             "had by who deploys them, until they are undeployed.",
         ),
         cfg.StrOpt(
@@ -70,7 +70,7 @@ class LocalBaremetal(baremetal.BaremetalDriver):
         self._desk = task.Desk(self._state_dir / "operations", tasks)
 
     def open(self) -> None:
-        """Make the folders and tidy up. Raises Unavailable."""
+        """Make the folders and tidy up. Raises Unavailable, InvalidConfiguration."""
         try:
             self._nodes.open()
             self._desk.open()
@@ -158,6 +158,7 @@ class LocalBaremetal(baremetal.BaremetalDriver):
         allowed, known = self._nodes.find(node_id, project_id)
         if project_id not in (known.project_id, allowed.owner):
             raise errors.NotFound(f"The project does not have node {node_id}.")
+        self._nodes.refuse_twins()
         self._refuse_other_work(node_id, known, "")
         body = {"node_id": node_id, "project_id": project_id, "known": known.handle}
         return self._desk.start("hold", token, body)
@@ -194,6 +195,7 @@ class LocalBaremetal(baremetal.BaremetalDriver):
         body: dict[str, Any],
     ) -> Handle:
         """Take the node for this work, then begin it; the same token again is the same work."""
+        self._nodes.refuse_twins()
         body = body | {"node_id": node_id}
         handle = self._desk.handle(kind, token)
         before = self._nodes.read(node_id)

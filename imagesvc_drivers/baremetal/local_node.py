@@ -8,6 +8,7 @@ captures/<id>.json     a disk that is held for reading
 import contextlib
 import dataclasses
 import re
+import stat
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -56,13 +57,14 @@ def parse(items: Iterable[str]) -> dict[str, Allowed]:
     found: dict[str, Allowed] = {}
     for item in items:
         name, _, rest = item.strip().partition(":")
-        path, _, projects = rest.partition(":")
-        if not _NAME.fullmatch(name) or not Path(path).is_absolute() or name in found:
+        path, for_some, projects = rest.partition(":")
+        allowed = frozenset(projects.split("+")) if for_some else frozenset()
+        named = _NAME.fullmatch(name) and name not in found
+        if not named or not Path(path).is_absolute() or "" in allowed or ":" in projects:
             raise errors.InvalidConfiguration(
                 f"Option nodes: {item!r} is not {_SYNTAX} with a name of its own: small letters, "
-                "digits and hyphens; the path is absolute."
+                "digits and hyphens; the path is absolute and has no colon; no project is empty."
             )
-        allowed = frozenset(filter(None, projects.split("+")))
         found[name] = Allowed(name, Path(path), allowed)
     return dict(sorted(found.items()))
 
@@ -81,9 +83,24 @@ class Nodes:
         self._runs = runs
 
     def open(self) -> None:
-        """Make the folders. Raises OSError."""
+        """Make the folders. Raises OSError, InvalidConfiguration as `refuse_twins` does."""
+        self.refuse_twins()
         for name in FOLDERS:
             (self._state_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def refuse_twins(self) -> None:
+        """Raise InvalidConfiguration if the disks of two nodes are one, by whatever names."""
+        known: dict[tuple[int, ...], str] = {}
+        for one in self.allowed.values():
+            with contextlib.suppress(OSError):  # a disk that is away is nobody's twin yet
+                found = one.path.stat()
+                is_device = stat.S_ISBLK(found.st_mode)
+                disk = (found.st_rdev,) if is_device else (found.st_dev, found.st_ino)
+                twin = known.setdefault(disk, one.node_id)
+                if twin != one.node_id:
+                    raise errors.InvalidConfiguration(
+                        f"Option nodes: {twin} and {one.node_id} have the same disk."
+                    )
 
     def find(self, node_id: str, project_id: str) -> tuple[Allowed, NodeRecord]:
         """A node that this project may use or has. Raises NotFound."""
