@@ -9,7 +9,7 @@ from imagesvc.interface import base, errors
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, Progress
 
-VERSION = base.Version(1, 0)
+VERSION = base.Version(1, 1)
 
 
 class BaremetalCapability(base.Capability):
@@ -77,6 +77,14 @@ class BaremetalDriver(base.Driver):
 
         Raises NotFound, Busy if the node has other work.
         """
+
+    def forestall(self, token: str) -> Handle | None:
+        """Find the work that `start_deploy` or `start_undeploy` began with a token, None if none.
+
+        It is for taking back a call whose answer is not known: it touches no disk. After None
+        nothing ever begins with that token: either call with it gives a handle of CANCELLED work.
+        """
+        raise errors.NotSupported("This bare-metal backend cannot find work by its token.")
 
     def start_snapshot(self, node_id: str, token: str, *, project_id: str) -> Handle:
         """Hold the disk as it is (CAPTURE), until `delete_snapshot`. Result: the snapshot id.

@@ -11,7 +11,7 @@ from imagesvc.interface import base, errors
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, Progress
 
-VERSION = base.Version(1, 1)
+VERSION = base.Version(1, 2)
 
 
 class ComputeCapability(base.Capability):
@@ -236,6 +236,14 @@ class ComputeDriver(base.Driver):
         system disk or the new one, whole, whatever dies. Result: the server id.
         """
         raise errors.NotSupported("This compute backend cannot rebuild servers.")
+
+    def forestall_rebuild(self, token: str) -> Handle | None:
+        """Find the work that `start_rebuild` began with a token, None if none (REBUILD).
+
+        It is for taking back a call whose answer is not known: it touches no server. After None
+        nothing ever begins with that token: a call with it gives a handle of CANCELLED work.
+        """
+        raise errors.NotSupported("This compute backend cannot find work by its token.")
 
     @abc.abstractmethod
     def poll(self, handle: Handle) -> Progress:

@@ -28,19 +28,25 @@ def follow(ctx: StepContext, driver: Worker, handle: Handle, poll_s: float, fail
     return progress.result
 
 
-def withdraw(ctx: StepContext, driver: Worker, start: Callable[[], Handle], poll_s: float) -> Any:
+def withdraw(
+    ctx: StepContext, driver: Worker, find: Callable[[], Handle | None], poll_s: float
+) -> Any:
     """Cancel: None once it is through, the result if the work was faster, or how long to wait.
 
-    A kill may have come before the handle was kept: `start` then finds it again by its token.
+    A kill may have come before the handle was kept: `find` then gives it by the work's token, or
+    None if nothing was begun. Starting with the same token does too, where no harm is done if the
+    work begins only then.
     """
     try:
-        handle = ctx.memo.once("handle", start)
+        handle = ctx.memo.once("handle", find)
     except DriverError as exc:
         if exc.retryable:
             raise
-        return None  # refused for good, so nothing was begun
+        return None  # refused for good: nothing was begun, or nothing can be found
     except (errors.ImageGone, errors.NoContent, errors.ImageDamaged):
         return None  # there are no bytes to begin with, and were none before
+    if handle is None:
+        return None
     try:
         driver.cancel(handle)
         progress = driver.poll(handle)

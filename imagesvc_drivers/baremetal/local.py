@@ -25,14 +25,14 @@ _SECTOR_BYTES = 512
 class LocalBaremetal(baremetal.BaremetalDriver):
     """One disk a node."""
 
-    contract = base.Version(1, 0)
+    contract = base.Version(1, 1)
     OPTS = (
         cfg.ListOpt(
             "nodes",
             default=[],
             help="The nodes, as NAME:PATH or NAME:PATH:PROJECT+PROJECT, separated by commas: a "
-            "block device or a file, and the ids of the projects that may use it (none named: "
-            "every project). A node for one project alone is that project's always; others are "
+            "block device or a file whose path has no colon, and the ids of the projects that may "
+            "use it (without :PROJECT every project). A node for one project alone is that project's always; others are "
             "had by who deploys them, until they are undeployed.",
         ),
         cfg.StrOpt(
@@ -60,7 +60,7 @@ class LocalBaremetal(baremetal.BaremetalDriver):
         self._state_dir = Path(options.state_dir)
         if not self._state_dir.is_absolute():
             raise errors.InvalidConfiguration("Option state_dir needs an absolute path.")
-        self._nodes = local_node.Nodes(self._state_dir, local_node.parse(options.nodes))
+        self._nodes = local_node.Nodes(self._state_dir, local_node.parse(options.nodes), self._runs)
         self._box = sandbox.Sandbox()
         tasks = (
             local_task.Deploying(self._state_dir, self._nodes, self._box, options.fetch_timeout_s),
@@ -70,7 +70,7 @@ class LocalBaremetal(baremetal.BaremetalDriver):
         self._desk = task.Desk(self._state_dir / "operations", tasks)
 
     def open(self) -> None:
-        """Make the folders and tidy up. Raises Unavailable."""
+        """Make the folders and tidy up. Raises Unavailable, InvalidConfiguration."""
         try:
             self._nodes.open()
             self._desk.open()
@@ -149,13 +149,19 @@ class LocalBaremetal(baremetal.BaremetalDriver):
         wanted = dataclasses.replace(known, state="erasing", project_id=project_id)
         return self._begin("erase", node_id, token, wanted, body)
 
+    def forestall(self, token: str) -> Handle | None:
+        """Find deploying or erasing by its token, or see to it that it never begins."""
+        return self._desk.forestall(("deploy", "erase"), token)
+
     def start_snapshot(self, node_id: str, token: str, *, project_id: str) -> Handle:
         """Hold the disk as it is."""
         allowed, known = self._nodes.find(node_id, project_id)
         if project_id not in (known.project_id, allowed.owner):
             raise errors.NotFound(f"The project does not have node {node_id}.")
+        self._nodes.refuse_twins()
         self._refuse_other_work(node_id, known, "")
-        return self._desk.start("hold", token, {"node_id": node_id})
+        body = {"node_id": node_id, "project_id": project_id, "known": known.handle}
+        return self._desk.start("hold", token, body)
 
     def snapshot_size(self, snapshot_id: str) -> int:
         """Size of the raw disk."""
@@ -189,6 +195,8 @@ class LocalBaremetal(baremetal.BaremetalDriver):
         body: dict[str, Any],
     ) -> Handle:
         """Take the node for this work, then begin it; the same token again is the same work."""
+        self._nodes.refuse_twins()
+        body = body | {"node_id": node_id}
         handle = self._desk.handle(kind, token)
         before = self._nodes.read(node_id)
         if self._desk.state(handle) in (None, ProgressState.FAILED):
@@ -199,19 +207,24 @@ class LocalBaremetal(baremetal.BaremetalDriver):
                         self._refuse_other_work(node_id, before, handle)
                         if self._nodes.captured(node_id):
                             raise errors.Busy(f"The disk of node {node_id} is being read.")
-                        self._nodes.write(node_id, dataclasses.replace(wanted, handle=handle))
+                        kept = dataclasses.asdict(before)
+                        wanted = dataclasses.replace(wanted, handle=handle, before=kept)
+                        self._nodes.write(node_id, wanted)
+                        return self._desk.start(kind, token, body | {"before": kept})
             except errors.Busy:
-                if self._desk.state(handle) is not ProgressState.RUNNING:
+                if not self._runs(handle):
                     raise  # else another process was quicker with the same token
-        body |= {"node_id": node_id, "before": dataclasses.asdict(before)}
-        return self._desk.start(kind, token, body)
+        return self._desk.start(kind, token, body | {"before": dataclasses.asdict(before)})
 
     def _refuse_other_work(self, node_id: str, known: local_node.NodeRecord, handle: str) -> None:
-        """Raise Busy for a node that other work has; one that was never begun has none."""
-        if known.handle == handle or known.state not in ("deploying", "erasing"):
+        """Raise Busy for a node that other work has; what was never begun, or ended, has none."""
+        if known.handle == handle or known.state not in local_node.BUSY_STATES:
             return
-        if self._desk.state(known.handle) is not None:
+        if self._runs(known.handle):
             raise errors.Busy(f"Node {node_id} has other work.")
+
+    def _runs(self, handle: Handle) -> bool:
+        return self._desk.state(handle) is ProgressState.RUNNING
 
 
 def _describe(allowed: local_node.Allowed, known: local_node.NodeRecord) -> Node:

@@ -8,13 +8,17 @@ captures/<id>.json     a disk that is held for reading
 import contextlib
 import dataclasses
 import re
+import stat
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from imagesvc.interface import errors
+from imagesvc.interface.operation import Handle
 from imagesvc_drivers.client import record
 
+BUSY_STATES = ("deploying", "erasing")
 FOLDERS = ("nodes", "captures", "operations", "work")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SYNTAX = "NAME:PATH or NAME:PATH:PROJECT+PROJECT"
@@ -36,12 +40,16 @@ class Allowed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """What was done with a node; `handle` is the work that did it, or does it."""
+    """What was done with a node; `handle` is the work that did it, or does it.
+
+    While work has the node, `before` is the record that it took the place of.
+    """
 
     state: str = "available"
     project_id: str | None = None
     image_id: str | None = None
     handle: str = ""
+    before: dict[str, Any] | None = None
 
 
 def parse(items: Iterable[str]) -> dict[str, Allowed]:
@@ -49,28 +57,50 @@ def parse(items: Iterable[str]) -> dict[str, Allowed]:
     found: dict[str, Allowed] = {}
     for item in items:
         name, _, rest = item.strip().partition(":")
-        path, _, projects = rest.partition(":")
-        if not _NAME.fullmatch(name) or not Path(path).is_absolute() or name in found:
+        path, for_some, projects = rest.partition(":")
+        allowed = frozenset(projects.split("+")) if for_some else frozenset()
+        named = _NAME.fullmatch(name) and name not in found
+        if not named or not Path(path).is_absolute() or "" in allowed or ":" in projects:
             raise errors.InvalidConfiguration(
                 f"Option nodes: {item!r} is not {_SYNTAX} with a name of its own: small letters, "
-                "digits and hyphens; the path is absolute."
+                "digits and hyphens; the path is absolute and has no colon; no project is empty."
             )
-        allowed = frozenset(filter(None, projects.split("+")))
         found[name] = Allowed(name, Path(path), allowed)
     return dict(sorted(found.items()))
 
 
 class Nodes:
-    """Allowed nodes and their records; safe to share among threads and processes."""
+    """Allowed nodes and their records; safe to share among threads and processes.
 
-    def __init__(self, state_dir: Path, allowed: Mapping[str, Allowed]) -> None:
+    `runs` tells whether the work of a handle was begun and has not ended.
+    """
+
+    def __init__(
+        self, state_dir: Path, allowed: Mapping[str, Allowed], runs: Callable[[Handle], bool]
+    ) -> None:
         self._state_dir = state_dir
         self.allowed = allowed
+        self._runs = runs
 
     def open(self) -> None:
-        """Make the folders. Raises OSError."""
+        """Make the folders. Raises OSError, InvalidConfiguration as `refuse_twins` does."""
+        self.refuse_twins()
         for name in FOLDERS:
             (self._state_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def refuse_twins(self) -> None:
+        """Raise InvalidConfiguration if the disks of two nodes are one, by whatever names."""
+        known: dict[tuple[int, ...], str] = {}
+        for one in self.allowed.values():
+            with contextlib.suppress(OSError):  # a disk that is away is nobody's twin yet
+                found = one.path.stat()
+                is_device = stat.S_ISBLK(found.st_mode)
+                disk = (found.st_rdev,) if is_device else (found.st_dev, found.st_ino)
+                twin = known.setdefault(disk, one.node_id)
+                if twin != one.node_id:
+                    raise errors.InvalidConfiguration(
+                        f"Option nodes: {twin} and {one.node_id} have the same disk."
+                    )
 
     def find(self, node_id: str, project_id: str) -> tuple[Allowed, NodeRecord]:
         """A node that this project may use or has. Raises NotFound."""
@@ -82,8 +112,11 @@ class Nodes:
         raise errors.NotFound(f"No node {node_id} was found.")
 
     def read(self, node_id: str) -> NodeRecord:
-        """What was done with a node."""
-        return NodeRecord(**(record.read(self._state_dir / "nodes" / f"{node_id}.json") or {}))
+        """What was done with a node; work that took it and never began did nothing."""
+        known = NodeRecord(**(record.read(self._state_dir / "nodes" / f"{node_id}.json") or {}))
+        if known.before is not None and not self._runs(known.handle):
+            return NodeRecord(**known.before)
+        return known
 
     def write(self, node_id: str, known: NodeRecord) -> None:
         """Store it durably."""

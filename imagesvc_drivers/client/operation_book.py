@@ -49,6 +49,14 @@ class OperationBook:
             elif known["state"] == ProgressState.RUNNING and "sources" in body:
                 record.write(self._path(handle, "sources"), {"sources": body["sources"]})
 
+    def forestall(self, handle: Handle, body: dict[str, Any]) -> bool:
+        """Write work that nobody began down as CANCELLED, which it then stays; False for other."""
+        with record.lock(self._path(handle, "begin"), wait_s=_LOCK_S):
+            known = record.read(self._path(handle, "json"))
+            if known is None:
+                self.save(handle, body | {"state": ProgressState.CANCELLED, "forestalled": True})
+            return known is None or "forestalled" in known
+
     def sources(self, handle: Handle) -> list[dict[str, Any]]:
         """The newest sources given for the work."""
         fresh = record.read(self._path(handle, "sources"))

@@ -125,6 +125,14 @@ class Desk:
         self._crew.put(handle, self._work)
         return handle
 
+    def forestall(self, kinds: tuple[str, ...], token: str) -> Handle | None:
+        """The work of these kinds that a token began; None if none did, and then none will."""
+        for kind in kinds:
+            handle = self._book.handle(kind, token)
+            if not self._book.forestall(handle, {"kind": kind}):
+                return handle
+        return None
+
     def handle(self, kind: str, token: str) -> Handle:
         """The handle of the work that a token stands for."""
         return self._book.handle(kind, token)

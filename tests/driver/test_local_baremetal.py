@@ -62,7 +62,9 @@ class Local(BaremetalConformance):
     def driver(self, tmp_path: Path, disk: Path) -> LocalBaremetal:
         other = tmp_path / "other.raw"
         other.write_bytes(bytes(1 << 20))
-        nodes = [f"other:{other}:{PROJECT}", f"node-1:{disk}:{PROJECT}", f"open:{other}"]
+        anyone = tmp_path / "anyone.raw"
+        anyone.write_bytes(bytes(1 << 20))
+        nodes = [f"other:{other}:{PROJECT}", f"node-1:{disk}:{PROJECT}", f"open:{anyone}"]
         return self.make(LocalBaremetal, state_dir=str(tmp_path / "state"), nodes=nodes)
 
     @pytest.fixture
@@ -180,11 +182,51 @@ class TestOnAFile(Local):
 
     @pytest.mark.parametrize(
         "item",
-        ["node", "node:", "node:relative", "Node:/dev/sda", "no_de:/dev/sda", ":/dev/sda", ""],
+        [
+            "node",
+            "node:",
+            "node:relative",
+            "Node:/dev/sda",
+            "no_de:/dev/sda",
+            ":/dev/sda",
+            "",
+            "node:/dev/sda:",
+            "node:/dev/sda:a+",
+            "node:/dev/sda:+b",
+            "node:/dev/sda:a++b",
+            "node:/dev/disk/by-path/pci-0000:00:1f.2-ata-1",
+            "node:/dev/sda:a:b",
+        ],
     )
     def test_a_node_that_is_not_well_named_is_refused(self, tmp_path: Path, item: str) -> None:
         with pytest.raises(errors.InvalidConfiguration, match="nodes"):
             self.construct(LocalBaremetal, state_dir=str(tmp_path), nodes=[item])
+
+    @pytest.mark.parametrize("way", ["same", "dotted", "link", "hard"])
+    def test_one_disk_is_not_two_nodes(self, tmp_path: Path, disk: Path, way: str) -> None:
+        twin = {"same": disk, "dotted": tmp_path / ".." / tmp_path.name / disk.name}.get(way)
+        if twin is None:
+            twin = tmp_path / "twin.raw"
+            twin.symlink_to(disk) if way == "link" else twin.hardlink_to(disk)
+        options = {"state_dir": str(tmp_path / "state"), "nodes": [f"a:{disk}", f"b:{twin}:p"]}
+        driver = self.construct(LocalBaremetal, **options)
+        with pytest.raises(errors.InvalidConfiguration, match="a and b"):
+            driver.open()
+
+    def test_a_disk_that_comes_as_that_of_two_nodes_is_not_touched(
+        self, driver: LocalBaremetal, node_id: str, spec: DeploySpec, disk: Path, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "other.raw"
+        other.unlink()
+        other.symlink_to(disk)
+        for start in (
+            lambda: driver.start_deploy(node_id, spec, "twin"),
+            lambda: driver.start_undeploy(node_id, "twin", project_id=PROJECT),
+            lambda: driver.start_snapshot(node_id, "twin", project_id=PROJECT),
+        ):
+            with pytest.raises(errors.InvalidConfiguration, match="node-1 and other"):
+                start()
+        other.unlink()
 
     def test_a_disk_that_is_away_is_told_and_not_made(
         self, driver: LocalBaremetal, node_id: str, spec: DeploySpec, disk: Path

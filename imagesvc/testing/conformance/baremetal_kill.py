@@ -1,11 +1,13 @@
 """Laws of bare-metal drivers whose caller is killed."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
-from imagesvc.interface import baremetal
+from imagesvc.interface import baremetal, base
 from imagesvc.interface.baremetal import BaremetalCapability, DeploySpec, NodeState
+from imagesvc.interface.operation import Handle, ProgressState
 from imagesvc.testing.conformance.baremetal_node import PROJECT, BaremetalNodeConformance
-from imagesvc.testing.conformance.operation import result_of
+from imagesvc.testing.conformance.operation import follow, result_of
 from imagesvc.testing.conformance.work_kill import KilledWork
 
 
@@ -46,6 +48,31 @@ class BaremetalKillConformance(KilledWork, BaremetalNodeConformance):
             assert driver.get_node(node_id, project_id=PROJECT).state is NodeState.AVAILABLE
             content = self.content(driver, node_id)
             assert content is None or not any(content), token
+
+    def test_work_is_found_by_its_token_and_what_was_not_begun_never_begins(
+        self, driver: baremetal.BaremetalDriver, node_id: str, spec: DeploySpec
+    ) -> None:
+        """forestall (contract 1.1): nothing is begun to take it back, now or later."""
+        if driver.contract < base.Version(1, 1):
+            self.note("written for contract 1.0")
+            return
+        self.deploy(driver, node_id, spec)
+        content = self.content(driver, node_id)
+        calls: list[Callable[[str], Handle]] = [
+            lambda token: driver.start_deploy(node_id, spec, token),
+            lambda token: driver.start_undeploy(node_id, token, project_id=PROJECT),
+        ]
+        for number, start in enumerate(calls):
+            for _ in range(2):
+                assert driver.forestall(f"never-{number}") is None
+            assert follow(driver, start(f"never-{number}")).state is ProgressState.CANCELLED
+        assert driver.get_node(node_id, project_id=PROJECT).state is NodeState.ACTIVE
+        assert self.content(driver, node_id) == content
+        for number, start in enumerate(calls):
+            handle = start(f"known-{number}")
+            for _ in range(2):
+                assert self.again(driver).forestall(f"known-{number}") == handle
+            follow(driver, handle)
 
     def test_a_snapshot_goes_on_after_a_kill(
         self, driver: baremetal.BaremetalDriver, node_id: str, spec: DeploySpec

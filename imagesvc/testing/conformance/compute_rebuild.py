@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from imagesvc.interface import compute, errors
+from imagesvc.interface import base, compute, errors
 from imagesvc.interface.compute import ComputeCapability, ServerSpec, ServerState
 from imagesvc.interface.operation import ProgressState
 from imagesvc.testing.conformance.compute_disk import ComputeDiskConformance
@@ -79,6 +79,24 @@ class ComputeRebuildConformance(ComputeDiskConformance):
         server_id = self.server(driver, spec)
         with pytest.raises(errors.NotFound):
             driver.start_rebuild(server_id, spec.disks[0], "foreign", project_id=FOREIGN)
+
+    def test_a_rebuild_is_found_by_its_token_and_one_not_begun_never_begins(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """forestall_rebuild (contract 1.2): nothing is begun to take it back, now or later."""
+        if not self.rebuilds(driver) or driver.contract < base.Version(1, 2):
+            return
+        image = dataclasses.replace(spec.disks[0], image_id="the-other-image")
+        server_id = self.server(driver, spec)
+        for _ in range(2):
+            assert driver.forestall_rebuild("never") is None
+        handle = driver.start_rebuild(server_id, image, "never", project_id=PROJECT)
+        assert follow(driver, handle).state is ProgressState.CANCELLED
+        assert driver.get_server(server_id, project_id=PROJECT).image_id == spec.image_id
+        handle = driver.start_rebuild(server_id, image, "known", project_id=PROJECT)
+        for _ in range(2):
+            assert self.again(driver).forestall_rebuild("known") == handle
+        follow(driver, handle)
 
     def test_a_rebuild_goes_on_after_a_kill(
         self, driver: compute.ComputeDriver, spec: ServerSpec

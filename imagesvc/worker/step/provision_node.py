@@ -37,9 +37,7 @@ class DeployNode(Step):
         """Stop the writing."""
         if "asked" not in ctx.memo:
             return None
-        driver = _driver(ctx)
-        answer = remote_work.withdraw(ctx, driver, lambda: _deploy(ctx, driver), POLL_S)
-        return answer if isinstance(answer, Wait) else None
+        return _withdraw(ctx)
 
 
 class UndeployNode(Step):
@@ -66,9 +64,14 @@ class UndeployNode(Step):
         """Stop erasing; what is erased stays so."""
         if "asked" not in ctx.memo:
             return None
-        driver = _driver(ctx)
-        answer = remote_work.withdraw(ctx, driver, lambda: _undeploy(ctx, driver), POLL_S)
-        return answer if isinstance(answer, Wait) else None
+        return _withdraw(ctx)
+
+
+def _withdraw(ctx: StepContext) -> Wait | None:
+    """Cancel the work if it was begun. To begin it for that would destroy what is on the disk."""
+    driver = _driver(ctx)
+    answer = remote_work.withdraw(ctx, driver, lambda: driver.forestall(ctx.request_token), POLL_S)
+    return answer if isinstance(answer, Wait) else None
 
 
 def _driver(ctx: StepContext) -> BaremetalDriver:

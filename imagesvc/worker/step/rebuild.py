@@ -89,7 +89,7 @@ def _handle(ctx: StepContext, driver: ComputeDriver, number: int) -> Handle:
         handle = driver.start_rebuild(
             ctx.job.args["servers"][number]["server_id"],
             _source(ctx),
-            f"{ctx.request_token}:{number}",
+            _token(ctx, number),
             project_id=ctx.job.project_id,
         )
         handles = {**handles, str(number): handle}
@@ -101,15 +101,21 @@ def _withdrawn(ctx: StepContext, number: int) -> bool:
     """Whether the work on one server has ended, having been asked to stop."""
     driver = _driver(ctx, number)
     try:
-        handle = _handle(ctx, driver, number)
+        # Never begun for this: a rebuild may be through before it is told to stop.
+        handle = ctx.memo.get("handles", {}).get(str(number))
+        handle = handle or driver.forestall_rebuild(_token(ctx, number))
+        if handle is None:
+            return True
         driver.cancel(handle)
         return driver.poll(handle).done
     except DriverError as exc:
         if exc.retryable:
             raise
-        return True  # refused for good, or forgotten: nothing is under way
-    except errors.ImagesvcError:
-        return True  # there are no bytes to begin with, and were none before
+        return True  # it cannot be found, or is forgotten: nothing is under way
+
+
+def _token(ctx: StepContext, number: int) -> str:
+    return f"{ctx.request_token}:{number}"
 
 
 def _conclude(ctx: StepContext) -> None:

@@ -48,7 +48,7 @@ Work = creation.Creation | snapshot.Snapshotting | rebuilding.Rebuilding
 class QemuCompute(compute.ComputeDriver):
     """One QEMU process a server."""
 
-    contract = base.Version(1, 1)
+    contract = base.Version(1, 2)
     OPTS = OPTS
 
     def __init__(self, options: Any, *, backend_id: str) -> None:
@@ -217,6 +217,12 @@ class QemuCompute(compute.ComputeDriver):
     ) -> Handle:
         """Give a server a new system disk, its data disks kept."""
         return self._rebuilding.start(server_id, project_id, source, token)
+
+    def forestall_rebuild(self, token: str) -> Handle | None:
+        """Find a rebuild by its token, or see to it that it never begins."""
+        kind = rebuilding.Rebuilding.KIND
+        handle = self._book.handle(kind, token)
+        return None if self._book.forestall(handle, {"kind": kind}) else handle
 
     def attach_volume(
         self, server_id: str, connection: Mapping[str, Any], *, project_id: str

@@ -101,6 +101,13 @@ class EarlyHold(Early):
         )
 
 
+class Forgetful(LocalBaremetal):
+    """Finds nothing, and forgets that it was asked."""
+
+    def forestall(self, token):
+        return None
+
+
 class Nobodys(LocalBaremetal):
     """Forgets who has the node."""
 

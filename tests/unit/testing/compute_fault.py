@@ -266,6 +266,15 @@ class RebuildingForeign(_Rebuilder):
         return self.start("rebuild", token, {"server": server_id})
 
 
+class RebuildingLate(_Rebuilder):
+    """Begins what it said would never begin."""
+
+    contract = base.Version(1, 2)
+
+    def forestall_rebuild(self, token):
+        return None
+
+
 class RebuildingOff(_Rebuilder):
     """Leaves the server without its second disk."""
 

@@ -24,6 +24,7 @@ CASES = [
     ("EarlyDeploy", "a_deployment_goes_on_after_a_kill"),
     ("EarlyErase", "an_undeployment_goes_on_after_a_kill"),
     ("EarlyHold", "a_snapshot_goes_on_after_a_kill"),
+    ("Forgetful", "work_is_found_by_its_token_and_what_was_not_begun_never_begins"),
     ("Nobodys", "a_deployed_node_is_had_by_its_project_and_reads_as_the_image"),
     ("LocalOnly", "an_image_without_a_local_file_comes_by_its_url"),
     ("Keeping", "an_undeployed_node_is_free_and_its_disk_is_empty"),

@@ -42,6 +42,7 @@ CASES = [
     ("Renewing", "a_rebuilt_server_keeps_its_data_disk_id_and_name"),
     ("RebuildingAny", "a_rebuild_of_other_bytes_fails_and_leaves_the_old_disk"),
     ("RebuildingForeign", "a_server_of_another_project_is_not_rebuilt"),
+    ("RebuildingLate", "a_rebuild_is_found_by_its_token_and_one_not_begun_never_begins"),
     ("RebuildingOff", "a_rebuild_goes_on_after_a_kill"),
     ("Freezing", "quiesce_needs_its_capability"),
     ("Rebuilding", "optional_methods_say_so_when_missing"),

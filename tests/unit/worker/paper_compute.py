@@ -102,6 +102,10 @@ class PaperCompute(compute.ComputeDriver):
         self.get_server(server_id, project_id=project_id)
         return self._start("rebuild", token, {"server": server_id, "image": source.image_id})
 
+    def forestall_rebuild(self, token):
+        self._call("forestall_rebuild")
+        return f"rebuild/{token}" if f"rebuild/{token}" in self.works else None
+
     def snapshot_size(self, snapshot_id):
         return len(BYTES[snapshot_id.split("-")[1]])
 

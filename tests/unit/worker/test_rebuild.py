@@ -106,6 +106,39 @@ def test_a_cancelled_rebuild_stops_what_is_under_way(service, job, compute, work
     assert not compute.rebuilt
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_rebuild_whose_handle_was_lost_is_stopped_and_not_begun_for_it(
+    service, job, compute, work, monkeypatch, begun
+):
+    kept = compute.start_rebuild
+
+    def dies(server_id, source, token, *, project_id):
+        if begun:
+            kept(server_id, source, token, project_id=project_id)
+        raise driver_errors.Timeout("No answer.")
+
+    monkeypatch.setattr(compute, "start_rebuild", dies)
+    compute.pending = True
+    work(1)
+    monkeypatch.setattr(compute, "start_rebuild", kept)
+    service.jobs.cancel(CALLER, job.id)
+    work()
+    assert service.jobs.get(CALLER, job.id).state == "cancelled"
+    states = [str(one["state"]) for one in compute.works.values()]
+    assert states == (["cancelled"] * len(NAMES) if begun else [])
+
+
+def test_a_rebuild_is_not_begun_to_stop_it_where_nothing_finds_it(service, job, compute, work):
+    compute.faults["start_rebuild"] = driver_errors.Timeout("No answer.")
+    compute.faults["forestall_rebuild"] = driver_errors.NotSupported("Written for 1.1.")
+    work(1)
+    del compute.faults["start_rebuild"]
+    service.jobs.cancel(CALLER, job.id)
+    work()
+    assert service.jobs.get(CALLER, job.id).state == "cancelled"
+    assert not compute.works
+
+
 def test_an_image_deleted_before_it_was_read_is_the_cause(service, active_image, job, work):
     service.images.delete(CALLER, active_image.id)
     work()
