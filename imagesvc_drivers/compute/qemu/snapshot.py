@@ -124,7 +124,9 @@ class Snapshotting:
         backups = self._backups(body)
         with folder.lock(wait_s=self._host.options.lock_timeout_s):
             for item in body["items"]:
-                self.shelf.path(item["snapshot_id"]).mkdir(mode=0o700, exist_ok=True)
+                home = self.shelf.path(item["snapshot_id"])
+                home.mkdir(mode=0o700, exist_ok=True)
+                (home / "disk.raw").unlink(missing_ok=True)  # of a try at an earlier instant
             running = process.find(folder) is not None
             if running and not backup_job.jobs(self._socket(folder), backups):
                 for backup, item in zip(backups, body["items"], strict=True):
@@ -167,12 +169,16 @@ class Snapshotting:
         if body["live"]:
             self._clear_jobs(folder, body)
         disks = {disk.disk_id: disk for disk in server.disks}
+        copied = [disks[item["disk_id"]] for item in body["items"]]
+        before, started = _written_at(folder, copied), False
         try:
-            for item in body["items"]:
-                self._flatten_one(folder, disks[item["disk_id"]], item, live=body["live"])
+            for disk, item in zip(copied, body["items"], strict=True):
+                self._flatten_one(folder, disk, item, live=body["live"])
         except image_tool.InUse:
             if body["live"]:
                 raise
+            started = True
+        if started or not (body["live"] or _written_at(folder, copied) == before):
             self._book.save(handle, body | {"phase": "starting"})
             return
         for item in body["items"]:
@@ -252,6 +258,13 @@ def bases(bodies: Iterable[dict[str, Any]]) -> set[str]:
     """Bases that work under way copies over, whatever becomes of the servers."""
     items = [item for body in bodies for item in body.get("items", ())]
     return {item["base"] for item in items if item.get("base")}
+
+
+def _written_at(
+    folder: server_folder.ServerFolder, disks: Iterable[server_folder.DiskRecord]
+) -> list[int]:
+    """When each disk was last written to: a server may run and stop between two copies."""
+    return [folder.disk_path(disk).stat().st_mtime_ns for disk in disks]
 
 
 def _copied_bytes(job: dict[str, Any]) -> int:
