@@ -13,8 +13,8 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.interface import volume
-from imagesvc.interface.errors import DriverError, NotFound
-from imagesvc.manager import project, server_backend, volume_backend
+from imagesvc.interface.errors import Busy, DriverError, NotFound
+from imagesvc.manager import project, server_backend, volume_backend, volume_hold
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
 
@@ -47,9 +47,10 @@ class AttachmentManager:
                     server_id, connection, project_id=project_id
                 )
             except DriverError as exc:
-                # After an answer that was lost the server may have it: that is left to be asked
-                # again. Else the volume is free as it was.
-                if found.server_id != server_id and not exc.retryable:
+                # After an answer that was lost, or where something else goes on at the server, it
+                # may have it: that is left to be asked again. Else the volume is free as it was.
+                unsure = exc.retryable or isinstance(exc, Busy)
+                if found.server_id != server_id and not unsure:
                     driver.disconnect(volume_id, server_id, project_id=project_id)
                 if isinstance(exc, NotFound):
                     raise errors.ServerNotFound(server_id=server_id) from exc
@@ -102,12 +103,13 @@ class AttachmentManager:
     def _acting(
         self, ctx: RequestContext, action: str, server_id: str, volume_id: str
     ) -> Iterator[str]:
-        """Authorize, act on the drivers outside any transaction, then record."""
+        """Authorize, act on the drivers outside any transaction, alone, then record."""
         detail: dict[str, Any] = {"server_id": server_id}
         with self._operation.attempt(ctx, action, "volume", volume_id, detail):
             self._enforcer.authorize(ctx, action)
             project_id = project.require(ctx, "volumes")
-            with volume_backend.found(volume_id):
+            held = volume_hold.hold(self._operation.database, project_id, volume_id)
+            with held, volume_backend.found(volume_id):
                 yield project_id
         with self._operation.write(ctx, action, "volume", volume_id, detail) as op:
             op.owner = project_id
