@@ -58,22 +58,38 @@ class AttachmentManager:
         return driver.get_volume(volume_id, project_id=project_id)
 
     def detach(self, ctx: RequestContext, server_id: str, volume_id: str) -> None:
-        """Detach a volume; of a server that is gone, too.
+        """Detach a volume; of a server that is gone, too, and one that is gone from a server.
 
         Raises VolumeNotFound, AttachmentNotFound, Forbidden, Busy if the guest does not let go.
         """
         with self._acting(ctx, "volume:detach", server_id, volume_id) as project_id:
-            backend_id, found = volume_backend.find(self._backends, project_id, volume_id)
+            try:
+                backend_id, found = volume_backend.find(self._backends, project_id, volume_id)
+            except errors.VolumeNotFound:
+                if not self._unplug(project_id, server_id, volume_id, only_named=True):
+                    raise
+                return
             if found.server_id != server_id:
                 raise errors.AttachmentNotFound(volume_id=volume_id, server_id=server_id)
-            with contextlib.suppress(errors.ServerNotFound, NotFound):
-                compute_id, _ = server_backend.find(self._backends, project_id, server_id)
-                self._backends.compute(compute_id).detach_volume(
-                    server_id, volume_id, project_id=project_id
-                )
+            self._unplug(project_id, server_id, volume_id)
             self._backends.volume(backend_id).disconnect(
                 volume_id, server_id, project_id=project_id
             )
+
+    def _unplug(
+        self, project_id: str, server_id: str, volume_id: str, *, only_named: bool = False
+    ) -> bool:
+        """Have the server let go of a volume; whether it named it. One that is gone has none."""
+        try:
+            compute_id, server = server_backend.find(self._backends, project_id, server_id)
+            named = volume_id in server.volumes
+            if named or not only_named:
+                self._backends.compute(compute_id).detach_volume(
+                    server_id, volume_id, project_id=project_id
+                )
+        except (errors.ServerNotFound, NotFound):
+            return False
+        return named
 
     def settle(self, project_id: str, backend_id: str, found: volume.Volume) -> None:
         """Free a volume whose server is gone from every compute backend."""

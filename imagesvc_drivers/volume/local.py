@@ -122,7 +122,9 @@ class LocalVolume(volume.VolumeDriver):
             if after is not None and folder.volume_id <= after:
                 continue
             known = folder.read()
-            if known is not None and known.project_id == project_id:
+            if known is None or known.project_id != project_id:
+                continue
+            if self._folders.is_made(folder):
                 found.append(_describe(known))
         return found
 

@@ -1,5 +1,7 @@
 """Volumes at servers, when one of the two backends fails half-way."""
 
+import dataclasses
+
 import pytest
 
 from imagesvc import errors
@@ -28,6 +30,11 @@ class AttachingCompute(PaperCompute):
         self._call("attach_volume")
         self.meanwhile()
         self.attached.add((server_id, connection["volume_id"]))
+
+    def get_server(self, server_id, *, project_id):
+        found = super().get_server(server_id, project_id=project_id)
+        has = tuple(volume_id for server, volume_id in self.attached if server == server_id)
+        return dataclasses.replace(found, volumes=has)
 
     def detach_volume(self, server_id, volume_id, *, project_id):
         self._call("detach_volume")
@@ -196,3 +203,19 @@ def test_a_volume_whose_server_is_busy_is_not_free_before_it_is_detached(
     assert holder(service, volume_id) == "server"
     service.attachments.detach(CALLER, "server", volume_id)
     assert holder(service, volume_id) is None
+
+
+def test_a_volume_that_is_gone_can_be_detached_from_the_server_that_has_it(
+    service, compute, volume_id
+):
+    service.attachments.attach(CALLER, "server", volume_id)
+    driver = service.backends.volume()
+    driver.disconnect(volume_id, "server", project_id="project")
+    driver.delete_volume(volume_id, project_id="project")
+    for server_id in ("second", "nobody"):
+        with pytest.raises(errors.VolumeNotFound):
+            service.attachments.detach(CALLER, server_id, volume_id)
+    service.attachments.detach(CALLER, "server", volume_id)
+    assert compute.attached == set()
+    with pytest.raises(errors.VolumeNotFound):
+        service.attachments.detach(CALLER, "server", volume_id)
