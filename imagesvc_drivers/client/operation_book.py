@@ -49,6 +49,11 @@ class OperationBook:
             elif known["state"] == ProgressState.RUNNING and "sources" in body:
                 record.write(self._path(handle, "sources"), {"sources": body["sources"]})
 
+    def begun(self, handle: Handle) -> bool:
+        """Whether the work is known, and to begin it once more would leave it as it is."""
+        known = record.read(self._path(handle, "json"))
+        return known is not None and known["state"] != ProgressState.FAILED
+
     def sources(self, handle: Handle) -> list[dict[str, Any]]:
         """The newest sources given for the work."""
         fresh = record.read(self._path(handle, "sources"))
