@@ -22,6 +22,7 @@ from imagesvc_drivers.compute.qemu import (
     monitor,
     process,
     server_folder,
+    snapshot,
 )
 
 _MARK_CHARS = 16
@@ -126,7 +127,8 @@ class Rebuilding:
         """Power the server off; that it ran is written down before. Raises Busy."""
         running = process.find(folder) is not None
         known = folder.process()
-        if running and known and monitor.command(Path(known["monitor"]), "query-jobs"):
+        jobs = running and known and monitor.command(Path(known["monitor"]), "query-jobs")
+        if jobs or self._is_copied(folder):
             raise errors.Busy("The server's disks are being copied.")
         if "restart" not in body:
             body["restart"] = running
@@ -134,6 +136,13 @@ class Rebuilding:
         crashpoint("compute.qemu.rebuild_noted")
         process.end(folder, powerdown_s=self._host.options.powerdown_wait_s)
         crashpoint("compute.qemu.rebuild_stopped")
+
+    def _is_copied(self, folder: server_folder.ServerFolder) -> bool:
+        """Whether a copy of the server is under way, which a stopped one has no job of."""
+        return any(
+            body["kind"] == snapshot.Snapshotting.KIND and body["server_id"] == folder.server_id
+            for body in self._book.running()
+        )
 
     def _settle(
         self,

@@ -67,6 +67,7 @@ class Snapshotting:
         items: list[dict[str, Any]] = [
             {
                 "disk_id": disk_id,
+                "file": disks[disk_id].file_name,
                 "size_bytes": disks[disk_id].size_bytes,
                 "base": disks[disk_id].base,
                 "base_format": disks[disk_id].base_format,
@@ -123,6 +124,7 @@ class Snapshotting:
         folder = self._folder(body)
         backups = self._backups(body)
         with folder.lock(wait_s=self._host.options.lock_timeout_s):
+            self._disks(body)
             for item in body["items"]:
                 home = self.shelf.path(item["snapshot_id"])
                 home.mkdir(mode=0o700, exist_ok=True)
@@ -165,11 +167,10 @@ class Snapshotting:
         crashpoint("compute.qemu.snapshot_copied")
 
     def _flatten(self, handle: Handle, body: dict[str, Any]) -> None:
-        folder, server = self._host.servers.find(body["server_id"], body["project_id"])
+        folder = self._folder(body)
         if body["live"]:
             self._clear_jobs(folder, body)
-        disks = {disk.disk_id: disk for disk in server.disks}
-        copied = [disks[item["disk_id"]] for item in body["items"]]
+        copied = self._disks(body)
         before, started = _written_at(folder, copied), False
         try:
             for disk, item in zip(copied, body["items"], strict=True):
@@ -234,6 +235,18 @@ class Snapshotting:
 
     def _folder(self, body: dict[str, Any]) -> server_folder.ServerFolder:
         return self._host.servers.find(body["server_id"], body["project_id"])[0]
+
+    def _disks(self, body: dict[str, Any]) -> list[server_folder.DiskRecord]:
+        """The disks to copy. Raises DriverError if a rebuild has put others in their place."""
+        _, server = self._host.servers.find(body["server_id"], body["project_id"])
+        disks = {disk.disk_id: disk for disk in server.disks}
+        for item in body["items"]:
+            # Work that an earlier release wrote down names no file.
+            if item.get("file", "") not in ("", disks[item["disk_id"]].file_name):
+                raise errors.DriverError(
+                    f"Server {server.server_id} was rebuilt before its disks were copied."
+                )
+        return [disks[item["disk_id"]] for item in body["items"]]
 
     def _backups(self, body: dict[str, Any]) -> list[backup_job.Backup]:
         return [
