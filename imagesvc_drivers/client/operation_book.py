@@ -132,14 +132,24 @@ class Crew:
 
 
 @contextlib.contextmanager
-def recorded(book: OperationBook, handle: Handle, body: dict[str, Any]) -> Iterator[None]:
-    """Turn what goes wrong with the work into its FAILED state, after some tries if it may pass."""
+def recorded(
+    book: OperationBook,
+    handle: Handle,
+    body: dict[str, Any],
+    clean: Callable[[dict[str, Any]], None] | None = None,
+) -> Iterator[None]:
+    """Turn what goes wrong with the work into its FAILED state, after some tries if it may pass.
+
+    What `clean` does is done before: as long as something is left of the work, it has not ended.
+    """
     try:
         yield
     except errors.DriverError as exc:
         body["attempts"] = body.get("attempts", 0) + 1
         may_pass = exc.retryable or isinstance(exc, errors.Busy)
         if not (may_pass and body["attempts"] < _ATTEMPTS):
+            if clean is not None:
+                clean(body)
             body |= {"state": ProgressState.FAILED, "error": exc.user_message}
             body["cause"] = exc.operator_message
         book.save(handle, body)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from imagesvc.interface import errors
 from imagesvc.interface.compute import ServerSpec
 from imagesvc.testing.conformance.compute_server import PROJECT
-from imagesvc.testing.conformance.operation import result_of
+from imagesvc.testing.conformance.operation import follow, result_of
 from imagesvc_drivers.compute.qemu import QemuCompute, process
 from imagesvc_drivers.compute.qemu.server_folder import ServerFolder
 from tests.driver.test_qemu_attach import Suite, driver, spec, state, suite
@@ -88,3 +89,29 @@ def test_a_server_that_ran_between_the_copies_of_two_disks_is_copied_again(
     monkeypatch.setattr(tool, "flatten", interrupted)
     made = result_of(driver, driver.start_group_snapshot(server_id, "two", project_id=PROJECT))
     assert [marker(driver, made[disk]) for disk in ("disk0", "disk1")] == [b"later"] * 2
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_copy_has_failed_once_nothing_is_left_of_it(
+    driver: QemuCompute, server_id: str, state: Path, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    def broken(*_: Any) -> None:
+        raise errors.DriverError("The disk could not be read.")
+
+    remove = driver._snapshotting.shelf.remove
+
+    def killed(snapshot_id: str) -> None:
+        if after:
+            remove(snapshot_id)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver._host.tool, "flatten", broken)
+    with monkeypatch.context() as held:
+        held.setattr(driver._crew, "put", lambda *_: None)
+        held.setattr(driver._snapshotting.shelf, "remove", killed)
+        handle = driver.start_snapshot(server_id, "disk0", "broken", project_id=PROJECT)
+        with pytest.raises(KeyboardInterrupt):
+            driver._snapshotting._work(handle)
+        assert not driver.poll(handle).done
+    assert follow(driver, handle).error == "The disk could not be read."
+    assert list((state / "snapshots").iterdir()) == []

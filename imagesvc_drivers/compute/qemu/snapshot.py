@@ -105,14 +105,12 @@ class Snapshotting:
         if body["state"] != ProgressState.RUNNING:
             return
         if not self._book.stop_asked(handle):
-            with operation_book.recorded(self._book, handle, body):
+            with operation_book.recorded(self._book, handle, body, self._clean):
                 step(handle, body)
         body = self._book.read(handle)
         if self._book.stop_asked(handle) and body["state"] == ProgressState.RUNNING:
             self._clean(body)
             self._book.save(handle, body | {"state": ProgressState.CANCELLED})
-        elif body["state"] == ProgressState.FAILED:
-            self._clean(body)
 
     def _short_step(self, handle: Handle, body: dict[str, Any]) -> None:
         if body["phase"] == "copying":
