@@ -151,6 +151,17 @@ class TestLocalVolume(VolumeConformance):
             path.unlink()
         assert driver.get_volume(volume_id, project_id=PROJECT).volume_id == volume_id
 
+    def test_a_snapshot_that_was_begun_is_found_again_though_its_volume_is_gone(
+        self, driver: LocalVolume, spec: VolumeSpec
+    ) -> None:
+        volume_id = self.make_volume(driver, spec)
+        handle = driver.start_snapshot(volume_id, "orphan", project_id=PROJECT)
+        result_of(driver, handle)
+        driver.delete_volume(volume_id, project_id=PROJECT)
+        assert driver.start_snapshot(volume_id, "orphan", project_id=PROJECT) == handle
+        with pytest.raises(errors.NotFound):
+            driver.start_snapshot(volume_id, "other", project_id=PROJECT)
+
     def test_a_volume_that_a_program_writes_to_is_not_copied(
         self, driver: LocalVolume, spec: VolumeSpec
     ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from imagesvc.interface import errors
 from imagesvc.interface.compute import ServerSpec
+from imagesvc.interface.operation import Handle
 from imagesvc.testing.conformance.compute_server import PROJECT
 from imagesvc.testing.conformance.operation import follow, result_of
 from imagesvc_drivers.compute.qemu import QemuCompute, process
@@ -115,3 +116,21 @@ def test_a_copy_has_failed_once_nothing_is_left_of_it(
         assert not driver.poll(handle).done
     assert follow(driver, handle).error == "The disk could not be read."
     assert list((state / "snapshots").iterdir()) == []
+
+
+def test_a_copy_that_was_begun_is_found_again_though_its_server_is_gone(
+    driver: QemuCompute, server_id: str, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start() -> Handle:
+        return driver.start_group_snapshot(server_id, "orphan", project_id=PROJECT)
+
+    with monkeypatch.context() as held:
+        held.setattr(driver._crew, "put", lambda *_: None)
+        handle = start()
+    driver.delete_server(server_id, project_id=PROJECT)
+    assert start() == handle
+    driver.cancel(handle)
+    assert follow(driver, handle).done
+    assert list((state / "snapshots").iterdir()) == []
+    with pytest.raises(errors.NotFound):
+        driver.start_group_snapshot(server_id, "other", project_id=PROJECT)

@@ -56,6 +56,24 @@ class Snapshotting:
 
         `group`: the result is a dict, also of one disk. `quiesce`: with the guest frozen.
         """
+        handle = self._book.handle(self.KIND, token)
+        if not self._book.begun(handle):  # else it goes on, also where the server is gone by now
+            items = self._items(handle, server_id, project_id, disk_ids)
+            size_bytes = sum(item["size_bytes"] for item in items)
+            body = {
+                "kind": self.KIND, "server_id": server_id, "project_id": project_id,
+                "group": group, "quiesce": quiesce, "items": items, "phase": "starting",
+                "done_bytes": 0, "total_bytes": size_bytes,
+            }  # fmt: skip
+            self._book.begin(handle, body)
+        crashpoint("compute.qemu.snapshot_recorded")
+        self.push(handle)
+        return handle
+
+    def _items(
+        self, handle: Handle, server_id: str, project_id: str, disk_ids: Sequence[str] | None
+    ) -> list[dict[str, Any]]:
+        """What is written down of each disk. Raises NotFound, Busy."""
         _, server = self._host.servers.find(server_id, project_id)
         disks = {disk.disk_id: disk for disk in server.disks}
         for disk_id in disk_ids or ():
@@ -63,8 +81,7 @@ class Snapshotting:
                 raise errors.NotFound(f"Server {server_id} has no disk {disk_id}.")
         if not server.built:
             raise errors.Busy(f"Server {server_id} is still being built.")
-        handle = self._book.handle(self.KIND, token)
-        items: list[dict[str, Any]] = [
+        return [
             {
                 "disk_id": disk_id,
                 "file": disks[disk_id].file_name,
@@ -75,15 +92,6 @@ class Snapshotting:
             }
             for disk_id in disk_ids or disks
         ]
-        body = {
-            "kind": self.KIND, "server_id": server_id, "project_id": project_id,
-            "group": group, "quiesce": quiesce, "items": items, "phase": "starting", "done_bytes": 0,
-            "total_bytes": sum(item["size_bytes"] for item in items),
-        }  # fmt: skip
-        self._book.begin(handle, body)
-        crashpoint("compute.qemu.snapshot_recorded")
-        self.push(handle)
-        return handle
 
     def push(self, handle: Handle) -> None:
         """Take the next short step here; leave the flattening to the background."""
