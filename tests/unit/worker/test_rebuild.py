@@ -169,6 +169,18 @@ def test_an_image_that_asks_for_a_larger_disk_is_refused(service, active_image, 
         service.rebuilds.start(CALLER, server_ids=("server",), image_id=active_image.id)
 
 
+@pytest.mark.parametrize(("architecture", "fits"), [("aarch64", False), ("x86_64", True)])
+def test_an_image_for_other_processors_is_refused(service, active_image, architecture, fits):
+    change = Change("add", ("architecture",), architecture)
+    service.images.patch(CALLER, active_image.id, (change,))
+    asked = {"server_ids": ("server",), "image_id": active_image.id}
+    if fits:
+        assert service.rebuilds.start(CALLER, **asked)
+        return
+    with pytest.raises(errors.InvalidRequest, match="x86_64, the image for aarch64"):
+        service.rebuilds.start(CALLER, **asked)
+
+
 def test_the_same_key_is_the_same_rebuild(service, active_image, compute):
     first, again = (
         service.rebuilds.start(
