@@ -158,6 +158,19 @@ def retry(
     return dataclasses.replace(job, steps=())
 
 
+def unread_servers(conn: sa.Connection, project_id: str) -> frozenset[str]:
+    """Servers of a project whose captures have not copied their disks yet."""
+    wanted = sa.and_(
+        TABLE.c.project_id == project_id,
+        TABLE.c.type.in_(sorted(domain.CAPTURES_SERVER)),
+        TABLE.c.state.not_in(sorted(state.JOB_ENDED)),
+        TABLE.c.step == 0,
+    )
+    return frozenset(
+        args["server_id"] for args in conn.scalars(sa.select(TABLE.c.args).where(wanted))
+    )
+
+
 def _filling(image_id: str) -> sa.Select[str]:
     makers = TABLE.c.type.in_(sorted(domain.FILLS_IMAGE))
     return sa.select(TABLE.c.id).where(TABLE.c.image_id == image_id, makers)

@@ -47,6 +47,10 @@ def args_version(job_type: str) -> int:
     return _ARGS_VERSIONS.get(job_type, 1)
 
 
+# Jobs whose first step copies the disks of a server, which their arguments name.
+CAPTURES_SERVER = frozenset(
+    {JobType.CAPTURE_SYSTEM_DISK, JobType.CAPTURE_DATA_DISKS, JobType.CAPTURE_WHOLE_MACHINE}
+)
 # Jobs that made the images they name (`domain/capture.py`), which are lost with them.
 MAKES_IMAGE = frozenset(
     {

@@ -13,8 +13,8 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.interface import volume
-from imagesvc.interface.errors import DriverError, NotFound
-from imagesvc.manager import project, server_backend, volume_backend
+from imagesvc.interface.errors import Busy, DriverError, NotFound
+from imagesvc.manager import project, server_backend, volume_backend, volume_hold
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
 
@@ -47,9 +47,10 @@ class AttachmentManager:
                     server_id, connection, project_id=project_id
                 )
             except DriverError as exc:
-                # After an answer that was lost the server may have it: that is left to be asked
-                # again. Else the volume is free as it was.
-                if found.server_id != server_id and not exc.retryable:
+                # After an answer that was lost, or where something else goes on at the server, it
+                # may have it: that is left to be asked again. Else the volume is free as it was.
+                unsure = exc.retryable or isinstance(exc, Busy)
+                if found.server_id != server_id and not unsure:
                     driver.disconnect(volume_id, server_id, project_id=project_id)
                 if isinstance(exc, NotFound):
                     raise errors.ServerNotFound(server_id=server_id) from exc
@@ -57,22 +58,38 @@ class AttachmentManager:
         return driver.get_volume(volume_id, project_id=project_id)
 
     def detach(self, ctx: RequestContext, server_id: str, volume_id: str) -> None:
-        """Detach a volume; of a server that is gone, too.
+        """Detach a volume; of a server that is gone, too, and one that is gone from a server.
 
         Raises VolumeNotFound, AttachmentNotFound, Forbidden, Busy if the guest does not let go.
         """
         with self._acting(ctx, "volume:detach", server_id, volume_id) as project_id:
-            backend_id, found = volume_backend.find(self._backends, project_id, volume_id)
+            try:
+                backend_id, found = volume_backend.find(self._backends, project_id, volume_id)
+            except errors.VolumeNotFound:
+                if not self._unplug(project_id, server_id, volume_id, only_named=True):
+                    raise
+                return
             if found.server_id != server_id:
                 raise errors.AttachmentNotFound(volume_id=volume_id, server_id=server_id)
-            with contextlib.suppress(errors.ServerNotFound, NotFound):
-                compute_id, _ = server_backend.find(self._backends, project_id, server_id)
-                self._backends.compute(compute_id).detach_volume(
-                    server_id, volume_id, project_id=project_id
-                )
+            self._unplug(project_id, server_id, volume_id)
             self._backends.volume(backend_id).disconnect(
                 volume_id, server_id, project_id=project_id
             )
+
+    def _unplug(
+        self, project_id: str, server_id: str, volume_id: str, *, only_named: bool = False
+    ) -> bool:
+        """Have the server let go of a volume; whether it named it. One that is gone has none."""
+        try:
+            compute_id, server = server_backend.find(self._backends, project_id, server_id)
+            named = volume_id in server.volumes
+            if named or not only_named:
+                self._backends.compute(compute_id).detach_volume(
+                    server_id, volume_id, project_id=project_id
+                )
+        except (errors.ServerNotFound, NotFound):
+            return False
+        return named
 
     def settle(self, project_id: str, backend_id: str, found: volume.Volume) -> None:
         """Free a volume whose server is gone from every compute backend."""
@@ -102,12 +119,13 @@ class AttachmentManager:
     def _acting(
         self, ctx: RequestContext, action: str, server_id: str, volume_id: str
     ) -> Iterator[str]:
-        """Authorize, act on the drivers outside any transaction, then record."""
+        """Authorize, act on the drivers outside any transaction, alone, then record."""
         detail: dict[str, Any] = {"server_id": server_id}
         with self._operation.attempt(ctx, action, "volume", volume_id, detail):
             self._enforcer.authorize(ctx, action)
             project_id = project.require(ctx, "volumes")
-            with volume_backend.found(volume_id):
+            held = volume_hold.hold(self._operation.database, project_id, volume_id)
+            with held, volume_backend.found(volume_id):
                 yield project_id
         with self._operation.write(ctx, action, "volume", volume_id, detail) as op:
             op.owner = project_id

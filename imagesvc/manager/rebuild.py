@@ -6,6 +6,7 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt
+from imagesvc.db import job as job_rows
 from imagesvc.domain.image import Image
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.server import GIB
@@ -50,7 +51,8 @@ class RebuildManager:
 
         Raises ServerNotFound if one of them is not there, ImageNotFound, Forbidden (also
         IMAGE_DEACTIVATED), StateConflict if the image is not active, InvalidRequest for an image
-        that is no system disk or asks for a larger one, NotSupported, Conflict if the key belongs to another kind of job.
+        that is no system disk, asks for a larger one or for other processors, NotSupported,
+        Conflict if a server is to be captured first or the key belongs to another kind of job.
         """
 
         def submit() -> Job:
@@ -92,8 +94,16 @@ class RebuildManager:
             op.owner = image.owner
             server_source.require_system(image, "rebuild")
             server_source.require_disk(image, "rebuild")
+            unread = job_rows.unread_servers(op.conn, ctx.project_id or "")
             for _, server in found:
                 _require_room(image, server)
+                _require_processor(image, server)
+                if server.server_id in unread:
+                    raise errors.Conflict(
+                        "Server {server_id} is being captured: wait until its disks are copied, or "
+                        "cancel the capture.",
+                        server_id=server.server_id,
+                    )
             job = self._jobs.submit(
                 op.conn,
                 ctx,
@@ -115,4 +125,15 @@ def _require_room(image: Image, server: Server) -> None:
             "asks for.",
             server_id=server.server_id,
             gib=image.min_disk_gib,
+        )
+
+
+def _require_processor(image: Image, server: Server) -> None:
+    """Raise InvalidRequest for an image that says that it does not boot on such a server."""
+    if image.architecture not in (None, server.architecture):
+        raise errors.InvalidRequest(
+            "Server {server_id} is {architecture}, the image for {wanted}.",
+            server_id=server.server_id,
+            architecture=server.architecture,
+            wanted=image.architecture,
         )

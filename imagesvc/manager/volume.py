@@ -9,7 +9,7 @@ from imagesvc.context import RequestContext
 from imagesvc.db import attempt, image_disk
 from imagesvc.domain.job import Job, JobType
 from imagesvc.interface import volume
-from imagesvc.manager import image_use, project, volume_backend
+from imagesvc.manager import image_use, project, volume_backend, volume_hold
 from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
@@ -133,10 +133,11 @@ class VolumeManager:
         with self._operation.attempt(ctx, "volume:delete", "volume", volume_id):
             self._enforcer.authorize(ctx, "volume:delete")
             project_id = project.require(ctx, "volumes")
-            backend_id, found = volume_backend.find(self._backends, project_id, volume_id)
-            if found.server_id is not None:
-                self._attachments.settle(project_id, backend_id, found)
-            self._backends.volume(backend_id).delete_volume(volume_id, project_id=project_id)
+            with volume_hold.hold(self._operation.database, project_id, volume_id):
+                backend_id, found = volume_backend.find(self._backends, project_id, volume_id)
+                if found.server_id is not None:
+                    self._attachments.settle(project_id, backend_id, found)
+                self._backends.volume(backend_id).delete_volume(volume_id, project_id=project_id)
         with self._operation.write(ctx, "volume:delete", "volume", volume_id) as op:
             op.owner = project_id
 

@@ -57,6 +57,11 @@ class OperationBook:
                 self.save(handle, body | {"state": ProgressState.CANCELLED, "forestalled": True})
             return known is None or "forestalled" in known
 
+    def begun(self, handle: Handle) -> bool:
+        """Whether the work is known, and to begin it once more would leave it as it is."""
+        known = record.read(self._path(handle, "json"))
+        return known is not None and known["state"] != ProgressState.FAILED
+
     def sources(self, handle: Handle) -> list[dict[str, Any]]:
         """The newest sources given for the work."""
         fresh = record.read(self._path(handle, "sources"))
@@ -135,14 +140,24 @@ class Crew:
 
 
 @contextlib.contextmanager
-def recorded(book: OperationBook, handle: Handle, body: dict[str, Any]) -> Iterator[None]:
-    """Turn what goes wrong with the work into its FAILED state, after some tries if it may pass."""
+def recorded(
+    book: OperationBook,
+    handle: Handle,
+    body: dict[str, Any],
+    clean: Callable[[dict[str, Any]], None] | None = None,
+) -> Iterator[None]:
+    """Turn what goes wrong with the work into its FAILED state, after some tries if it may pass.
+
+    What `clean` does is done before: as long as something is left of the work, it has not ended.
+    """
     try:
         yield
     except errors.DriverError as exc:
         body["attempts"] = body.get("attempts", 0) + 1
         may_pass = exc.retryable or isinstance(exc, errors.Busy)
         if not (may_pass and body["attempts"] < _ATTEMPTS):
+            if clean is not None:
+                clean(body)
             body |= {"state": ProgressState.FAILED, "error": exc.user_message}
             body["cause"] = exc.operator_message
         book.save(handle, body)

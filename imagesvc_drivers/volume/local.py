@@ -15,7 +15,7 @@ from oslo_config import cfg
 
 from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import base, errors, volume
-from imagesvc.interface.operation import Handle, Progress
+from imagesvc.interface.operation import Handle, Progress, ProgressState
 from imagesvc.interface.volume import Volume, VolumeCapability, VolumeSpec, VolumeState
 from imagesvc_drivers.client import disk_tool, image_fetch, snapshot_shelf, task
 from imagesvc_drivers.volume import local_folder, local_task
@@ -122,7 +122,9 @@ class LocalVolume(volume.VolumeDriver):
             if after is not None and folder.volume_id <= after:
                 continue
             known = folder.read()
-            if known is not None and known.project_id == project_id:
+            if known is None or known.project_id != project_id:
+                continue
+            if self._folders.is_made(folder):
                 found.append(_describe(known))
         return found
 
@@ -182,10 +184,10 @@ class LocalVolume(volume.VolumeDriver):
 
     def start_snapshot(self, volume_id: str, token: str, *, project_id: str) -> Handle:
         """Copy the volume as it is at this instant."""
-        _, known = self._folders.find(volume_id, project_id)
-        body = {
-            "volume_id": volume_id, "project_id": project_id, "total_bytes": known.size_bytes
-        }  # fmt: skip
+        body: dict[str, Any] = {"volume_id": volume_id, "project_id": project_id}
+        state = self._desk.state(self._desk.handle("snapshot", token))
+        if state in (None, ProgressState.FAILED):  # else it is known, also where the volume is gone
+            body["total_bytes"] = self._folders.find(volume_id, project_id)[1].size_bytes
         return self._desk.start("snapshot", token, body)
 
     def snapshot_size(self, snapshot_id: str) -> int:

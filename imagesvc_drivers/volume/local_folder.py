@@ -1,6 +1,7 @@
 """The folders of local volumes.
 
 volumes/<volume id>/volume.json   what the volume is; written once its disk stands
+                    creation.json the work that makes it, and may yet undo it
                     disk.raw      a sparse file
                     lock          one actor at a time
 snapshots/, operations/, work/, trash/
@@ -14,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imagesvc.interface import errors
-from imagesvc_drivers.client import record
+from imagesvc.interface.operation import Handle, ProgressState
+from imagesvc_drivers.client import operation_book, record
 
 FOLDERS = ("volumes", "snapshots", "operations", "work", "trash")
 
@@ -60,6 +62,7 @@ class VolumeFolders:
     def __init__(self, state_dir: Path) -> None:
         self._root = state_dir / "volumes"
         self._trash = state_dir / "trash"
+        self._book = operation_book.OperationBook(state_dir / "operations")
 
     def open(self) -> None:
         """Make the folders and clear what was being deleted. Raises OSError."""
@@ -68,15 +71,24 @@ class VolumeFolders:
         for doomed in self._trash.iterdir():
             shutil.rmtree(doomed, ignore_errors=True)
 
-    def make(self, volume_id: str) -> VolumeFolder:
-        """The folder of a volume, created if missing."""
+    def make(self, volume_id: str, handle: Handle) -> VolumeFolder:
+        """The folder of a volume that this work makes, created if missing."""
         path = self._root / volume_id
         path.mkdir(mode=0o700, exist_ok=True)
         record.sync_folder(self._root)
+        record.write(path / "creation.json", {"handle": handle})
         return VolumeFolder(path)
 
+    def is_made(self, folder: VolumeFolder) -> bool:
+        """Whether the work that makes the volume is through; until then it may be undone."""
+        noted = record.read(folder.path / "creation.json")
+        try:
+            return noted is None or self._book.read(noted["handle"])["state"] == ProgressState.DONE
+        except errors.NotFound:
+            return True  # forgotten, which only work is that ended long ago
+
     def find(self, volume_id: str, project_id: str) -> tuple[VolumeFolder, VolumeRecord]:
-        """The folder and record of a project's volume. Raises NotFound."""
+        """The folder and record of a project's volume. Raises NotFound, also until it is made."""
         try:
             plain = str(uuid.UUID(volume_id)) == volume_id
         except ValueError:
@@ -85,6 +97,8 @@ class VolumeFolders:
         volume = folder.read() if folder else None
         if folder is None or volume is None or volume.project_id != project_id:
             raise errors.NotFound(f"No volume {volume_id} was found.")
+        if not self.is_made(folder):
+            raise errors.NotFound(f"Volume {volume_id} is still being made.")
         return folder, volume
 
     def __iter__(self) -> Iterator[VolumeFolder]:

@@ -75,7 +75,7 @@ class Creation(Task):
 
     def _one(self, work: Work, index: int, image: tuple[Path, str] | None) -> str:
         spec, count = work.body["spec"], work.body["count"]
-        folder = self._folders.make(volume_id(work.handle, index))
+        folder = self._folders.make(volume_id(work.handle, index), work.handle)
         if folder.read() is not None:
             return folder.volume_id
         if image is None:

@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import random
 import subprocess
+import threading
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,8 @@ from imagesvc.interface.operation import ProgressState
 from imagesvc.interface.volume import VolumeSpec
 from imagesvc.testing.conformance.operation import follow, result_of
 from imagesvc.testing.conformance.volume import PROJECT, VolumeConformance
+from imagesvc_drivers.client.task import Work
+from imagesvc_drivers.volume import local_task
 from imagesvc_drivers.volume.local import LocalVolume
 
 DISK_BYTES = 4 << 20
@@ -110,6 +114,53 @@ class TestLocalVolume(VolumeConformance):
         assert driver.list_volumes(PROJECT) == []
         assert list((tmp_path / "volume" / "volumes").iterdir()) == []
         assert list((tmp_path / "volume" / "work").iterdir()) == []
+
+    def test_volumes_are_there_once_all_of_their_creation_are(
+        self, driver: LocalVolume, spec: VolumeSpec, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, stopped, go = local_task.Creation._one, threading.Event(), threading.Event()
+
+        def stop_at_the_second(
+            task: local_task.Creation, work: Work, index: int, image: Any
+        ) -> str:
+            if index == 1:
+                stopped.set()
+                assert go.wait(10)
+            return one(task, work, index, image)
+
+        monkeypatch.setattr(local_task.Creation, "_one", stop_at_the_second)
+        handle = driver.start_create(spec, 2, "two")
+        assert stopped.wait(10)
+        first = local_task.volume_id(handle, 0)
+        assert driver.list_volumes(PROJECT) == []
+        with pytest.raises(errors.NotFound):
+            driver.connect(first, "server", project_id=PROJECT)
+        driver.delete_volume(first, project_id=PROJECT)
+        go.set()
+        assert set(result_of(driver, handle)) == {
+            found.volume_id for found in driver.list_volumes(PROJECT)
+        }
+        assert driver.connect(first, "server", project_id=PROJECT)["volume_id"] == first
+
+    def test_volumes_stay_when_the_work_that_made_them_is_forgotten(
+        self, driver: LocalVolume, spec: VolumeSpec, tmp_path: Path
+    ) -> None:
+        handle = driver.start_create(spec, 1, "old")
+        (volume_id,) = result_of(driver, handle)
+        for path in (tmp_path / "volume" / "operations").glob(f"{handle}.*"):
+            path.unlink()
+        assert driver.get_volume(volume_id, project_id=PROJECT).volume_id == volume_id
+
+    def test_a_snapshot_that_was_begun_is_found_again_though_its_volume_is_gone(
+        self, driver: LocalVolume, spec: VolumeSpec
+    ) -> None:
+        volume_id = self.make_volume(driver, spec)
+        handle = driver.start_snapshot(volume_id, "orphan", project_id=PROJECT)
+        result_of(driver, handle)
+        driver.delete_volume(volume_id, project_id=PROJECT)
+        assert driver.start_snapshot(volume_id, "orphan", project_id=PROJECT) == handle
+        with pytest.raises(errors.NotFound):
+            driver.start_snapshot(volume_id, "other", project_id=PROJECT)
 
     def test_a_volume_that_a_program_writes_to_is_not_copied(
         self, driver: LocalVolume, spec: VolumeSpec

@@ -109,8 +109,9 @@ def add(
         return
     try:
         monitor.visit(socket, functools.partial(_plug, attachment=attachment))
-    except errors.DriverError as exc:
-        _write(folder, [each for each in known if each != attachment])
+    except monitor.CommandRefused as exc:
+        # Without an answer QEMU may have the volume, so that it stays in the record.
+        _write(folder, known)
         if '" lock' in exc.operator_message:
             raise errors.Busy(
                 f"Volume {attachment.volume_id} is in use.", exc.operator_message
@@ -123,19 +124,18 @@ def remove(
     folder: server_folder.ServerFolder, volume_id: str, socket: Path | None, wait_s: float
 ) -> None:
     """Detach; not attached is success. Raises Busy if a running guest does not let go of it."""
+    if socket is not None:
+        # By name, whatever the record says: it may have been lost where QEMU's answer was.
+        act = functools.partial(_unplug, attachment=Attachment(volume_id, "", ""), wait_s=wait_s)
+        if not monitor.visit(socket, act, timeout_s=wait_s + 20):
+            raise errors.Busy(
+                f"The guest does not let go of volume {volume_id}: stop the server first."
+            )
+    crashpoint("compute.qemu.detached")
     known = read(folder)
-    for each in known:
-        if each.volume_id != volume_id:
-            continue
-        if socket is not None:
-            act = functools.partial(_unplug, attachment=each, wait_s=wait_s)
-            seen = monitor.visit(socket, act, timeout_s=wait_s + 20)
-            if not seen:
-                raise errors.Busy(
-                    f"The guest does not let go of volume {volume_id}: stop the server first."
-                )
-        crashpoint("compute.qemu.detached")
-        _write(folder, [other for other in known if other != each])
+    rest = [each for each in known if each.volume_id != volume_id]
+    if len(rest) < len(known):
+        _write(folder, rest)
 
 
 def _write(folder: server_folder.ServerFolder, attachments: Sequence[Attachment]) -> None:

@@ -14,7 +14,7 @@ from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import errors
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, ProgressState
-from imagesvc_drivers.client import operation_book
+from imagesvc_drivers.client import operation_book, record
 from imagesvc_drivers.compute.qemu import (
     creation,
     host,
@@ -22,6 +22,7 @@ from imagesvc_drivers.compute.qemu import (
     monitor,
     process,
     server_folder,
+    snapshot,
 )
 
 _MARK_CHARS = 16
@@ -40,21 +41,42 @@ class Rebuilding:
         self._crew = crew
 
     def start(self, server_id: str, project_id: str, source: ImageSource, token: str) -> Handle:
-        """Write the work down and begin."""
-        _, server = self._host.servers.find(server_id, project_id)
-        if not server.built:
-            raise errors.Busy(f"Server {server_id} is still being built.")
-        self._host.cache.check(source)
+        """Write the work down and begin. Raises Busy while the server is rebuilt already."""
         handle = self._book.handle(self.KIND, token)
         body = {
             "kind": self.KIND, "server_id": server_id, "project_id": project_id,
             "sources": [creation.source_fields(source)], "done_bytes": 0,
             "total_bytes": source.size_bytes,
         }  # fmt: skip
-        self._book.begin(handle, body)
+        if self._book.begun(handle):
+            self._book.begin(handle, body)
+        else:
+            self._begin(handle, body, source)
         crashpoint("compute.qemu.rebuild_recorded")
         self.push(handle)
         return handle
+
+    def _begin(self, handle: Handle, body: dict[str, Any], source: ImageSource) -> None:
+        """Write new work down, one at a time of a server: else one that a kill had stopped would
+        take away the disk of another that came later."""
+        folder, _ = self._host.servers.find(body["server_id"], body["project_id"])
+        with folder.lock(wait_s=self._host.options.lock_timeout_s):
+            _, server = self._host.servers.find(body["server_id"], body["project_id"])
+            if not server.built:
+                raise errors.Busy(f"Server {server.server_id} is still being built.")
+            self._host.cache.check(source)
+            turn = folder.path / "rebuild.json"
+            last = (record.read(turn) or {"handle": handle})["handle"]
+            if last != handle and self._runs(last):
+                raise errors.Busy(f"Server {server.server_id} is being rebuilt already.")
+            record.write(turn, {"handle": handle})
+            self._book.begin(handle, body)
+
+    def _runs(self, handle: Handle) -> bool:
+        try:
+            return bool(self._book.read(handle)["state"] == ProgressState.RUNNING)
+        except errors.NotFound:  # never begun, or forgotten
+            return False
 
     def push(self, handle: Handle) -> None:
         """See to it that somebody works on it."""
@@ -105,7 +127,8 @@ class Rebuilding:
         """Power the server off; that it ran is written down before. Raises Busy."""
         running = process.find(folder) is not None
         known = folder.process()
-        if running and known and monitor.command(Path(known["monitor"]), "query-jobs"):
+        jobs = running and known and monitor.command(Path(known["monitor"]), "query-jobs")
+        if jobs or self._is_copied(folder):
             raise errors.Busy("The server's disks are being copied.")
         if "restart" not in body:
             body["restart"] = running
@@ -113,6 +136,13 @@ class Rebuilding:
         crashpoint("compute.qemu.rebuild_noted")
         process.end(folder, powerdown_s=self._host.options.powerdown_wait_s)
         crashpoint("compute.qemu.rebuild_stopped")
+
+    def _is_copied(self, folder: server_folder.ServerFolder) -> bool:
+        """Whether a copy of the server is under way, which a stopped one has no job of."""
+        return any(
+            body["kind"] == snapshot.Snapshotting.KIND and body["server_id"] == folder.server_id
+            for body in self._book.running()
+        )
 
     def _settle(
         self,

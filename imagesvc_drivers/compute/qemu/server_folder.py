@@ -3,6 +3,7 @@
 servers/<server id>/server.json    what the server is (ServerRecord)
                     process.json   pid, start time and sockets of the running QEMU
                     disk0.qcow2    overlay over a base of the cache, or an empty disk
+                    rebuild.json   the rebuild that was begun last
                     console.log    all that the serial console ever said
                     lock           one actor at a time: QMP and console take one client
 """

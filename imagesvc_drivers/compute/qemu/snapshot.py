@@ -56,6 +56,24 @@ class Snapshotting:
 
         `group`: the result is a dict, also of one disk. `quiesce`: with the guest frozen.
         """
+        handle = self._book.handle(self.KIND, token)
+        if not self._book.begun(handle):  # else it goes on, also where the server is gone by now
+            items = self._items(handle, server_id, project_id, disk_ids)
+            size_bytes = sum(item["size_bytes"] for item in items)
+            body = {
+                "kind": self.KIND, "server_id": server_id, "project_id": project_id,
+                "group": group, "quiesce": quiesce, "items": items, "phase": "starting",
+                "done_bytes": 0, "total_bytes": size_bytes,
+            }  # fmt: skip
+            self._book.begin(handle, body)
+        crashpoint("compute.qemu.snapshot_recorded")
+        self.push(handle)
+        return handle
+
+    def _items(
+        self, handle: Handle, server_id: str, project_id: str, disk_ids: Sequence[str] | None
+    ) -> list[dict[str, Any]]:
+        """What is written down of each disk. Raises NotFound, Busy."""
         _, server = self._host.servers.find(server_id, project_id)
         disks = {disk.disk_id: disk for disk in server.disks}
         for disk_id in disk_ids or ():
@@ -63,10 +81,10 @@ class Snapshotting:
                 raise errors.NotFound(f"Server {server_id} has no disk {disk_id}.")
         if not server.built:
             raise errors.Busy(f"Server {server_id} is still being built.")
-        handle = self._book.handle(self.KIND, token)
-        items: list[dict[str, Any]] = [
+        return [
             {
                 "disk_id": disk_id,
+                "file": disks[disk_id].file_name,
                 "size_bytes": disks[disk_id].size_bytes,
                 "base": disks[disk_id].base,
                 "base_format": disks[disk_id].base_format,
@@ -74,15 +92,6 @@ class Snapshotting:
             }
             for disk_id in disk_ids or disks
         ]
-        body = {
-            "kind": self.KIND, "server_id": server_id, "project_id": project_id,
-            "group": group, "quiesce": quiesce, "items": items, "phase": "starting", "done_bytes": 0,
-            "total_bytes": sum(item["size_bytes"] for item in items),
-        }  # fmt: skip
-        self._book.begin(handle, body)
-        crashpoint("compute.qemu.snapshot_recorded")
-        self.push(handle)
-        return handle
 
     def push(self, handle: Handle) -> None:
         """Take the next short step here; leave the flattening to the background."""
@@ -104,14 +113,12 @@ class Snapshotting:
         if body["state"] != ProgressState.RUNNING:
             return
         if not self._book.stop_asked(handle):
-            with operation_book.recorded(self._book, handle, body):
+            with operation_book.recorded(self._book, handle, body, self._clean):
                 step(handle, body)
         body = self._book.read(handle)
         if self._book.stop_asked(handle) and body["state"] == ProgressState.RUNNING:
             self._clean(body)
             self._book.save(handle, body | {"state": ProgressState.CANCELLED})
-        elif body["state"] == ProgressState.FAILED:
-            self._clean(body)
 
     def _short_step(self, handle: Handle, body: dict[str, Any]) -> None:
         if body["phase"] == "copying":
@@ -123,8 +130,11 @@ class Snapshotting:
         folder = self._folder(body)
         backups = self._backups(body)
         with folder.lock(wait_s=self._host.options.lock_timeout_s):
+            self._disks(body)
             for item in body["items"]:
-                self.shelf.path(item["snapshot_id"]).mkdir(mode=0o700, exist_ok=True)
+                home = self.shelf.path(item["snapshot_id"])
+                home.mkdir(mode=0o700, exist_ok=True)
+                (home / "disk.raw").unlink(missing_ok=True)  # of a try at an earlier instant
             running = process.find(folder) is not None
             if running and not backup_job.jobs(self._socket(folder), backups):
                 for backup, item in zip(backups, body["items"], strict=True):
@@ -163,16 +173,19 @@ class Snapshotting:
         crashpoint("compute.qemu.snapshot_copied")
 
     def _flatten(self, handle: Handle, body: dict[str, Any]) -> None:
-        folder, server = self._host.servers.find(body["server_id"], body["project_id"])
+        folder = self._folder(body)
         if body["live"]:
             self._clear_jobs(folder, body)
-        disks = {disk.disk_id: disk for disk in server.disks}
+        copied = self._disks(body)
+        before, started = _written_at(folder, copied), False
         try:
-            for item in body["items"]:
-                self._flatten_one(folder, disks[item["disk_id"]], item, live=body["live"])
+            for disk, item in zip(copied, body["items"], strict=True):
+                self._flatten_one(folder, disk, item, live=body["live"])
         except image_tool.InUse:
             if body["live"]:
                 raise
+            started = True
+        if started or not (body["live"] or _written_at(folder, copied) == before):
             self._book.save(handle, body | {"phase": "starting"})
             return
         for item in body["items"]:
@@ -229,6 +242,18 @@ class Snapshotting:
     def _folder(self, body: dict[str, Any]) -> server_folder.ServerFolder:
         return self._host.servers.find(body["server_id"], body["project_id"])[0]
 
+    def _disks(self, body: dict[str, Any]) -> list[server_folder.DiskRecord]:
+        """The disks to copy. Raises DriverError if a rebuild has put others in their place."""
+        _, server = self._host.servers.find(body["server_id"], body["project_id"])
+        disks = {disk.disk_id: disk for disk in server.disks}
+        for item in body["items"]:
+            # Work that an earlier release wrote down names no file.
+            if item.get("file", "") not in ("", disks[item["disk_id"]].file_name):
+                raise errors.DriverError(
+                    f"Server {server.server_id} was rebuilt before its disks were copied."
+                )
+        return [disks[item["disk_id"]] for item in body["items"]]
+
     def _backups(self, body: dict[str, Any]) -> list[backup_job.Backup]:
         return [
             backup_job.Backup(
@@ -252,6 +277,13 @@ def bases(bodies: Iterable[dict[str, Any]]) -> set[str]:
     """Bases that work under way copies over, whatever becomes of the servers."""
     items = [item for body in bodies for item in body.get("items", ())]
     return {item["base"] for item in items if item.get("base")}
+
+
+def _written_at(
+    folder: server_folder.ServerFolder, disks: Iterable[server_folder.DiskRecord]
+) -> list[int]:
+    """When each disk was last written to: a server may run and stop between two copies."""
+    return [folder.disk_path(disk).stat().st_mtime_ns for disk in disks]
 
 
 def _copied_bytes(job: dict[str, Any]) -> int:

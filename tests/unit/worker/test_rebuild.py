@@ -175,11 +175,43 @@ def test_no_server_gets_a_data_disk_or_a_whole_machine_as_its_system(service, co
             service.rebuilds.start(CALLER, server_ids=("server",), image_id=image.id)
 
 
+def test_a_server_whose_capture_has_not_read_it_yet_is_not_rebuilt(
+    service, active_image, capture, compute, work
+):
+    compute.servers["second"] = "project"
+
+    def start(server_id):
+        service.rebuilds.start(CALLER, server_ids=(server_id,), image_id=active_image.id)
+
+    with pytest.raises(errors.Conflict, match="captured"):
+        start("server")
+    start("second")
+    compute.pending = True
+    work(1)
+    with pytest.raises(errors.Conflict, match="captured"):
+        start("server")
+    compute.pending = False
+    work()
+    start("server")
+
+
 def test_an_image_that_asks_for_a_larger_disk_is_refused(service, active_image, compute):
     change = Change("replace", ("min_disk_gib",), 1)
     service.images.patch(CALLER, active_image.id, (change,))
     with pytest.raises(errors.InvalidRequest, match="1 GiB"):
         service.rebuilds.start(CALLER, server_ids=("server",), image_id=active_image.id)
+
+
+@pytest.mark.parametrize(("architecture", "fits"), [("aarch64", False), ("x86_64", True)])
+def test_an_image_for_other_processors_is_refused(service, active_image, architecture, fits):
+    change = Change("add", ("architecture",), architecture)
+    service.images.patch(CALLER, active_image.id, (change,))
+    asked = {"server_ids": ("server",), "image_id": active_image.id}
+    if fits:
+        assert service.rebuilds.start(CALLER, **asked)
+        return
+    with pytest.raises(errors.InvalidRequest, match="x86_64, the image for aarch64"):
+        service.rebuilds.start(CALLER, **asked)
 
 
 def test_the_same_key_is_the_same_rebuild(service, active_image, compute):
