@@ -121,7 +121,10 @@ class Nodes:
     def write(self, node_id: str, known: NodeRecord) -> None:
         """Store it durably."""
         path = self._state_dir / "nodes" / f"{node_id}.json"
-        record.write(path, dataclasses.asdict(known))
+        body = dataclasses.asdict(known)
+        if known.before is None:
+            del body["before"]  # processes of the release before this one do not know it
+        record.write(path, body)
 
     def lock(self, node_id: str, *, wait_s: float) -> contextlib.AbstractContextManager[None]:
         """Be the only actor on this node. Raises Busy."""

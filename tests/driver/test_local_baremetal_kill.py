@@ -19,6 +19,7 @@ from imagesvc.testing.conformance.operation import follow, result_of
 from imagesvc_drivers.baremetal import local_task
 from imagesvc_drivers.baremetal.local import LocalBaremetal
 from imagesvc_drivers.baremetal.local_node import NodeRecord
+from imagesvc_drivers.client import record
 from imagesvc_drivers.client.operation_book import OperationBook
 from tests.driver.test_local_baremetal import DISK_BYTES, NODE_BYTES, raw, source_of
 
@@ -248,6 +249,9 @@ def test_work_that_began_at_the_second_try_and_is_cancelled_leaves_the_node_as_i
     driver.cancel(handle)
     assert follow(driver, handle).state is ProgressState.CANCELLED
     assert driver.get_node("n", project_id=NEXT).state is NodeState.AVAILABLE
+    known = record.read(driver._state_dir / "nodes" / "n.json")
+    assert known is not None
+    assert "before" not in known  # a process of an earlier release reads it
 
 
 def test_a_node_that_is_left_in_a_state_of_work_that_ended_takes_other_work(
