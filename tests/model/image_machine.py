@@ -195,14 +195,19 @@ class ImageMachine(RuleBasedStateMachine):
         before, path = image.status, f"{image.path}/file"
         part = 1.0 if whole else 0.5
         with self.pair.unanswered(api, self.owner, "PUT", path, data, OCTETS, part):
+            if before == "queued":  # else the next process might take what this one never read
+                until(lambda: self._status(1 - api, image) != "queued")
             self.pair.kill_worker(api)
         if before == "queued":
             image.status = until(lambda: self._settled(1 - api, image))
             assert whole or image.status == "queued"
             image.data = data if image.status == "active" else b""
 
+    def _status(self, api, image):
+        return self.call(api, "GET", image.path)[1]["status"]
+
     def _settled(self, api, image):
-        status = self.call(api, "GET", image.path)[1]["status"]
+        status = self._status(api, image)
         return status if status in ("queued", "active") else None
 
     # ------------------------------------------------------------- the truth
