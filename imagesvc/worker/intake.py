@@ -96,6 +96,19 @@ def keep(ctx: StepContext, place: tuple[str, str], **values: Any) -> None:
         raise
 
 
+def keep_disk(
+    ctx: StepContext, place: tuple[str, str], result: pipe.PipeResult, **more: Any
+) -> None:
+    """Look into the disk that is at `place` now, and keep where it is and what it is."""
+    values = {**facts(result), **found(ctx, result, place), **more}
+    keep(ctx, place, store_id=place[0], key=place[1], **values)
+
+
+def withdraw_disk(ctx: StepContext) -> None:
+    """Give what `keep_disk` kept, or what is being written, to the reaper; not what is an image's."""
+    withdraw(ctx, {ctx.memo["store_id"]: ctx.memo["key"]} if "key" in ctx.memo else {})
+
+
 def withdraw(ctx: StepContext, objects: Mapping[str, str]) -> None:
     """Give what a step wrote to the reaper, unless it is an image's by now."""
     with ctx.service.database.write() as conn:

@@ -25,6 +25,19 @@ def unpacked(ctx: StepContext, reader: limit.Reader) -> UnpackedReader:
     return UnpackedReader(_Heeding(ctx, reader), ctx.service.rules.unpacked_cap_bytes)
 
 
+def hashed(
+    ctx: StepContext, body: limit.Reader, algorithms: Iterable[str], *, unpacking: bool
+) -> tuple["Hashed", limit.Reader, bool]:
+    """The bytes as they come, hashed by `algorithms`; what they hold; and whether they were packed."""
+    # What the pipe hashes anyway is not hashed twice, unless it hashes other bytes.
+    done = frozenset() if unpacking else frozenset(ctx.service.rules.algorithms)
+    came = Hashed(body, set(algorithms) - done)
+    if not unpacking:
+        return came, came, False
+    reader = unpacked(ctx, came)
+    return came, reader, bool(reader.packed)
+
+
 class _Heeding:
     """Gives the bytes of a reader, and heeds a cancellation though nothing may come out of them."""
 

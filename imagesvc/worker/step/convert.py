@@ -51,6 +51,5 @@ class Convert(Step):
 
     def undo(self, ctx: StepContext) -> Wait | None:
         """Give the bytes to the reaper, unless they are the image's by now."""
-        made = {ctx.memo["store_id"]: ctx.memo["key"]} if "key" in ctx.memo else {}
-        intake.withdraw(ctx, made)
+        intake.withdraw_disk(ctx)
         return None

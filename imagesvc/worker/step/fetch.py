@@ -7,7 +7,6 @@ from imagesvc.domain.job import JobType
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.stream import limit, pipe, sniff
-from imagesvc.stream.unpacked import UnpackedReader
 from imagesvc.worker import intake, landing, origin
 from imagesvc.worker.flow import Step, StepContext, Wait
 
@@ -29,16 +28,13 @@ class Fetch(Step):
         crashpoint("step.fetch.begin")
         result = _write(ctx, store_id, key)
         crashpoint("step.fetch.committed")
-        found = intake.found(ctx, result, (store_id, key))
-        facts = {**intake.facts(result), **found}
-        intake.keep(ctx, (store_id, key), store_id=store_id, key=key, **facts)
+        intake.keep_disk(ctx, (store_id, key), result)
         crashpoint("step.fetch.done")
         return None
 
     def undo(self, ctx: StepContext) -> Wait | None:
         """Give the bytes to the reaper, unless they are the image's by now."""
-        made = {ctx.memo["store_id"]: ctx.memo["key"]} if "key" in ctx.memo else {}
-        intake.withdraw(ctx, made)
+        intake.withdraw_disk(ctx)
         return None
 
 
@@ -49,11 +45,7 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
         _check_size(ctx, body.size)
         # A further copy of an active image is to be the same bytes.
         unpacking = image.status == ImageStatus.IMPORTING and landing.unpacks(ctx, image)
-        # What the pipe hashes anyway is not hashed twice, unless it hashes other bytes.
-        apart = expected.keys() - (frozenset() if unpacking else ctx.service.rules.algorithms)
-        came = landing.Hashed(body, apart)
-        reader = landing.unpacked(ctx, came) if unpacking else came
-        size = None if isinstance(reader, UnpackedReader) and reader.packed else body.size
+        came, reader, packed = landing.hashed(ctx, body, expected, unpacking=unpacking)
         of_bytes = landing.digest_check(expected, came)
 
         def check(result: pipe.PipeResult) -> None:
@@ -61,6 +53,7 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
             of_bytes(result)
 
         found, disk_format = _declared(ctx, reader)
+        size = None if packed else body.size
         return landing.land(
             ctx, found, (store_id, key), image, size, check, disk_format=disk_format
         )

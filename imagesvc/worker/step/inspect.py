@@ -54,9 +54,7 @@ def _unpack(ctx: StepContext, staged: StorageDriver, key: str, image: Image) -> 
         store_id = ctx.job.args["stores"][0]
         fresh = intake.announce(ctx, store_id)
         result = landing.land(ctx, reader, (store_id, fresh), image, None)
-    made = {"store_id": store_id, "key": fresh, "unpacked": True}
-    found = intake.found(ctx, result, (store_id, fresh))
-    intake.keep(ctx, (store_id, fresh), **made, **intake.facts(result), **found)
+    intake.keep_disk(ctx, (store_id, fresh), result, unpacked=True)
     return True
 
 

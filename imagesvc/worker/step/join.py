@@ -3,7 +3,6 @@
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import upload_part
 from imagesvc.stream import joined, pipe
-from imagesvc.stream.unpacked import UnpackedReader
 from imagesvc.worker import intake, landing
 from imagesvc.worker.flow import Step, StepContext, Wait
 
@@ -22,16 +21,13 @@ class Join(Step):
         crashpoint("step.join.begin")
         result = _write(ctx, store_id, key)
         crashpoint("step.join.committed")
-        found = intake.found(ctx, result, (store_id, key))
-        facts = {**intake.facts(result), **found}
-        intake.keep(ctx, (store_id, key), store_id=store_id, key=key, **facts)
+        intake.keep_disk(ctx, (store_id, key), result)
         crashpoint("step.join.done")
         return None
 
     def undo(self, ctx: StepContext) -> Wait | None:
         """Give the object to the reaper, unless it is the image's by now; parts go with the job."""
-        made = {ctx.memo["store_id"]: ctx.memo["key"]} if "key" in ctx.memo else {}
-        intake.withdraw(ctx, made)
+        intake.withdraw_disk(ctx)
         return None
 
 
@@ -41,11 +37,7 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
     size: int | None = ctx.job.args["size_bytes"]
     with joined.JoinedReader(_pieces(ctx)) as source:
         unpacking = landing.unpacks(ctx, image)
-        # What the pipe hashes anyway is not hashed twice, unless it hashes other bytes.
-        apart = expected.keys() - (frozenset() if unpacking else ctx.service.rules.algorithms)
-        came = landing.Hashed(source, apart)
-        reader = landing.unpacked(ctx, came) if unpacking else came
-        packed = isinstance(reader, UnpackedReader) and reader.packed
+        came, reader, packed = landing.hashed(ctx, source, expected, unpacking=unpacking)
         return landing.land(
             ctx,
             reader,
