@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from imagesvc import errors
-from imagesvc.stream import descriptor, inspect
+from imagesvc.stream import descriptor
 from imagesvc.stream.format import refusal
 
 _BLOCK = 512
@@ -15,6 +15,17 @@ _ENTRIES_MAX = 64
 _ZEROS_MAX = 1 << 20  # behind the last entry
 _NAME = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9 ._()+-]{0,99}")
 _ALGORITHMS = ("sha1", "sha256", "sha512")
+
+
+class Sink(Protocol):
+    """Takes the bytes of one disk in order, and is told when they end."""
+
+    def feed(self, block: bytes, /) -> None: ...
+    def end(self, size_bytes: int, /) -> None: ...
+
+
+# Called with what the descriptor says as soon as a disk begins, and with its length.
+OpenDisk = Callable[[descriptor.File, int], Sink]
 
 
 class _Hash(Protocol):
@@ -29,29 +40,36 @@ class _Entry:
     left: int
     hashes: dict[str, _Hash]
     text: bytearray | None = None
-    judge: inspect.Inspector | None = None
+    sink: Sink | None = None
 
 
 class Archive:
-    """Takes an OVA in blocks; each disk goes to a judge of its own. One thread.
+    """Takes an OVA in blocks; each disk goes to a sink of its own. One thread.
 
     The first entry is the one .ovf; all others are files that it names, a manifest, or a
-    certificate. Raises UnsupportedImage; TooLarge above `cap_bytes` in all entries together.
+    certificate. `ovf` is there once the first entry has passed, and `begin` is told of it.
+    Raises UnsupportedImage; TooLarge above `cap_bytes` in all entries together.
     """
 
-    def __init__(self, judge: Callable[[], inspect.Inspector], *, cap_bytes: int) -> None:
-        self._judge = judge
+    def __init__(
+        self,
+        open_disk: OpenDisk,
+        *,
+        cap_bytes: int,
+        begin: Callable[[descriptor.Descriptor], object] = lambda _: None,
+    ) -> None:
+        self._open_disk = open_disk
+        self._told = begin
         self._cap = cap_bytes
         self._bytes = 0
         self._pending = b""
         self._padding = 0
         self._zeros = 0
         self._entry: _Entry | None = None
-        self._ovf: descriptor.Descriptor | None = None
+        self.ovf: descriptor.Descriptor | None = None
         self._digests: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
         self._manifest: dict[tuple[str, str], str] = {}
-        self._facts: list[inspect.Facts] = []
 
     def feed(self, block: bytes) -> None:
         """Take the next bytes. Raises UnsupportedImage, TooLarge."""
@@ -71,16 +89,15 @@ class Archive:
                     self._begin(header)
             view = view[taken:]
 
-    def finish(self) -> list[inspect.Facts]:
-        """Judge the whole; give the facts of each disk. Raises UnsupportedImage."""
+    def finish(self) -> None:
+        """Judge the whole after its last byte. Raises UnsupportedImage."""
         if self._entry is not None or self._pending or self._padding or self._zeros < 2 * _BLOCK:
             raise refusal.unsafe("the OVA ends too early.")
-        if self._ovf is None or not set(self._ovf.files.values()) <= set(self._names.values()):
+        if self.ovf is None or not self.ovf.names <= set(self._names.values()):
             raise refusal.unsafe("the OVF descriptor names a file that is not in the OVA.")
         for key, value in self._manifest.items():
             if self._digests.get(key) != value:
                 raise refusal.unsafe(f"the manifest of the OVA does not fit {key[1]}.")
-        return self._facts
 
     def _begin(self, header: bytes) -> None:
         if not any(header):
@@ -116,9 +133,9 @@ class Archive:
         first = len(self._names) == 1
         if first != (kind == "ovf"):
             raise refusal.unsafe("the first entry of an OVA must be its one OVF descriptor.")
-        if self._ovf is not None and entry.name in self._ovf.files.values():
-            if entry.name in self._ovf.disk_names:
-                entry.judge = self._judge()
+        if self.ovf is not None and entry.name in self.ovf.names:
+            if entry.name in self.ovf.disk_files:
+                entry.sink = self._open_disk(self.ovf.disk_files[entry.name], entry.size)
         elif kind in ("ovf", "mf", "cert"):
             if entry.size > descriptor.BYTES_MAX:
                 raise refusal.unsafe(f"the .{kind} of the OVA is too large.")
@@ -132,8 +149,8 @@ class Archive:
             one.update(data)
         if entry.text is not None:
             entry.text += data
-        if entry.judge is not None:
-            entry.judge.feed(data)
+        if entry.sink is not None:
+            entry.sink.feed(data)
         if not entry.left:
             self._end(entry)
 
@@ -142,12 +159,13 @@ class Archive:
         self._padding = -entry.size % _BLOCK
         for word, one in entry.hashes.items():
             self._digests[word, entry.name] = one.hexdigest()
-        if entry.judge is not None:
+        if entry.sink is not None:
             if not entry.size:
                 raise refusal.unsafe("a disk of the OVA is empty.")
-            self._facts.append(entry.judge.finish(entry.size))
-        elif entry.text is not None and self._ovf is None:
-            self._ovf = descriptor.Descriptor(bytes(entry.text))
+            entry.sink.end(entry.size)
+        elif entry.text is not None and self.ovf is None:
+            self.ovf = descriptor.Descriptor(bytes(entry.text))
+            self._told(self.ovf)
         elif entry.text is not None and entry.name.lower().endswith(".mf"):
             if self._manifest:
                 raise refusal.unsafe("the OVA has two manifests.")
