@@ -64,6 +64,7 @@ class _Reader:
     def __init__(self) -> None:
         self.root = Element("", {})
         self._open: list[Element] = []
+        self._texts: list[list[str]] = []
         self._count = 0
 
     def start(self, element: str, attributes: dict[str, str]) -> None:
@@ -82,12 +83,13 @@ class _Reader:
         else:
             self.root = one
         self._open.append(one)
+        self._texts.append([])
 
     def end(self, element: str) -> None:
-        self._open.pop()
+        self._open.pop().text = "".join(self._texts.pop())
 
     def take_text(self, text: str) -> None:
-        self._open[-1].text += text
+        self._texts[-1].append(text)
 
 
 def _refuse_declarations(*_: object) -> NoReturn:

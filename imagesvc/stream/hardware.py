@@ -11,7 +11,7 @@ from imagesvc.stream.format import refusal
 
 _PROCESSOR, _MEMORY, _DISK = "3", "4", "17"
 _DRIVES = frozenset({"14", "15", "16"})  # for floppies and discs
-_CONTROLLERS = frozenset({"5", "6", "20"})  # IDE, SCSI, SATA and others
+_CONTROLLERS = frozenset({"5", "6", "7", "8", "20"})  # IDE, SCSI, FC, iSCSI, SATA and others
 _ITEMS = ("Item", "StorageItem")
 _PLACE = re.compile(r"(?:ovf:)?/{1,3}disk/(.+)")
 _NUMBER = re.compile(r"[0-9]{1,9}")

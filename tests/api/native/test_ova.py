@@ -206,6 +206,11 @@ def test_what_does_not_go_together_is_refused_at_once(alone, values):
     assert alone.owner.listed() == []
 
 
+def test_an_archive_that_nobody_said_to_be_one_is_told(alone, archive):
+    alone.lay(archive)
+    failed(alone, *alone.bring(), "say disk_format ova")
+
+
 def test_several_disks_are_no_data_disk(alone, archive):
     alone.lay(archive)
     failed(alone, *alone.bring(disk_format="ova", kind="data-disk"), "no image of a data disk")
