@@ -78,7 +78,7 @@ def _disc_ids(items: list[Element]) -> frozenset[str]:
 def _controllers(items: list[Element]) -> dict[str, tuple[int, ...]]:
     """Instance -> where it comes: kinds as they are first named, those of a kind by address."""
     kinds: list[str] = []
-    places = {}
+    places: dict[str, tuple[int, ...]] = {}
     for number, one in enumerate(items):
         kind = one.value("ResourceType")
         if kind in _CONTROLLERS:
