@@ -12,6 +12,7 @@ from imagesvc.stream.format import refusal
 
 _BLOCK = 512
 _ENTRIES_MAX = 64
+_TEXTS = ("ovf", "mf", "cert")
 _ZEROS_MAX = 1 << 20  # behind the last entry
 _NAME = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9 ._()+-]{0,99}")
 _ALGORITHMS = ("sha1", "sha256", "sha512")
@@ -41,6 +42,16 @@ class _Entry:
     hashes: dict[str, _Hash]
     text: bytearray | None = None
     sink: Sink | None = None
+    chunk: descriptor.Chunk | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Split:
+    """A disk of which more is to come."""
+
+    file: descriptor.File
+    following: int
+    sink: Sink
 
 
 class Archive:
@@ -67,6 +78,7 @@ class Archive:
         self._zeros = 0
         self._entry: _Entry | None = None
         self.ovf: descriptor.Descriptor | None = None
+        self._split: _Split | None = None
         self._digests: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
         self._manifest: dict[tuple[str, str], str] = {}
@@ -93,7 +105,7 @@ class Archive:
         """Judge the whole after its last byte. Raises UnsupportedImage."""
         if self._entry is not None or self._pending or self._padding or self._zeros < 2 * _BLOCK:
             raise refusal.unsafe("the OVA ends too early.")
-        if self.ovf is None or not self.ovf.names <= set(self._names.values()):
+        if self.ovf is None or not self.ovf.entries.keys() <= set(self._names.values()):
             raise refusal.unsafe("the OVF descriptor names a file that is not in the OVA.")
         for key, value in self._manifest.items():
             if self._digests.get(key) != value:
@@ -119,8 +131,11 @@ class Archive:
                 unit="bytes",
                 reason=errors.Reason.SIZE_CAP,
             )
+        # Before the manifest comes nobody knows which of them it will name.
+        named = [word for word, file in self._manifest if file == name]
         hashes: dict[str, _Hash] = {
-            word: hashlib.new(word, usedforsecurity=word != "sha1") for word in _ALGORITHMS
+            word: hashlib.new(word, usedforsecurity=word != "sha1")
+            for word in (named if self._manifest else _ALGORITHMS)
         }
         self._entry = _Entry(name, size, size, hashes)
         self._place(self._entry)
@@ -133,15 +148,30 @@ class Archive:
         first = len(self._names) == 1
         if first != (kind == "ovf"):
             raise refusal.unsafe("the first entry of an OVA must be its one OVF descriptor.")
-        if self.ovf is not None and entry.name in self.ovf.names:
-            if entry.name in self.ovf.disk_files:
-                entry.sink = self._open_disk(self.ovf.disk_files[entry.name], entry.size)
-        elif kind in ("ovf", "mf", "cert"):
+        if self.ovf is not None and entry.name in self.ovf.entries:
+            entry.chunk = self.ovf.entries[entry.name]
+            if entry.chunk.file.name in self.ovf.disk_names:
+                entry.sink = self._sink(entry, entry.chunk)
+        elif kind in _TEXTS:
             if entry.size > descriptor.BYTES_MAX:
                 raise refusal.unsafe(f"the .{kind} of the OVA is too large.")
             entry.text = bytearray()
         else:
             raise refusal.unsafe("the OVA holds a file that its OVF descriptor does not name.")
+
+    def _sink(self, entry: _Entry, chunk: descriptor.Chunk) -> Sink:
+        """Where a disk goes, or the next chunk of one: they come one after the other."""
+        if chunk.size_bytes not in (None, entry.size):
+            raise refusal.unsafe(f"{entry.name} of the OVA has another length than was said.")
+        split, self._split = self._split, None
+        awaited = (split.file, split.following) if split else (chunk.file, 0)
+        if awaited != (chunk.file, chunk.number):
+            raise refusal.unsafe("the OVA has the parts of a split disk in another order.")
+        file, size = chunk.file, chunk.file.size_bytes or entry.size
+        sink = split.sink if split else self._open_disk(file, size)
+        if not chunk.last:
+            self._split = _Split(file, chunk.number + 1, sink)
+        return sink
 
     def _take(self, entry: _Entry, data: bytes) -> None:
         entry.left -= len(data)
@@ -162,7 +192,8 @@ class Archive:
         if entry.sink is not None:
             if not entry.size:
                 raise refusal.unsafe("a disk of the OVA is empty.")
-            entry.sink.end(entry.size)
+            if entry.chunk is not None and entry.chunk.last:
+                entry.sink.end(entry.chunk.file.size_bytes or entry.size)
         elif entry.text is not None and self.ovf is None:
             self.ovf = descriptor.Descriptor(bytes(entry.text))
             self._told(self.ovf)

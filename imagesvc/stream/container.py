@@ -130,7 +130,7 @@ class ArchiveInspector:
         return inspect.Facts(self._format, size, wrapped=True)
 
     def _open(self, file: descriptor.File, size_bytes: int) -> "_Judged":
-        if file.packer or file.split:
+        if file.packer or file.chunk_bytes:
             raise refusal.unsafe("files of the OVF descriptor are packed or split.")
         found = _Judged(inspect.Inspector(self._format, virtual_cap_bytes=self._cap))
         self._disks.append(found)

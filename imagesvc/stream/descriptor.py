@@ -9,16 +9,44 @@ from imagesvc.stream.format import refusal
 BYTES_MAX = envelope.BYTES_MAX
 _DIGEST = re.compile(r"(SHA1|SHA256|SHA512) ?\((.+)\) ?= ?([0-9A-Fa-f]+)")
 _PLAIN = ("", "identity")
+CHUNKS_MAX = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class File:
-    """A file of the archive. `packer` is what it is packed with, empty for nothing."""
+    """A file. `packer` is what it is packed with, empty for nothing.
+
+    One that is split has its length, and that of its chunks, of which each is an entry.
+    """
 
     id: str
     name: str
     packer: str = ""
-    split: bool = False
+    size_bytes: int = 0
+    chunk_bytes: int = 0
+
+    @property
+    def entries(self) -> dict[str, "Chunk"]:
+        """Name in the archive -> what of the file is there, in order."""
+        if not self.chunk_bytes:
+            return {self.name: Chunk(self)}
+        count = -(-self.size_bytes // self.chunk_bytes)
+        sizes = [self.chunk_bytes] * (count - 1)
+        sizes.append(self.size_bytes - sum(sizes))
+        return {
+            f"{self.name}.{n:09}": Chunk(self, n, n == count - 1, size)
+            for n, size in enumerate(sizes)
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Chunk:
+    """Part `number` of a file; `size_bytes` is None for one that is all of it, of any length."""
+
+    file: File
+    number: int = 0
+    last: bool = True
+    size_bytes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,23 +71,29 @@ class Descriptor:
         named = {one.file_id for one in self.disks if one.file_id}
         if not named or named - self.files.keys():
             raise refusal.unsafe("the OVF descriptor names no disk, or one that is no file.")
-        if len(self.names) != len(self.files):
-            raise refusal.unsafe("the OVF descriptor names a file twice.")
-        self.disk_files = {self.files[one].name: self.files[one] for one in named}
-
-    @property
-    def names(self) -> set[str]:
-        """Names of all files."""
-        return {one.name for one in self.files.values()}
+        self.entries: dict[str, Chunk] = {}
+        for file in self.files.values():
+            if file.entries.keys() & self.entries.keys():
+                raise refusal.unsafe("the OVF descriptor names a file twice.")
+            self.entries |= file.entries
+        self.disk_names = frozenset(self.files[one].name for one in named)
 
     def _take_file(self, own: dict[str, str]) -> None:
         one = own.get("id", "")
         if not one or one in self.files or "href" not in own:
             raise refusal.unsafe("a file of the OVF descriptor has no id of its own, or no name.")
         packer = own.get("compression", "")
-        self.files[one] = File(
-            one, own["href"], "" if packer in _PLAIN else packer, "chunkSize" in own
-        )
+        size_bytes = chunk_bytes = 0
+        if "chunkSize" in own:
+            size_bytes, chunk_bytes = _number(own.get("size", "")), _number(own["chunkSize"])
+            if not 0 < size_bytes <= CHUNKS_MAX * chunk_bytes:
+                raise refusal.unsafe("a file of the OVF descriptor is split into no or many parts.")
+        packer = "" if packer in _PLAIN else packer
+        self.files[one] = File(one, own["href"], packer, size_bytes, chunk_bytes)
+
+
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
 
 
 def _disk(own: dict[str, str]) -> Disk:

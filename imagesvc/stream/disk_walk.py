@@ -73,6 +73,7 @@ class DiskWalk:
     def pull(self) -> None:
         """Read on inside of a disk. Raises UnsupportedImage if there is no more."""
         if not self._pull():
+            self._archive.finish()  # which says what is missing
             raise refusal.unsafe("the OVA ends too early.")
 
     def _pull(self) -> bool:

@@ -64,8 +64,8 @@ def _disk(found: descriptor.Descriptor, disk: descriptor.Disk) -> MachineDisk:
     if not disk.file_id:
         raise refusal.unsafe("a disk of the OVF descriptor has no file.")
     file = found.files[disk.file_id]
-    if file.split or file.packer not in ("", "gzip"):
-        raise refusal.unsafe(f"{file.name} of the OVA is split, or packed by something but gzip.")
+    if file.packer not in ("", "gzip"):
+        raise refusal.unsafe(f"{file.name} of the OVA is packed by something but gzip.")
     uri = disk.format.lower()
     disk_format = next((name for word, name in _FORMATS if word in uri), None)
     if disk_format is None:

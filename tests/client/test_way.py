@@ -1,6 +1,6 @@
 """Every way from a source to an image and on to a target, through the commands and on real guests.
 
-`docs/operator/way.rst` tells of the same sources and targets. A disk bears a mark, which the guest
+`docs/operator/way.rst` tells of the same sources and targets, and of tests in each run. A disk bears a mark, which the guest
 that boots from it, or has it as its second disk, says on its console.
 """
 
@@ -16,7 +16,7 @@ from tests.client.conftest import started
 from tests.client.test_imagesvc_command import TOOL, wait_console
 from tests.ova import Part
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.peer
 
 BUCKET = "ways"
 MARK = b"way\0"
@@ -244,17 +244,6 @@ TARGETS = {
     "bare metal": to_node,
     "bucket": to_bucket,
 }
-# These ways are gone in each run, the others in that of the slow peers.
-EACH_RUN = (("OVA of several disks", "servers"), ("OVA of one disk", "bucket"))
-
-
-def ways():
-    """Each source with each target."""
-    for source in SOURCES:
-        for target in TARGETS:
-            way = (source, target)
-            marks = () if way in EACH_RUN else (pytest.mark.peer,)
-            yield pytest.param(*way, marks=marks, id=f"{source} to {target}")
 
 
 @pytest.fixture(scope="module")
@@ -286,6 +275,7 @@ def bench(tmp_path_factory, s3_place):
         yield made
 
 
-@pytest.mark.parametrize(("source", "target"), ways())
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("source", SOURCES)
 def test_a_way_is_open(bench, source, target):
     TARGETS[target](bench, bench.image(source))

@@ -18,6 +18,7 @@ from tests.web_server import answer, serving
 
 PACKERS = {"gzip": gzip.compress, "xz": lzma.compress, "zstd": zstandard.compress}
 MIB = 1 << 20
+BLIND = "[image]\ndetect = off\n"  # a look takes half a second, and is of few tests
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +43,21 @@ def archive(streams):
     return ova.packed(text, {"data.vmdk": streams[1], "root.vmdk": streams[0]})
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def customer(request, tmp_path, s3_place):
+    """A customer of a service on each engine."""
+    url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
+    made = Customer(tmp_path, url, s3_place, BLIND)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def alone(tmp_path, s3_place):
     """A customer of a service on SQLite, for what no engine sees."""
-    made = Customer(tmp_path, f"sqlite:///{tmp_path}/imagesvc.sqlite", s3_place)
+    made = Customer(tmp_path, f"sqlite:///{tmp_path}/imagesvc.sqlite", s3_place, BLIND)
     yield made
     made.close()
 
@@ -54,7 +66,7 @@ def alone(tmp_path, s3_place):
 def shared(tmp_path_factory, s3_place):
     """A customer for all hostile archives, which leave nothing to each other."""
     folder = tmp_path_factory.mktemp("hostile")
-    made = Customer(folder, f"sqlite:///{folder}/imagesvc.sqlite", s3_place)
+    made = Customer(folder, f"sqlite:///{folder}/imagesvc.sqlite", s3_place, BLIND)
     yield made
     made.close()
 
@@ -93,10 +105,11 @@ def test_a_machine_of_two_disks_becomes_one_image_of_it(customer, archive, raws,
     assert {"image_import:create", "image_import:complete"} <= set(actions)
 
 
-def test_what_the_descriptor_tells_is_proposed_and_what_was_said_stays(alone, archive):
-    alone.lay(archive)
-    image, _ = alone.bring(disk_format="ova", os_type="windows", min_ram_mib=16)
-    found = detail(alone, image)["found"]
+def test_what_the_descriptor_tells_is_proposed_and_what_was_said_stays(tmp_path, s3_place, archive):
+    one = Customer(tmp_path, f"sqlite:///{tmp_path}/x.sqlite", s3_place)
+    one.lay(archive)
+    image, _ = one.bring(disk_format="ova", os_type="windows", min_ram_mib=16)
+    found = detail(one, image)["found"]
     assert (found["os_type"], found["os_distro"], found["firmware"]) == (
         "linux", "ubuntu", ["uefi"],
     )  # fmt: skip
@@ -104,16 +117,14 @@ def test_what_the_descriptor_tells_is_proposed_and_what_was_said_stays(alone, ar
     assert found["differs"] == ["os_type"]
     assert (image["os_type"], image["min_ram"]) == ("windows", 16)
     assert (image["os_distro"], image["hw_firmware_type"]) == ("ubuntu", "uefi")
-
-
-def test_nothing_is_proposed_where_nobody_wants_to_know(tmp_path, s3_place, archive):
-    more = "[image]\ndetect = off\n"
-    one = Customer(tmp_path, f"sqlite:///{tmp_path}/x.sqlite", s3_place, more)
-    one.lay(archive)
-    image, _ = one.bring(disk_format="ova")
-    assert detail(one, image)["found"]["os_type"] is None
-    assert "os_type" not in image
     one.close()
+
+
+def test_nothing_is_proposed_where_nobody_wants_to_know(alone, archive):
+    alone.lay(archive)
+    image, _ = alone.bring(disk_format="ova")
+    assert detail(alone, image)["found"]["os_type"] is None
+    assert "os_type" not in image
 
 
 def test_a_machine_of_one_disk_becomes_an_image_of_a_system_disk(alone, raws, tmp_path):
@@ -143,6 +154,21 @@ def test_a_packed_ova_is_unpacked(alone, archive, raws, tmp_path, packer):
 def test_packed_disks_inside_are_unpacked(alone, raws, streams, tmp_path):
     text = ova.machine(Part("root.vmdk.gz", file='o:compression="gzip"'), Part("data.vmdk", 1))
     files = {"root.vmdk.gz": gzip.compress(streams[0]), "data.vmdk": streams[1]}
+    alone.lay(ova.packed(text, files))
+    image, job = alone.bring(disk_format="ova")
+    assert job["cause"] is None
+    hold(alone, image, raws, tmp_path)
+
+
+def test_a_packed_disk_in_parts_is_put_together(alone, raws, streams, tmp_path):
+    packed = gzip.compress(streams[0])
+    half = len(packed) // 2 + 1
+    said = f'o:compression="gzip" o:size="{len(packed)}" o:chunkSize="{half}"'
+    text = ova.machine(Part("root.vmdk.gz", file=said), Part("data.vmdk", 1))
+    files = {
+        "root.vmdk.gz.000000000": packed[:half], "root.vmdk.gz.000000001": packed[half:],
+        "data.vmdk": streams[1],
+    }  # fmt: skip
     alone.lay(ova.packed(text, files))
     image, job = alone.bring(disk_format="ova")
     assert job["cause"] is None

@@ -143,7 +143,6 @@ def test_texts_of_a_stranger_are_short_and_printable():
          "none of its disks"),
         ([Part("a", format="urn:x")], {}, "of which format a is"),
         ([Part("a", file='o:compression="bzip2"')], {}, "packed by something but gzip"),
-        ([Part("a", file='o:chunkSize="512"')], {}, "is split"),
     ],
 )  # fmt: skip
 def test_a_machine_that_is_not_taken_is_refused_with_its_cause(parts, values, words):
