@@ -54,21 +54,24 @@ def customer(request, tmp_path, s3_place):
     made.close()
 
 
-@pytest.fixture
-def alone(tmp_path, s3_place):
-    """A customer of a service on SQLite, for what no engine sees."""
-    made = Customer(tmp_path, f"sqlite:///{tmp_path}/imagesvc.sqlite", s3_place, BLIND)
-    yield made
-    made.close()
-
-
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory, s3_place):
-    """A customer for all hostile archives, which leave nothing to each other."""
-    folder = tmp_path_factory.mktemp("hostile")
+    """A customer of a service on SQLite, for what no engine sees."""
+    folder = tmp_path_factory.mktemp("shared")
     made = Customer(folder, f"sqlite:///{folder}/imagesvc.sqlite", s3_place, BLIND)
     yield made
     made.close()
+
+
+@pytest.fixture
+def alone(shared):
+    """The same for one test, which leaves nothing to the next."""
+    yield shared
+    for image_id in shared.owner.listed():
+        assert shared.owner.request("DELETE", f"/v2/images/{image_id}").status_code == 204
+    shared.several.work()
+    reaper.run(shared.service)
+    assert shared.several.keys("plain") == []
 
 
 def detail(customer, image):
@@ -184,20 +187,20 @@ def test_an_ova_of_a_url_is_taken_apart(tmp_path, s3_place, archive, raws):
         one.close()
 
 
-def test_a_resumable_upload_of_an_ova_is_taken_apart(customer, archive, raws, tmp_path):
-    tus = Tus(customer.owner)
+def test_a_resumable_upload_of_an_ova_is_taken_apart(alone, archive, raws, tmp_path):
+    tus = Tus(alone.owner)
     formats = {"disk_format": "qcow2", "container_format": "bare"}
     sha256 = hashlib.sha256(archive).hexdigest()
     path, image_id = tus.begin(len(archive), image=formats, source_format="ova", sha256=sha256)
     tus.patch(path, 0, archive[:100_000])
     last = tus.patch(path, 100_000, archive[100_000:])
     assert tus.job(last)["type"] == "import-ova"
-    customer.several.work()
-    image = customer.image(image_id)
+    alone.several.work()
+    image = alone.image(image_id)
     assert (image["status"], tus.job(last)["cause"]) == ("active", None)
-    assert detail(customer, image)["kind"] == "whole-machine"
+    assert detail(alone, image)["kind"] == "whole-machine"
     assert "os_glance_import_task" not in image
-    hold(customer, image, raws, tmp_path)
+    hold(alone, image, raws, tmp_path)
 
 
 def test_an_upload_that_is_no_ova_leaves_its_image_queued(alone):
@@ -242,18 +245,21 @@ def test_several_disks_are_no_data_disk(alone, archive):
     failed(alone, *alone.bring(disk_format="ova", kind="data-disk"), "no image of a data disk")
 
 
-def test_all_disks_count_against_the_quota(customer, archive):
-    admin = Caller(customer.several.app, None, "admin", "member")
-    customer.lay(archive)
-    image, _ = customer.bring(disk_format="ova")
-    path = f"{ROOT}/quota/{customer.owner.project}"
-    used = sum(disk["size_bytes"] for disk in detail(customer, image)["disks"])
-    assert admin.request("PUT", path, {"stored_bytes": 2 * used - 1}).status_code == 200
-    again, job = customer.bring(disk_format="ova")
+def test_all_disks_count_against_the_quota(tmp_path, s3_place, archive):
+    one = Customer(tmp_path, f"sqlite:///{tmp_path}/x.sqlite", s3_place, BLIND)
+    one.lay(archive)
+    image, _ = one.bring(disk_format="ova")
+    sizes = [disk["size_bytes"] for disk in detail(one, image)["disks"]]
+    shown = one.owner.get(f"{ROOT}/quota/{one.owner.project}").json
+    assert str(sum(sizes)) in str(shown)
+    admin = Caller(one.several.app, None, "admin", "member")
+    limits = {"stored_bytes": 2 * sum(sizes) - 1}
+    path = f"{ROOT}/quota/{one.owner.project}"
+    assert admin.request("PUT", path, limits).status_code == 200
+    again, job = one.bring(disk_format="ova")
     assert (again["status"], job["state"]) == ("killed", "failed")
     assert "Quota" in job["cause"]
-    assert admin.request("PUT", path, {"stored_bytes": 2 * used}).status_code == 200
-    assert customer.bring(disk_format="ova")[0]["status"] == "active"
+    one.close()
 
 
 def test_in_the_other_dialect_an_ova_stays_as_it_came(alone, archive):
@@ -358,7 +364,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_archive_is_refused_with_its_cause(shared, name):
+def test_a_hostile_archive_is_refused_with_its_cause(alone, name):
     data, words = HOSTILE[name]
-    shared.lay(data)
-    failed(shared, *shared.bring(disk_format="ova"), words)
+    alone.lay(data)
+    failed(alone, *alone.bring(disk_format="ova"), words)
