@@ -14,7 +14,6 @@ _BLOCK = 512
 _ENTRIES_MAX = 64
 _TEXTS = ("ovf", "mf", "cert")
 _ZEROS_MAX = 1 << 20  # behind the last entry
-_NAME = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9 ._()+-]{0,99}")
 _ALGORITHMS = ("sha1", "sha256", "sha512")
 
 
@@ -209,10 +208,12 @@ def _read_header(header: bytes) -> tuple[str, int]:
         raise refusal.unsafe("a header of the OVA is broken.")
     if header[156:157] not in (b"0", b"\0"):
         raise refusal.unsafe("the OVA holds something other than plain files.")
-    name = header[:100].rstrip(b"\0")
-    if not _NAME.fullmatch(name) or (header[345:500].rstrip(b"\0") and header[262:265] != b" \0\0"):
+    name = header[:100].rstrip(b"\0").decode("latin-1")
+    if not descriptor.NAME.fullmatch(name) or (
+        header[345:500].rstrip(b"\0") and header[262:265] != b" \0\0"
+    ):
         raise refusal.unsafe("an entry of the OVA has a name that is not taken.")
-    return name.decode("ascii"), _number(header[124:136])
+    return name, _number(header[124:136])
 
 
 def _number(field: bytes) -> int:

@@ -8,6 +8,8 @@ from imagesvc.stream.format import refusal
 
 BYTES_MAX = envelope.BYTES_MAX
 _DIGEST = re.compile(r"(SHA1|SHA256|SHA512) ?\((.+)\) ?= ?([0-9A-Fa-f]+)")
+# Names of files: flat, plain, and no options of a tool.
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._()+-]{0,99}")
 _PLAIN = ("", "identity")
 CHUNKS_MAX = 64
 
@@ -82,6 +84,8 @@ class Descriptor:
         one = own.get("id", "")
         if not one or one in self.files or "href" not in own:
             raise refusal.unsafe("a file of the OVF descriptor has no id of its own, or no name.")
+        if not NAME.fullmatch(own["href"]):
+            raise refusal.unsafe("the OVF descriptor names a file outside of the OVA.")
         packer = own.get("compression", "")
         size_bytes = chunk_bytes = 0
         if "chunkSize" in own:

@@ -289,7 +289,8 @@ HOSTILE = {
         ),
         "does not fit a.vmdk",
     ),
-    "path": (ova.packed(ova.machine(Part("../a.vmdk")), {"../a.vmdk": DISK}), "a name that is not"),
+    "path": (ova.packed(ova.machine(Part("../a.vmdk")), {"../a.vmdk": DISK}), "outside of the OVA"),
+    "path of an entry": (ova.packed(TEXT, {"../a.vmdk": DISK}), "a name that is not"),
     "link": (
         ova.entry("vm.ovf", TEXT) + ova.entry("a.vmdk", b"", kind=b"2") + bytes(1024),
         "other than plain files",
@@ -330,7 +331,7 @@ HOSTILE = {
     ),
     "deep": (ova.packed(ova.machine(Part("a.vmdk"), more="<a>" * 99 + "</a>" * 99), FILES), "too deep"),
     "href": (
-        ova.packed(ova.machine(Part("http://169.254.169.254/a.vmdk")), FILES), "does not name",
+        ova.packed(ova.machine(Part("http://169.254.169.254/a.vmdk")), FILES), "outside of the OVA",
     ),
     "collection": (
         ova.packed(
