@@ -187,6 +187,24 @@ def test_an_ova_of_a_url_is_taken_apart(tmp_path, s3_place, archive, raws):
         one.close()
 
 
+def test_a_run_that_breaks_off_after_a_disk_leaves_nothing_and_can_be_run_again(
+    tmp_path, s3_place, archive, raws
+):
+    sent = [answer(archive)[:-2000], answer(archive)]
+    with serving(lambda _, connection: connection.sendall(sent.pop(0))) as web:
+        one = Customer(
+            tmp_path, f"sqlite:///{tmp_path}/x.sqlite", s3_place, BLIND, ports=[web.port]
+        )
+        image, job = one.bring({"type": "url", "url": web.url("/vm.ova")}, disk_format="ova")
+        failed(one, image, job, "could not fetch")
+        again = one.owner.request("POST", f"{ROOT}/jobs/{job['id']}/retry")
+        assert again.status_code == 202
+        one.several.work()
+        assert one.job(job["id"])["cause"] is None
+        hold(one, image, raws, tmp_path)
+        one.close()
+
+
 def test_a_resumable_upload_of_an_ova_is_taken_apart(alone, archive, raws, tmp_path):
     tus = Tus(alone.owner)
     formats = {"disk_format": "qcow2", "container_format": "bare"}
