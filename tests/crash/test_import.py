@@ -21,6 +21,7 @@ from imagesvc.domain.remote_image import RemoteRequest
 from imagesvc.manager import remote_image, store_verify
 from imagesvc.worker import reaper
 from tests.crash import forked
+from tests.crash.points import thinned
 from tests.crash.station import Station, until
 
 STAGE_POINTS = ("stage.begun", "stage.received", "stage.stored")
@@ -163,8 +164,18 @@ def test_a_killed_stage_leaves_the_image_queued_or_whole(station, point):
     assert station.quota_is_true()
 
 
-@pytest.mark.parametrize("must", [True, False])
-@pytest.mark.parametrize("point", IMPORT_POINTS)
+@pytest.mark.parametrize("must", [True, pytest.param(False, marks=pytest.mark.peer)])
+@pytest.mark.parametrize(
+    "point",
+    thinned(
+        IMPORT_POINTS,
+        "step.inspect.done",
+        "step.spread.told",
+        "step.spread.committed",
+        "step.spread.kept",
+        "step.conclude.begin",
+    ),
+)
 def test_an_import_ends_once_whatever_line_its_worker_dies_at(station, point, must):
     image = staged(station)
     request = ImportRequest("glance-direct", ("local", "far"), all_must_succeed=must)
@@ -179,13 +190,13 @@ def test_an_import_ends_once_whatever_line_its_worker_dies_at(station, point, mu
     assert [event.target_id for event in events] == [image.id]
 
 
-@pytest.mark.parametrize("point", FETCH_POINTS)
+@pytest.mark.parametrize("point", thinned(FETCH_POINTS, "step.fetch.written", "step.fetch.done"))
 def test_a_fetch_ends_once_whatever_line_its_worker_dies_at(station, point):
     request = ImportRequest("web-download", ("local", "far"), uri="http://x/")
     fetched(station, request, point)
 
 
-@pytest.mark.parametrize("point", CONSULT_POINTS)
+@pytest.mark.parametrize("point", thinned(CONSULT_POINTS, "step.consult.taken"))
 def test_an_image_is_taken_over_once_whatever_line_its_worker_dies_at(station, point):
     remote = RemoteRequest("far", "00000000-0000-4000-8000-000000000000", token="secret")
     image, job = fetched(

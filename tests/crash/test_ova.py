@@ -8,6 +8,7 @@ from imagesvc.domain.image import NewImage
 from imagesvc.domain.upload import NewUpload
 from tests import disk_image, ova
 from tests.api.native.tus import encoded
+from tests.crash.points import thinned
 from tests.crash.station import Station, until
 from tests.crash.test_bucket import clean, killed_once
 from tests.ova import Part
@@ -29,9 +30,7 @@ def station(tmp_path):
     made.stop()
 
 
-@pytest.mark.parametrize(
-    "point", [*POINTS, *(pytest.param(one, marks=pytest.mark.peer) for one in MORE_POINTS)]
-)
+@pytest.mark.parametrize("point", thinned((*POINTS, *MORE_POINTS), *POINTS))
 def test_an_ova_is_an_image_once_whatever_line_its_worker_dies_at(station, tmp_path, point):
     raw = disk_image.make_raw(tmp_path)
     stream = disk_image.convert(raw, "vmdk-stream")
