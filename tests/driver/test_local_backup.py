@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from imagesvc.interface import errors
-from imagesvc.interface.backup import BackupSpec
+from imagesvc.interface.backup import BackupDisk, BackupSpec
 from imagesvc.interface.base import HealthState
 from imagesvc.interface.compute import Consistency
 from imagesvc.testing.conformance.backup import PROJECT, BackupConformance
-from imagesvc.testing.conformance.backup_disk import facts
 from imagesvc_drivers.backup.local import LocalBackup
 
 HOLE_BYTES = 8 << 20
@@ -29,11 +28,12 @@ class TestLocalBackup(BackupConformance):
         self, driver: LocalBackup, spec: BackupSpec
     ) -> None:
         backup_id = driver.prepare(spec, "sparse")
-        self.write(driver, backup_id, "vda", bytes(HOLE_BYTES) + b"end")
-        disk = facts()[0]
+        with driver.open_write(backup_id, "vda") as writer:
+            for block in (bytes(HOLE_BYTES), b"end"):
+                writer.write(block)
+            writer.commit()
         size_bytes = HOLE_BYTES + 3
-        whole = type(disk)("vda", size_bytes, True)
-        driver.finish(backup_id, [whole], Consistency.CRASH)
+        driver.finish(backup_id, [BackupDisk("vda", size_bytes, True)], Consistency.CRASH)
         found = driver.path(backup_id, "vda").stat()
         assert found.st_blocks * 512 < 1 << 20 < found.st_size == size_bytes
         assert found.st_mode & 0o222 == 0

@@ -121,11 +121,10 @@ class WholeOnly(LocalBackup):
 
 class BegunOnce(LocalBackup):
     def prepare(self, spec, token):
-        backup_id = super().prepare(spec, f"{token} of {uuid.getnode()}")
-        marker = Path(self.options.state_dir) / backup_id
-        if marker.exists():
+        begun = {folder.backup_id for folder in self._folders}
+        backup_id = super().prepare(spec, token)
+        if backup_id in begun:
             raise errors.AlreadyExists("It was begun.")
-        marker.touch()
         return backup_id
 
 

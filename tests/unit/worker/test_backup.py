@@ -22,6 +22,17 @@ from tests.unit.worker.paper_compute import DATA, DISK
 AWAY = Unavailable("Away.", "away")
 
 
+EACH = pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def url(request, tmp_path):
+    """SQLite, but for tests of what the engines do differently."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        return request.getfixturevalue("postgresql_url")
+    return f"sqlite:///{tmp_path}/imagesvc.sqlite"
+
+
 @pytest.fixture
 def made(service, work):
     """A backup of the server."""
@@ -248,6 +259,7 @@ def readers(service, backup_id):
     yield capture(service, backup_id)[1]
 
 
+@EACH
 def test_a_backup_is_kept_as_long_as_a_job_reads_it(service, made, work):
     backup_id = made()
     for job in readers(service, backup_id):
@@ -261,6 +273,7 @@ def test_a_backup_is_kept_as_long_as_a_job_reads_it(service, made, work):
     assert service.backups.list(CALLER) == []
 
 
+@EACH
 def test_a_backup_that_is_being_deleted_is_not_read(service, compute, made, work, folder):
     backup_id = made()
     compute.faults["start_create"] = driver_errors.DriverError("No.", "no")
