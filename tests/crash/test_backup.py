@@ -67,7 +67,7 @@ def check_restored(station, ended):
     assert [disk.disk_id for disk in server.disks] == ["disk0", "disk1"]
 
 
-def test_a_backup_is_made_read_and_deleted_though_each_worker_dies(station, guest):
+def test_a_backup_is_made_and_read_though_the_workers_die(station, guest):
     source = upload(station, guest)
     server_id = server_of(station, source, 1)
     ended = kill_and_recover(station, create(station, server_id), "step.keep.kept")
@@ -76,22 +76,14 @@ def test_a_backup_is_made_read_and_deleted_though_each_worker_dies(station, gues
     disks = check_kept(station, guest, backup_id)
     station.service.servers.delete(station.caller, server_id)
     image, job = station.service.backup_captures.start(station.caller, backup_id, name="whole")
-    ended = recover(station, job, "step.store.kept")
+    run_here(station, job)
     check_captured(station, image, source, disks)
-    job = station.service.backups.restore(station.caller, backup_id, name="again", memory_mib=16)
-    check_restored(station, recover(station, job, "step.restore.started"))
-    job = station.service.backups.delete(station.caller, backup_id)
-    recover(station, job, "step.delete.deleted")
-    assert list((station.folder / "backup" / "backups").iterdir()) == []
-
-
-def recover(station, job, point):
-    """As `kill_and_recover`, of one job after another."""
     station.end_processes()
     (station.folder / "died").unlink()
-    ended = kill_and_recover(station, job, point)
+    job = station.service.backups.restore(station.caller, backup_id, name="again", memory_mib=16)
+    ended = kill_and_recover(station, job, "step.restore.started")
     assert (ended.state, ended.error_text) == ("done", None)
-    return ended
+    check_restored(station, ended)
 
 
 @pytest.mark.peer
@@ -124,9 +116,20 @@ def test_a_backup_becomes_one_image_whatever_line_its_worker_dies_at(station, gu
     check_captured(station, image, source, disks)
 
 
+@pytest.mark.peer
+@pytest.mark.parametrize("point", DELETE_POINTS)
+def test_a_backup_is_deleted_whatever_line_its_worker_dies_at(station, guest, point):
+    backup_id = backup_of(station, guest)[1]
+    ended = kill_and_recover(
+        station, station.service.backups.delete(station.caller, backup_id), point
+    )
+    assert (ended.state, ended.error_text) == ("done", None)
+    assert list((station.folder / "backup" / "backups").iterdir()) == []
+
+
 def test_a_backup_that_has_rotted_makes_no_server(station, guest):
     backup_id = backup_of(station, guest)[1]
-    path = station.service.backends.backup().path(backup_id, "disk1")
+    path = station.service.backends.backup().path(backup_id, "disk0")
     path.chmod(0o600)
     with path.open("r+b") as target:
         target.write(b"rot")
