@@ -1,7 +1,9 @@
 """Backups of servers on paper: made, read, kept while they are read, and gone."""
 
+import contextlib
 import dataclasses
 import hashlib
+import threading
 
 import pytest
 
@@ -170,14 +172,25 @@ def test_a_backup_that_fails_leaves_nothing(service, compute, work, folder, monk
     assert not compute.snapshots
 
 
-def test_a_cancelled_backup_leaves_nothing(service, compute, work, folder, monkeypatch):
+@pytest.mark.parametrize("moment", ["open", "commit"])
+def test_a_cancelled_backup_leaves_nothing(service, compute, work, folder, monkeypatch, moment):
+    """At its last disk, and at the last moment of all."""
     job = service.backups.create(CALLER, server_id="server", name="b")
     open_write = LocalBackup.open_write
 
     def cancelling(self, backup_id, disk_id):
-        if disk_id == "vdb":
+        writer = open_write(self, backup_id, disk_id)
+        commit = writer.commit
+
+        def late():
+            commit()
             service.jobs.cancel(CALLER, job.id)
-        return open_write(self, backup_id, disk_id)
+
+        if disk_id == "vdb" and moment == "open":
+            service.jobs.cancel(CALLER, job.id)
+        elif disk_id == "vdb":
+            writer.commit = late
+        return writer
 
     monkeypatch.setattr(LocalBackup, "open_write", cancelling)
     work()
@@ -212,6 +225,25 @@ def test_a_restoration_that_is_cancelled_leaves_no_server(service, compute, made
     service.jobs.cancel(CALLER, job.id)
     work()
     assert service.jobs.get(CALLER, job.id).state == "cancelled"
+    assert compute.servers == {}
+
+
+def test_a_server_whose_restoration_fails_in_the_end_is_deleted(
+    service, compute, made, work, monkeypatch
+):
+    backup_id = made()
+    compute.servers.clear()
+    poll = compute.poll
+
+    def lost(handle):
+        poll(handle)
+        monkeypatch.undo()
+        raise driver_errors.DriverError("The answer was lost.", "lost")
+
+    monkeypatch.setattr(compute, "poll", lost)
+    job = service.backups.restore(CALLER, backup_id, name="again")
+    work()
+    assert state(service, job) == ("failed", "The answer was lost.")
     assert compute.servers == {}
 
 
@@ -300,6 +332,30 @@ def test_a_backup_that_is_being_deleted_is_not_read(service, compute, made, work
     assert list(folder.iterdir()) == []
     with pytest.raises(errors.BackupNotFound):
         service.backups.delete(CALLER, backup_id)
+
+
+@EACH
+def test_a_backup_is_never_read_and_deleted_at_once(service, made):
+    backup_id = made()
+    ways = (
+        lambda: service.backups.delete(CALLER, backup_id),
+        lambda: service.backups.restore(CALLER, backup_id, name="again"),
+    )
+    for _ in range(10):
+        barrier, jobs = threading.Barrier(len(ways)), []
+
+        def go(way, barrier=barrier, jobs=jobs):
+            barrier.wait(10)
+            with contextlib.suppress(errors.BackupInUse):
+                jobs.append(way())
+
+        rivals = [threading.Thread(target=go, args=(way,)) for way in ways]
+        for one in rivals:
+            one.start()
+        for one in rivals:
+            one.join()
+        (job,) = jobs
+        service.jobs.cancel(CALLER, job.id)
 
 
 def test_a_backup_that_went_meanwhile_makes_nothing_and_says_so(service, compute, made, work):
