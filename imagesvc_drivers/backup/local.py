@@ -105,12 +105,8 @@ class LocalBackup(backup.BackupDriver):
         disk, path = self._disk(backup_id, disk_id)
         if not 0 <= offset <= disk.size_bytes:
             raise errors.InvalidArgument(f"Offset {offset} is outside of the disk.")
-        try:
+        with local_folder.translated(backup_id):
             stream = path.open("rb")
-        except FileNotFoundError as exc:
-            raise errors.NotFound(f"Backup {backup_id} was deleted.", str(exc)) from exc
-        except OSError as exc:
-            raise errors.Unavailable("The backup could not be read.", str(exc)) from exc
         stream.seek(offset)
         return stream
 
@@ -128,9 +124,10 @@ class LocalBackup(backup.BackupDriver):
     def prepare(self, spec: BackupSpec, token: str) -> str:
         """Begin a backup; its id follows from the token."""
         backup_id = str(uuid.uuid5(_NAMESPACE, f"{spec.project_id}/{token}"))
-        folder = self._folders.make(backup_id)
-        if folder.spec() is None:
-            folder.begin(spec)
+        with local_folder.translated(backup_id):
+            folder = self._folders.make(backup_id)
+            if folder.spec() is None:
+                folder.begin(spec)
         crashpoint("backup.local.prepared")
         return backup_id
 
@@ -153,8 +150,6 @@ class LocalBackup(backup.BackupDriver):
                 size_bytes = -1
             if size_bytes != disk.size_bytes:
                 raise errors.InvalidArgument(f"Disk {disk.disk_id} was not written whole.")
-        try:
+        with local_folder.translated(backup_id):
             folder.seal(list(disks), consistency)
-        except FileNotFoundError as exc:
-            raise errors.NotFound(f"Backup {backup_id} was deleted.", str(exc)) from exc
         crashpoint("backup.local.finished")

@@ -1,17 +1,15 @@
 """One disk on its way into a local backup."""
 
-import contextlib
 import os
 import uuid
-from collections.abc import Iterator
 
 from imagesvc.interface import errors
 from imagesvc.interface.backup import DiskWriter
+from imagesvc_drivers.backup import local_folder
 from imagesvc_drivers.backup.local_folder import BackupFolder
 from imagesvc_drivers.client import record, sparse, writeback
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_FULL = (28, 122)  # ENOSPC, EDQUOT
 
 
 class DiskFile(DiskWriter):
@@ -24,13 +22,13 @@ class DiskFile(DiskWriter):
         self._offset = 0
         self._writeback = writeback.Writeback()
         self._descriptor: int | None = None
-        with self._translated():
+        with local_folder.translated(self._backup_id):
             self._descriptor = os.open(self._part, _CREATE, 0o600)
 
     def write(self, data: bytes, /) -> None:
         """Take the next raw bytes; whole blocks of zeros are left out."""
         descriptor = self._open()
-        with self._translated(), memoryview(data) as view:
+        with local_folder.translated(self._backup_id), memoryview(data) as view:
             for begin, end in sparse.filled(data, self._offset):
                 while begin < end:
                     begin += os.pwrite(descriptor, view[begin:end], self._offset + begin)
@@ -40,7 +38,7 @@ class DiskFile(DiskWriter):
     def commit(self) -> None:
         """Put the disk at its place."""
         descriptor = self._open()
-        with self._translated():
+        with local_folder.translated(self._backup_id):
             os.ftruncate(descriptor, self._offset)
             os.fchmod(descriptor, 0o400)
             os.fsync(descriptor)
@@ -58,14 +56,3 @@ class DiskFile(DiskWriter):
         if self._descriptor is None:
             raise errors.InvalidArgument("The write has ended.")
         return self._descriptor
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError as exc:
-            raise errors.NotFound(f"Backup {self._backup_id} was deleted.", str(exc)) from exc
-        except OSError as exc:
-            if exc.errno in _FULL:
-                raise errors.NoSpace("The backup backend's disk is full.", str(exc)) from exc
-            raise errors.Unavailable("The backup could not be written.", str(exc)) from exc

@@ -22,6 +22,7 @@ from imagesvc.interface.compute import Consistency
 from imagesvc_drivers.client import record
 
 FOLDERS = ("backups", "trash")
+_FULL = (28, 122)  # ENOSPC, EDQUOT
 # A backup that nobody has written to for so long will not be finished.
 _UNFINISHED_S = 7 * 24 * 3600
 
@@ -146,3 +147,16 @@ class BackupFolders:
             return
         record.sync_folder(self._root)
         shutil.rmtree(doomed, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def translated(backup_id: str) -> Iterator[None]:
+    """What the file system says, as errors of drivers."""
+    try:
+        yield
+    except FileNotFoundError as exc:
+        raise errors.NotFound(f"Backup {backup_id} was deleted.", str(exc)) from exc
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise errors.NoSpace("The backup backend's disk is full.", str(exc)) from exc
+        raise errors.Unavailable("The backup cannot be kept or read.", str(exc)) from exc

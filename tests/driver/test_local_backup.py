@@ -1,6 +1,9 @@
 """Backups as files: the laws of the kind, and what is odd about this driver."""
 
 import os
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,10 +13,26 @@ from imagesvc.interface import errors
 from imagesvc.interface.backup import BackupDisk, BackupSpec
 from imagesvc.interface.base import HealthState
 from imagesvc.interface.compute import Consistency
+from imagesvc.testing.conformance import sync_trace
 from imagesvc.testing.conformance.backup import PROJECT, BackupConformance
 from imagesvc_drivers.backup.local import LocalBackup
 
 HOLE_BYTES = 8 << 20
+DISK_BYTES = 300_000
+MAKE = f"""
+import sys
+from imagesvc.interface.backup import BackupDisk, BackupSpec
+from imagesvc.interface.compute import Consistency
+from imagesvc.testing.conformance.options import options_of
+from imagesvc_drivers.backup.local import LocalBackup
+driver = LocalBackup(options_of(LocalBackup, {{"state_dir": sys.argv[1]}}), backend_id="test")
+driver.open()
+backup_id = driver.prepare(BackupSpec("law", "project", "server"), "token")
+with driver.open_write(backup_id, "vda") as writer:
+    writer.write(b"x" * {DISK_BYTES})
+    writer.commit()
+driver.finish(backup_id, [BackupDisk("vda", {DISK_BYTES}, True)], Consistency.CRASH)
+"""
 
 
 class TestLocalBackup(BackupConformance):
@@ -72,6 +91,37 @@ class TestLocalBackup(BackupConformance):
         assert driver.health().state is HealthState.DOWN
         driver.open()
         assert driver.health().state is HealthState.OK
+
+    def test_a_backup_is_on_the_disk_before_it_is_found(self, tmp_path: Path) -> None:
+        trace, strace = tmp_path / "trace", shutil.which("strace")
+        assert strace is not None
+        command = [*sync_trace.command(strace, trace), sys.executable, "-c", MAKE]
+        subprocess.run([*command, str(tmp_path / "backup")], check=True)
+        files, unflushed = sync_trace.judge(trace, DISK_BYTES // 2)
+        assert (files, unflushed) == (1, [])
+
+    def test_a_disk_that_does_not_fit_is_told_and_leaves_nothing(
+        self, tmp_path: Path, spec: BackupSpec
+    ) -> None:
+        place = tmp_path / "full"
+        place.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+        try:
+            driver = self.make(LocalBackup, state_dir=str(place / "backup"))
+            backup_id = driver.prepare(spec, "full")
+            with driver.open_write(backup_id, "vda") as writer:
+                with pytest.raises(errors.NoSpace):
+                    writer.write(b"x" * (2 << 20))
+                with pytest.raises(errors.NoSpace):
+                    driver.prepare(spec, "another")
+            self.fill(driver, backup_id)
+            found = driver.get_backup(backup_id, project_id=PROJECT)
+            assert len(self.content(driver, found)) == len(found.disks)
+        finally:
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
 
     def test_a_relative_folder_is_refused(self) -> None:
         with pytest.raises(errors.InvalidConfiguration):
