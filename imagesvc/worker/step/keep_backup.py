@@ -10,6 +10,7 @@ from imagesvc.domain.capture import CapturedDisk
 from imagesvc.domain.job import Job
 from imagesvc.interface.backup import BackupDisk, BackupDriver, BackupSpec
 from imagesvc.interface.compute import Consistency
+from imagesvc.interface.errors import DriverError
 from imagesvc.stream import digest, limit, pipe
 from imagesvc.worker import backup_source, disk_source
 from imagesvc.worker.flow import Step, StepContext, Wait
@@ -57,8 +58,13 @@ class KeepBackup(Step):
             return None
         driver = backup_source.driver(ctx)
         spec = spec_of(ctx.job)
-        # A kill may have come before the id was kept: the same token gives it again.
-        backup_id = ctx.memo.once("backup_id", lambda: driver.prepare(spec, ctx.request_token))
+        try:
+            # A kill may have come before the id was kept: the same token gives it again.
+            backup_id = ctx.memo.once("backup_id", lambda: driver.prepare(spec, ctx.request_token))
+        except DriverError as exc:
+            if exc.retryable:
+                raise
+            return None  # refused for good: nothing was begun
         driver.delete_backup(backup_id, project_id=ctx.job.project_id)
         return None
 

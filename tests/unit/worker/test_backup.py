@@ -172,6 +172,17 @@ def test_a_backup_that_fails_leaves_nothing(service, compute, work, folder, monk
     assert not compute.snapshots
 
 
+def test_a_backup_that_cannot_be_begun_fails_and_ends(service, compute, work, monkeypatch):
+    def full(self, spec, token):
+        raise driver_errors.NoSpace("The backup backend's disk is full.")
+
+    monkeypatch.setattr(LocalBackup, "prepare", full)
+    job = service.backups.create(CALLER, server_id="server", name="b")
+    work()
+    assert state(service, job) == ("failed", "The backup backend's disk is full.")
+    assert not compute.snapshots
+
+
 @pytest.mark.parametrize("moment", ["open", "commit"])
 def test_a_cancelled_backup_leaves_nothing(service, compute, work, folder, monkeypatch, moment):
     """At its last disk, and at the last moment of all."""
