@@ -97,7 +97,9 @@ class RestoreBackup(command.List):
         parser.add_argument("name", help="name of the new server")
         parser.add_argument("--memory", type=command.positive, metavar="MIB", help="memory in MiB")
         parser.add_argument("--vcpus", type=command.positive, help="processors")
-        parser.add_argument("--compute", metavar="ID", help="compute backend (default: the default)")
+        parser.add_argument(
+            "--compute", metavar="ID", help="compute backend (default: the default)"
+        )
         command.add_wait(parser)
         return parser
 
