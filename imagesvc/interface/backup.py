@@ -50,7 +50,10 @@ class BackupDisk:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup that is whole; its disks in the order of the server's, the system disk first."""
+    """A backup that is whole; its disks in the order of the server's, the system disk first.
+
+    `memory_mib` is what the server had, None if nobody knows.
+    """
 
     backup_id: str
     project_id: str
@@ -59,6 +62,7 @@ class Backup:
     disks: tuple[BackupDisk, ...]
     os_type: str = "linux"
     architecture: str = "x86_64"
+    memory_mib: int | None = None
     consistency: Consistency = Consistency.CRASH
     created_at: datetime.datetime | None = None
     detail: str = ""
@@ -73,6 +77,7 @@ class BackupSpec:
     server_id: str
     os_type: str = "linux"
     architecture: str = "x86_64"
+    memory_mib: int | None = None
     quiesce: bool = False
 
 

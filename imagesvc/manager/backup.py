@@ -19,6 +19,9 @@ from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
 
+# Of a restored server, where nobody knows what it had.
+_MEMORY_MIB = 64
+
 
 class BackupManager:
     """Backups of the caller's project; those of others do not exist."""
@@ -86,6 +89,7 @@ class BackupManager:
             "ordered": ordered,
             "os_type": server.os_type,
             "architecture": server.architecture,
+            "memory_mib": server.memory_mib,
             "disks": [dataclasses.asdict(disk) for disk in disks],
         }
 
@@ -153,14 +157,14 @@ class BackupManager:
         backup_id: str,
         *,
         name: str,
-        memory_mib: int = 64,
+        memory_mib: int | None = None,
         vcpus: int = 1,
         compute_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Start a job that makes a new server of a backup, with all its disks in order.
 
-        Raises BackupNotFound, Forbidden, BackupInUse while a job deletes it, NotSupported if
+        Without `memory_mib` it has as much as the server had, if that is known. Raises BackupNotFound, Forbidden, BackupInUse while a job deletes it, NotSupported if
         neither the service nor imagesvc can make a server of it, Conflict if the key belongs to
         another kind of job.
         """
@@ -178,7 +182,7 @@ class BackupManager:
                     "ordered": self._restores(backend_id, found),
                     "compute_id": compute_id or self._backends.default_id("compute"),
                     "name": name,
-                    "memory_mib": memory_mib,
+                    "memory_mib": memory_mib or found.memory_mib or _MEMORY_MIB,
                     "vcpus": vcpus,
                 }
                 self._backends.compute(compute_id)

@@ -3,11 +3,13 @@
 from imagesvc.domain.job import JobType
 from imagesvc.worker.flow import Flow
 from imagesvc.worker.step.activate import Activate
+from imagesvc.worker.step.assemble import Assemble
 from imagesvc.worker.step.cleanup import DeleteSnapshot
 from imagesvc.worker.step.conclude import Conclude
 from imagesvc.worker.step.consult import Consult
 from imagesvc.worker.step.convert import Convert
 from imagesvc.worker.step.delete_backup import DeleteBackup
+from imagesvc.worker.step.divide import Divide
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.join import Join
@@ -19,6 +21,7 @@ from imagesvc.worker.step.provision_volume import CreateVolumes
 from imagesvc.worker.step.publish import Publish
 from imagesvc.worker.step.rebuild import RebuildServers
 from imagesvc.worker.step.restore_backup import RestoreServer
+from imagesvc.worker.step.rewrite import Rewrite
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
 from imagesvc.worker.step.store import Store
@@ -51,4 +54,6 @@ FLOWS: dict[str, Flow] = {
     JobType.DELETE_BACKUP: (DeleteBackup(),),
     JobType.RESTORE_BACKUP: (RestoreServer(),),
     JobType.CAPTURE_BACKUP: (Store(), Verify(), Activate()),
+    JobType.CREATE_FROM_OVA: (Divide(), Rewrite(), Assemble()),
+    JobType.IMPORT_OVA: (Divide(), Rewrite(), Assemble()),
 }

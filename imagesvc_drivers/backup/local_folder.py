@@ -64,6 +64,7 @@ class BackupFolder:
             disks=tuple(BackupDisk(**disk) for disk in body["disks"]),
             os_type=spec.os_type,
             architecture=spec.architecture,
+            memory_mib=spec.memory_mib,
             consistency=Consistency(body["consistency"]),
             created_at=datetime.datetime.fromisoformat(created_at),
         )

@@ -3,7 +3,6 @@
 Workers are forked from a process that has imported everything: the storm needs hundreds.
 """
 
-import multiprocessing
 import os
 import secrets
 import sys
@@ -19,6 +18,7 @@ from imagesvc.db import doomed, image_disk, job_table, metadata, migrate, pendin
 from imagesvc.domain.image import NewImage
 from imagesvc.manager import audit_verify, store_verify
 from imagesvc.worker import reaper
+from tests.crash import forked
 from tests.crash.ledger_compute import DISK, LedgerBackends
 from tests.crash.station import until
 
@@ -46,15 +46,11 @@ path = {folder}/identity.sqlite
 path = {folder}/audit.jsonl
 """
 CALLER = RequestContext("storm", "storm-project", frozenset({"member"}), request_id="req-storm")
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.crash.paper_station"])
 
 
 def work(path, log):
     """A worker process: what `imagesvc-worker` does, with compute from the ledger."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    forked.become(log, os.environ.copy())
     services.Backends = LedgerBackends
     sys.exit(worker.main(["--config-file", str(path)]))
 
@@ -84,7 +80,7 @@ class PaperStation:
         """A new worker process."""
         self._logs += 1
         log = self.folder / f"worker-{self._logs}.log"
-        made = _FORKS.Process(target=work, args=(self.path, log))
+        made = forked.FORKS.Process(target=work, args=(self.path, log))
         made.start()
         made.log = log
         self.workers.append(made)

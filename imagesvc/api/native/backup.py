@@ -27,10 +27,10 @@ class NewBackup(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NewRestoration(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Body of a restoration: the new server; `memory_mib` in MiB."""
+    """Body of a restoration: the new server; `memory_mib` in MiB, without it what the server had."""
 
     name: Text
-    memory_mib: Annotated[int, msgspec.Meta(ge=16, le=16_777_216)] = 64
+    memory_mib: Annotated[int, msgspec.Meta(ge=16, le=16_777_216)] | None = None
     vcpus: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
     compute_id: Text | None = None
 

@@ -16,7 +16,9 @@ class BackupDisk(Answer):
 
 
 class Backup(Answer):
-    """All disks of the server `server_id`, which may be gone, as they were at one instant."""
+    """All disks of the server `server_id`, which may be gone, as they were at one instant.
+
+    `memory_mib` is what the server had, null if nobody knows."""
 
     id: str
     name: str
@@ -24,6 +26,7 @@ class Backup(Answer):
     size_bytes: int
     os_type: str
     architecture: str
+    memory_mib: int | None
     consistency: Consistency
     created_at: datetime.datetime | None
     detail: str

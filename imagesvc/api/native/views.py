@@ -68,6 +68,7 @@ def backup(entity: backups.Backup) -> dict[str, Any]:
         "size_bytes": sum(disk.size_bytes for disk in entity.disks),
         "os_type": entity.os_type,
         "architecture": entity.architecture,
+        "memory_mib": entity.memory_mib,
         "consistency": str(entity.consistency),
         "created_at": time(entity.created_at),
         "detail": entity.detail,

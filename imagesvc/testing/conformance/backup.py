@@ -41,6 +41,7 @@ class BackupConformance(BackupServiceConformance, BackupTakeConformance):
         described = (found.backup_id, found.project_id, found.name, found.server_id)
         assert described == (backup_id, PROJECT, spec.name, spec.server_id)
         assert (found.os_type, found.architecture) == (spec.os_type, spec.architecture)
+        assert found.memory_mib == spec.memory_mib
         assert [disk.boot for disk in found.disks] == [True] + [False] * (len(found.disks) - 1)
         for disk, content in zip(found.disks, self.content(driver, found), strict=True):
             assert len(content) == disk.size_bytes

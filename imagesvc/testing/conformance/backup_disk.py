@@ -32,7 +32,7 @@ class BackupDiskConformance(DriverConformance):
     @pytest.fixture
     def spec(self) -> BackupSpec:
         """What to back up: with SEES_SERVERS a server that the service sees, else none is needed."""
-        return BackupSpec("law", PROJECT, SERVER, os_type="windows", architecture="aarch64")
+        return BackupSpec("law", PROJECT, SERVER, "windows", "aarch64", memory_mib=48)
 
     @pytest.fixture(autouse=True)
     def _no_backup_stays(self, driver: backup.BackupDriver) -> Iterator[None]:

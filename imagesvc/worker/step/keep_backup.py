@@ -78,6 +78,7 @@ def spec_of(job: Job) -> BackupSpec:
         server_id=args["server_id"],
         os_type=args["os_type"],
         architecture=args["architecture"],
+        memory_mib=args["memory_mib"],
         quiesce=args["quiesce"],
     )
 

@@ -227,6 +227,37 @@ def test_a_server_that_is_restored_gets_the_disks_in_order(service, compute, mad
     assert {source.disk_format for source in spec.disks} == {"raw"}
 
 
+@pytest.mark.parametrize(
+    ("had", "asked", "wanted"), [(96, None, 96), (96, 128, 128), (None, None, 64)]
+)
+def test_a_restored_server_has_the_memory_that_it_had_unless_more_is_asked(
+    service, compute, made, work, monkeypatch, had, asked, wanted
+):
+    kept = compute.get_server
+    monkeypatch.setattr(
+        compute,
+        "get_server",
+        lambda *args, **options: dataclasses.replace(kept(*args, **options), memory_mib=had),
+    )
+    backup_id = made()
+    assert service.backups.get(CALLER, backup_id).memory_mib == had
+    service.backups.restore(CALLER, backup_id, name="again", memory_mib=asked)
+    work()
+    assert [spec.memory_mib for spec in compute.specs] == [wanted]
+
+
+def test_a_server_is_not_rebuilt_before_its_backup_has_copied_its_disks(
+    service, compute, active_image, work
+):
+    job = service.backups.create(CALLER, server_id="server", name="b")
+    asked = {"server_ids": ("server",), "image_id": active_image.id}
+    with pytest.raises(errors.Conflict, match="captured"):
+        service.rebuilds.start(CALLER, **asked)
+    work()
+    assert state(service, job) == ("done", None)
+    assert service.rebuilds.start(CALLER, **asked)
+
+
 def test_a_restoration_that_is_cancelled_leaves_no_server(service, compute, made, work):
     backup_id = made()
     compute.servers.clear()
