@@ -98,6 +98,10 @@ class VolumeNotFound(NotFound):
     message = "No volume {volume_id} was found."
 
 
+class BackupNotFound(NotFound):
+    message = "No backup {backup_id} was found."
+
+
 class NodeNotFound(NotFound):
     message = "No node {node_id} was found."
 
@@ -177,6 +181,12 @@ class Conflict(ImagesvcError):
     """Something else stands in the way: a duplicate, a taken id, a concurrent change."""
 
     message = "The request conflicts with what is there."
+
+
+class BackupInUse(Conflict):
+    """A job reads the backup, or deletes it."""
+
+    message = "Backup {backup_id} is in use by job {job_id} ({job_type})."
 
 
 class AlreadySubmitted(Conflict):

@@ -28,6 +28,9 @@ from imagesvc.manager import (
 from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.audit import AuditManager
 from imagesvc.manager.backend import BackendManager
+from imagesvc.manager.backup import BackupManager
+from imagesvc.manager.backup_capture import BackupCaptureManager
+from imagesvc.manager.backup_file import BackupFileManager
 from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
@@ -115,6 +118,9 @@ class Service:
     volumes: VolumeManager
     attachments: AttachmentManager
     nodes: BaremetalManager
+    backups: BackupManager
+    backup_files: BackupFileManager
+    backup_captures: BackupCaptureManager
     disk_captures: DiskCaptureManager
     audits: AuditManager
     logins: LoginManager
@@ -180,7 +186,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
-        **service_machine.build(conf, operation, enforcer, backends, images, jobs),
+        **service_machine.build(conf, operation, enforcer, backends, images, jobs, signer),
         **service_foreign.build(conf, key, core, images, jobs, quotas, urls, buckets),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),

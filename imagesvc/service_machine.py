@@ -1,11 +1,15 @@
-"""The managers of servers, volumes, nodes and captures, wired for the service."""
+"""The managers of servers, volumes, nodes, backups and captures, wired for the service."""
 
 from typing import Any
 
 from oslo_config import cfg
 
 from imagesvc.backend.registry import Backends
+from imagesvc.manager import signed_url
 from imagesvc.manager.attachment import AttachmentManager
+from imagesvc.manager.backup import BackupManager
+from imagesvc.manager.backup_capture import BackupCaptureManager
+from imagesvc.manager.backup_file import BackupFileManager
 from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.capture import CaptureManager
 from imagesvc.manager.disk_capture import DiskCaptureManager
@@ -25,6 +29,7 @@ def build(
     backends: Backends,
     images: ImageManager,
     jobs: JobManager,
+    signer: signed_url.Signer,
 ) -> dict[str, Any]:
     """What images are made of, and what is made of them, by the names of the service."""
     attachments = AttachmentManager(operation, enforcer, backends)
@@ -39,4 +44,7 @@ def build(
         ),
         "attachments": attachments,
         "nodes": BaremetalManager(operation, enforcer, backends, jobs),
+        "backups": BackupManager(operation, enforcer, backends, jobs),
+        "backup_files": BackupFileManager(backends, signer),
+        "backup_captures": BackupCaptureManager(operation, enforcer, backends, images, jobs),
     }

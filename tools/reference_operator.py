@@ -34,6 +34,13 @@ CAPABILITY = {
     "volume": {
         "snapshot": "``start_snapshot``: a volume is read as it is at one instant",
     },
+    "backup": {
+        "sees-servers": "``start_create``: the service copies a server by itself",
+        "takes-disks": "``prepare``, ``open_write``, ``finish``: workers hand the disks over",
+        "restore": "``start_restore``: the service makes servers of backups",
+        "local-file": "``path``: disks are files here; hard-linked by compute",
+        "incremental": "a backup holds only what changed since the one before",
+    },
     "baremetal": {
         "capture": "``start_snapshot``: the disk of a node is read",
     },

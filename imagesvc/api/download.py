@@ -1,12 +1,23 @@
 """A download as HTTP answers it: conditions, HEAD, one range, the whole (RFC 9110)."""
 
+from typing import BinaryIO, Protocol
+
 import falcon
 
 from imagesvc.api import byte_range
-from imagesvc.manager import image_bytes
 
 
-def answer(req: falcon.Request, resp: falcon.Response, found: image_bytes.Download) -> None:
+class Found(Protocol):
+    """Bytes that never change under their `etag`, ready to be opened."""
+
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
+    def open(self, offset: int = 0, length: int | None = None) -> BinaryIO: ...
+
+
+def answer(req: falcon.Request, resp: falcon.Response, found: Found) -> None:
     """Answer GET or HEAD. Raises InvalidRequest for a range that cannot be met.
 
     A HEAD says what a GET without Range would; nothing is opened for it, nor for a caller
@@ -26,7 +37,7 @@ def answer(req: falcon.Request, resp: falcon.Response, found: image_bytes.Downlo
     resp.set_header("Accept-Ranges", "bytes")
 
 
-def _send(req: falcon.Request, resp: falcon.Response, found: image_bytes.Download) -> None:
+def _send(req: falcon.Request, resp: falcon.Response, found: Found) -> None:
     span = None
     if (asked := byte_range.asked(req, found.etag)) is not None:
         span = byte_range.parse(asked, found.size_bytes)

@@ -9,6 +9,7 @@ from imagesvc import errors
 from imagesvc.backend import store
 from imagesvc.interface import (
     audit_sink,
+    backup,
     baremetal,
     base,
     compute,
@@ -54,6 +55,7 @@ KINDS = (
     ),
     Kind("compute", "imagesvc.compute", compute.ComputeDriver, compute.VERSION, "qemu"),
     Kind("volume", "imagesvc.volume", volume.VolumeDriver, volume.VERSION, "local"),
+    Kind("backup", "imagesvc.backup", backup.BackupDriver, backup.VERSION, "local"),
     Kind("baremetal", "imagesvc.baremetal", baremetal.BaremetalDriver, baremetal.VERSION, "local"),
     Kind(
         "identity",

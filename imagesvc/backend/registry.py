@@ -10,6 +10,7 @@ from imagesvc.backend import config, health, loader, store
 from imagesvc.backend import kind as kinds
 from imagesvc.interface import (
     audit_sink,
+    backup,
     baremetal,
     base,
     compute,
@@ -129,6 +130,10 @@ class Backends:
     def volume(self, backend_id: str | None = None) -> volume.VolumeDriver:
         """Give a volume driver. Raises BackendNotFound, BackendFailed."""
         return cast(volume.VolumeDriver, self.get("volume", backend_id))
+
+    def backup(self, backend_id: str | None = None) -> backup.BackupDriver:
+        """Give a backup driver. Raises BackendNotFound, BackendFailed."""
+        return cast(backup.BackupDriver, self.get("backup", backend_id))
 
     def baremetal(self, backend_id: str | None = None) -> baremetal.BaremetalDriver:
         """Give a bare-metal driver. Raises BackendNotFound, BackendFailed."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from imagesvc.domain.job import Job, JobType
 
@@ -62,3 +63,16 @@ def image_ids(job: Job) -> tuple[str, ...]:
     if "disks" not in job.args:
         return (job.image_id,) if job.image_id else ()
     return tuple(dict.fromkeys(disk.image_id for disk in disks(job)))
+
+
+def snapshots(job: Job, memo: Mapping[str, Any]) -> dict[str, str]:
+    """Disk id -> snapshot id, of the memo of the snapshot step; empty before there are any."""
+    # A step that an earlier release ran kept the one snapshot that it knew.
+    return dict(memo.get("snapshots") or by_disk(job, memo.get("snapshot_id")))
+
+
+def by_disk(job: Job, result: Any) -> dict[str, str]:
+    """Disk id -> snapshot id, as a driver made them: of several disks a dict, of one the id alone."""
+    if isinstance(result, Mapping):
+        return dict(result)
+    return {disks(job)[0].disk_id: result} if result else {}

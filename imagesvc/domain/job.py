@@ -30,6 +30,10 @@ class JobType(enum.StrEnum):
     DEPLOY_NODE = "deploy-node"
     UNDEPLOY_NODE = "undeploy-node"
     CAPTURE_NODE = "capture-node"
+    CREATE_BACKUP = "create-backup"
+    DELETE_BACKUP = "delete-backup"
+    RESTORE_BACKUP = "restore-backup"
+    CAPTURE_BACKUP = "capture-backup"
     CREATE_FROM_URL = "create-from-url"
     CREATE_FROM_BUCKET = "create-from-bucket"
     EXPORT_IMAGE = "export-image"
@@ -51,8 +55,15 @@ def args_version(job_type: str) -> int:
 
 # Jobs whose first step copies the disks of a server, which their arguments name.
 CAPTURES_SERVER = frozenset(
-    {JobType.CAPTURE_SYSTEM_DISK, JobType.CAPTURE_DATA_DISKS, JobType.CAPTURE_WHOLE_MACHINE}
+    {
+        JobType.CAPTURE_SYSTEM_DISK,
+        JobType.CAPTURE_DATA_DISKS,
+        JobType.CAPTURE_WHOLE_MACHINE,
+        JobType.CREATE_BACKUP,
+    }
 )
+# Jobs that need the backup which their arguments name, from their beginning to their end.
+READS_BACKUP = frozenset({JobType.RESTORE_BACKUP, JobType.CAPTURE_BACKUP})
 # Jobs that made the images they name (`domain/capture.py`), which are lost with them.
 MAKES_IMAGE = frozenset(
     {
@@ -61,6 +72,7 @@ MAKES_IMAGE = frozenset(
         JobType.CAPTURE_WHOLE_MACHINE,
         JobType.CAPTURE_VOLUME,
         JobType.CAPTURE_NODE,
+        JobType.CAPTURE_BACKUP,
         JobType.CREATE_FROM_URL,
         JobType.CREATE_FROM_BUCKET,
         JobType.CREATE_FROM_OVA,

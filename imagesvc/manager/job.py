@@ -12,7 +12,7 @@ from imagesvc.db import job as job_rows
 from imagesvc.domain import capture as captures
 from imagesvc.domain.job import FILLS_IMAGE, IMPORTS, MAKES_IMAGE, Job, JobType, args_version
 from imagesvc.domain.state import JobState
-from imagesvc.manager import job_failure
+from imagesvc.manager import backup_use, job_failure
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
@@ -144,7 +144,8 @@ class JobManager:
         """Run an ended job again from its start; an image that it was making is revived.
 
         Raises JobNotFound, Forbidden, StateConflict, ImageNotFound if that image is gone, or
-        one that the job reads is not the caller's to see any more, QuotaExceeded if there is no room for it any more, Conflict for an import, which is
+        one that the job reads is not the caller's to see any more, BackupInUse if another job does
+        with a backup what does not go with this one, QuotaExceeded if there is no room for it any more, Conflict for an import, which is
         begun anew at the image.
         """
         with self._operation.write(ctx, "job:retry", "job", job_id) as op:
@@ -155,6 +156,7 @@ class JobManager:
             args = self._as_retried(ctx, found)
             job = job_rows.retry(op.conn, job_id, _project(ctx), args)
             self._require_readable(op.conn, job)
+            backup_use.require_free(op.conn, job)
             if job.type in MAKES_IMAGE:
                 self._revive(op.conn, job)
             return job

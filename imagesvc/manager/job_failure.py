@@ -89,6 +89,7 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.CAPTURE_WHOLE_MACHINE: _kill,
     JobType.CAPTURE_VOLUME: _kill,
     JobType.CAPTURE_NODE: _kill,
+    JobType.CAPTURE_BACKUP: _kill,
     JobType.CREATE_FROM_URL: _kill_filled,
     JobType.CREATE_FROM_BUCKET: _kill_filled,
     JobType.CREATE_FROM_OVA: _kill_filled,

@@ -93,6 +93,20 @@ class CaptureNode(_Capture):
         return {"node_id": parsed_args.node}
 
 
+class CaptureBackup(_Capture):
+    """Make an image of a whole machine from a backup of a server."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The backup."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("backup", help="backup, by id or name")
+        return parser
+
+    def source(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """The backup."""
+        return {"backup_id": self.client.find("backup", parsed_args.backup)}
+
+
 class CaptureVolume(_Capture):
     """Make an image of a volume that no running server writes to."""
 

@@ -74,9 +74,10 @@ class Client:
         answer = self._send("POST", f"{self._endpoint()}/v2/images", json=body, headers=headers)
         return str(answer.json()["id"])
 
-    def delete(self, path: str) -> None:
-        """Delete what is at `path`."""
-        self._call("DELETE", path)
+    def delete(self, path: str) -> Any:
+        """Delete what is at `path`; gives the answer if there is one."""
+        answer = self._call("DELETE", path)
+        return answer.json() if answer.content else None
 
     def items(self, path: str, key: str, limit: int | None = None, **query: Any) -> list[Any]:
         """Collect a list over its pages, at most `limit` items."""

@@ -1,15 +1,20 @@
-"""The disks that a job makes images of: of a server, or what `source_kind` in its arguments says.
+"""The disks that a job copies: of a server, or what `source_kind` in its arguments says.
 
-The drivers of all these kinds snapshot a disk and give its raw bytes by methods of the same names.
+The drivers of all these kinds but backups snapshot a disk and give its raw bytes by methods of the
+same names. A backup does not change, and is read as it is.
 """
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, Protocol
 
 from imagesvc.domain import capture
+from imagesvc.domain.capture import CapturedDisk
 from imagesvc.domain.job import JobType
 from imagesvc.interface.compute import ComputeCapability, ComputeDriver, Consistency
 from imagesvc.interface.operation import Handle, Progress
+from imagesvc.stream import limit
+from imagesvc.worker import backup_source
 from imagesvc.worker.flow import StepContext
 
 
@@ -32,6 +37,19 @@ def driver(ctx: StepContext) -> DiskSource:
         "baremetal": lambda: backends.baremetal(args["backend_id"]),
     }
     return kinds[args.get("source_kind", "compute")]()
+
+
+@contextlib.contextmanager
+def opened(ctx: StepContext, disk: CapturedDisk) -> Iterator[tuple[int, limit.Reader]]:
+    """The size of a disk and its raw bytes: of its snapshot, or of the job's backup."""
+    if ctx.job.args.get("source_kind") == "backup":
+        with backup_source.opened(ctx, disk.disk_id) as found:
+            yield found
+        return
+    snapshot_id = capture.snapshots(ctx.job, ctx.results["snapshot"])[disk.disk_id]
+    source = driver(ctx)
+    with source.open_snapshot(snapshot_id) as stream:
+        yield source.snapshot_size(snapshot_id), stream
 
 
 def start(ctx: StepContext, found: Any) -> Handle:

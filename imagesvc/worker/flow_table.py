@@ -8,15 +8,19 @@ from imagesvc.worker.step.cleanup import DeleteSnapshot
 from imagesvc.worker.step.conclude import Conclude
 from imagesvc.worker.step.consult import Consult
 from imagesvc.worker.step.convert import Convert
+from imagesvc.worker.step.delete_backup import DeleteBackup
 from imagesvc.worker.step.divide import Divide
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.join import Join
+from imagesvc.worker.step.keep_backup import KeepBackup
+from imagesvc.worker.step.order_backup import OrderBackup
 from imagesvc.worker.step.provision import CreateServers
 from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
 from imagesvc.worker.step.provision_volume import CreateVolumes
 from imagesvc.worker.step.publish import Publish
 from imagesvc.worker.step.rebuild import RebuildServers
+from imagesvc.worker.step.restore_backup import RestoreServer
 from imagesvc.worker.step.rewrite import Rewrite
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
@@ -46,6 +50,10 @@ FLOWS: dict[str, Flow] = {
     JobType.DEPLOY_NODE: (DeployNode(),),
     JobType.UNDEPLOY_NODE: (UndeployNode(),),
     JobType.CAPTURE_NODE: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
+    JobType.CREATE_BACKUP: (Snapshot(), KeepBackup(), DeleteSnapshot(), OrderBackup()),
+    JobType.DELETE_BACKUP: (DeleteBackup(),),
+    JobType.RESTORE_BACKUP: (RestoreServer(),),
+    JobType.CAPTURE_BACKUP: (Store(), Verify(), Activate()),
     JobType.CREATE_FROM_OVA: (Divide(), Rewrite(), Assemble()),
     JobType.IMPORT_OVA: (Divide(), Rewrite(), Assemble()),
 }

@@ -9,7 +9,8 @@ from typing import BinaryIO, cast
 
 from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import errors, storage
-from imagesvc_drivers.storage import file_object, sparse, writeback
+from imagesvc_drivers.client import sparse, writeback
+from imagesvc_drivers.storage import file_object
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 

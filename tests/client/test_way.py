@@ -157,6 +157,15 @@ def of_whole(bench):
     return bench.capture("server", server, "--whole")
 
 
+def of_backup(bench):
+    """A backup of a server with two disks, which is gone by then."""
+    image, name = bench.image("file").id, bench.name()
+    (server,) = bench.servers("--image", image, "--data-disk", f"image={image}")
+    bench.json("backup", "create", server, "--name", name, "--wait")
+    bench.service.imagesvc("server", "delete", server)
+    return bench.capture("backup", name)
+
+
 def of_volume(bench):
     """A volume."""
     words = ("volume", "create", bench.name(), "--image", bench.image("file").id, "--wait")
@@ -234,6 +243,7 @@ SOURCES = {
     "stopped server": of_stopped,
     "data disk of a server": of_data_disk,
     "whole server": of_whole,
+    "backup of a server": of_backup,
     "volume": of_volume,
     "bare-metal node": of_node,
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from imagesvc.domain import state
 from tests.crash import (
+    test_backup,
     test_baremetal,
     test_bucket,
     test_capture,
@@ -21,6 +22,7 @@ from tests.crash import (
 )
 from tests.driver import test_qemu_attach, test_syslog_audit_sink, test_webhook_audit_sink
 from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
+from tests.driver.test_local_backup import TestLocalBackup as Backup
 from tests.driver.test_local_baremetal import Local as Baremetal
 from tests.driver.test_local_volume import TestLocalVolume as Volume
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
@@ -58,6 +60,11 @@ TESTED = {
     *test_rebuild.POINTS,
     *test_whole_capture.POINTS,
     *test_qemu_attach.POINTS,
+    *test_backup.KEEP_POINTS,
+    *test_backup.RESTORE_POINTS,
+    *test_backup.DELETE_POINTS,
+    *Backup.PREPARE_CRASH_POINTS,
+    *Backup.FINISH_CRASH_POINTS,
     *test_baremetal.DEPLOY_POINTS,
     *test_baremetal.UNDEPLOY_POINTS,
     *test_volume.CREATE_POINTS,

@@ -9,7 +9,7 @@ import pytest
 from imagesvc.interface import base, errors
 from imagesvc.testing.conformance import storage_object as laws
 from imagesvc.testing.conformance.storage import StorageConformance
-from imagesvc_drivers.storage import writeback
+from imagesvc_drivers.client import writeback
 from imagesvc_drivers.storage.file import FileStorage
 
 MIB = 1 << 20

@@ -43,6 +43,11 @@ _FILE = Operation(
 )  # fmt: skip
 _FILE_HEAD = dataclasses.replace(_FILE, headers=("If-None-Match",), also={304: None})
 _SIGNED: dict[str, Schema] = {"expires": NUMBER, "signature": TEXT}
+_SIGNED_BACKUP: dict[str, Schema] = {"backend_id": TEXT, "project_id": TEXT, **_SIGNED}
+_BACKUP_BYTES: tuple[Raised, ...] = (
+    errors.BackupNotFound, errors.BackendNotFound, errors.Forbidden, errors.Overloaded,
+    (errors.InvalidRequest, Reason.RANGE), *DRIVER,
+)  # fmt: skip
 _AUDIT_FILTERS: dict[str, Schema] = {
     "project_id": TEXT, "user_id": TEXT, "target_id": TEXT, "action": TEXT,
     "outcome": {"type": "string", "enum": list(OUTCOMES)}, "since": _MOMENT, "until": _MOMENT,
@@ -121,6 +126,10 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/signed/{image_id}/{disk}": {
         "GET": dataclasses.replace(_FILE, query=_SIGNED),
         "HEAD": dataclasses.replace(_FILE_HEAD, query=_SIGNED),
+    },
+    "/signed-backups/{backup_id}/{disk}": {
+        "GET": dataclasses.replace(_FILE, query=_SIGNED_BACKUP, raises=_BACKUP_BYTES),
+        "HEAD": dataclasses.replace(_FILE_HEAD, query=_SIGNED_BACKUP, raises=_BACKUP_BYTES),
     },
     "/openapi.json": {"GET": Operation(dict[str, Any])},
     "/healthcheck": {"GET": Operation(answers.Live)},

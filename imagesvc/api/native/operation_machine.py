@@ -1,8 +1,17 @@
-"""What the routes of servers, volumes, nodes and captures take and give."""
+"""What the routes of servers, volumes, nodes, backups and captures take and give."""
 
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
-from imagesvc.api.native import baremetal, capture, rebuild, server, server_console, volume
+from imagesvc.api.native import (
+    backup,
+    baremetal,
+    capture,
+    rebuild,
+    server,
+    server_console,
+    volume,
+)
+from imagesvc.api.native import backup_answer as backup_answers
 from imagesvc.api.native import disk_answer as disk_answers
 from imagesvc.api.native.operation_shape import (
     DRIVER,
@@ -23,9 +32,13 @@ COMPUTE: dict[str, Schema] = {
 VOLUME_BACKEND: dict[str, Schema] = {
     "backend_id": {"type": "string", "description": "The volume backend; without it, all."}
 }
+BACKUP_BACKEND: dict[str, Schema] = {
+    "backend_id": {"type": "string", "description": "The backup backend; without it, all."}
+}
 
 _SERVER: tuple[Raised, ...] = (errors.ServerNotFound, errors.BackendNotFound, *DRIVER)
 _VOLUME: tuple[Raised, ...] = (errors.VolumeNotFound, errors.BackendNotFound, *DRIVER)
+_BACKUP: tuple[Raised, ...] = (errors.BackupNotFound, errors.BackendNotFound, *DRIVER)
 _NODE: tuple[Raised, ...] = (errors.NodeNotFound, errors.BackendNotFound, *DRIVER)
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
@@ -107,12 +120,32 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
             raises=(errors.Conflict, *_NODE),
         ),
     },
+    "/backups": {
+        "GET": Operation(
+            backup_answers.BackupPage, query=PAGE | BACKUP_BACKEND,
+            raises=(errors.BackendNotFound, *DRIVER),
+        ),
+        "POST": Operation(
+            answers.OneJob, 202, body=backup.NewBackup, headers=("Idempotency-Key",),
+            raises=(errors.ServerNotFound, driver.NotSupported, *START),
+        ),
+    },
+    "/backups/{backup_id}": {
+        "GET": Operation(backup_answers.OneBackup, raises=_BACKUP),
+        "DELETE": Operation(answers.OneJob, 202, raises=(errors.BackupInUse, *_BACKUP)),
+    },
+    "/backups/{backup_id}/restore": {
+        "POST": Operation(
+            answers.OneJob, 202, body=backup.NewRestoration, headers=("Idempotency-Key",),
+            raises=(errors.BackupNotFound, errors.BackupInUse, driver.NotSupported, *START),
+        ),
+    },
     "/captures": {
         "POST": Operation(
             answers.Capture, 202, body=capture.NewCapture, headers=("Idempotency-Key",),
             raises=(
                 errors.ServerNotFound, errors.VolumeNotFound, errors.NodeNotFound,
-                errors.ImageNotFound, errors.TooLarge, driver.NotSupported, *START,
+                errors.BackupNotFound, errors.BackupInUse, errors.ImageNotFound, errors.TooLarge, driver.NotSupported, *START,
             ),
         ),
     },

@@ -19,6 +19,7 @@ PATH: dict[str, tuple[Schema, str]] = {
     "server_id": (_ID, "Id of a server."),
     "node_id": (_ID, "Id of a bare-metal node."),
     "volume_id": (_ID, "Id of a volume."),
+    "backup_id": (_ID, "Id of a backup."),
     "job_id": (_ID, "Id of a job."),
     "image_id": (_ID, "Id of an image."),
     "upload_id": (_ID, "Id of an upload."),

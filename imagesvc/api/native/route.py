@@ -8,6 +8,7 @@ from imagesvc.api import meter
 from imagesvc.api.native import (
     audit,
     backend,
+    backup,
     baremetal,
     capture,
     export,
@@ -24,6 +25,7 @@ from imagesvc.api.native import (
     rebuild,
     server,
     server_console,
+    signed_backup,
     signed_file,
     upload,
     volume,
@@ -34,27 +36,10 @@ PREFIX = "/imagesvc/v1"
 
 def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
     """Hang each resource at its path."""
-    servers, jobs, files = service.servers, service.jobs, service.image_files
+    jobs, files = service.jobs, service.image_files
     uploads = (service.uploads, service.upload_writer, service.conf.service.public_endpoint)
     routes = (
-        ("/servers", server.ServersResource(servers)),
-        ("/servers/{server_id}", server.ServerResource(servers)),
-        ("/servers/{server_id}/start", server.ServerStartResource(servers)),
-        ("/servers/{server_id}/stop", server.ServerStopResource(servers)),
-        ("/servers/{server_id}/console", server_console.ServerConsoleResource(servers)),
-        ("/rebuilds", rebuild.RebuildsResource(service.rebuilds)),
-        ("/servers/{server_id}/volumes", volume.ServerVolumesResource(service.attachments)),
-        (
-            "/servers/{server_id}/volumes/{volume_id}",
-            volume.ServerVolumeResource(service.attachments),
-        ),
-        ("/volumes", volume.VolumesResource(service.volumes)),
-        ("/volumes/{volume_id}", volume.VolumeResource(service.volumes)),
-        ("/nodes", baremetal.NodesResource(service.nodes)),
-        ("/nodes/{node_id}", baremetal.NodeResource(service.nodes)),
-        ("/nodes/{node_id}/deploy", baremetal.NodeDeployResource(service.nodes)),
-        ("/nodes/{node_id}/undeploy", baremetal.NodeUndeployResource(service.nodes)),
-        ("/captures", capture.CapturesResource(service.captures, service.disk_captures)),
+        *_machines(service),
         ("/imports", image_import.ImportsResource(service.origins)),
         ("/exports", export.ExportsResource(service.exports)),
         ("/object-stores", object_store.ObjectStoresResource(service.object_stores)),
@@ -79,6 +64,10 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
             image_disk.ImageDiskFileResource(files),
         ),
         ("/signed/{image_id}/{disk}", signed_file.SignedFileResource(files)),
+        (
+            "/signed-backups/{backup_id}/{disk}",
+            signed_backup.SignedBackupResource(service.backup_files),
+        ),
     )
     described: list[openapi.Route] = [
         *((PREFIX + path, resource) for path, resource in routes),
@@ -88,6 +77,35 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
     described.append((f"{PREFIX}/openapi.json", openapi.OpenApiResource(PREFIX, described)))
     for path, resource in described:
         app.add_route(path, resource)
+
+
+def _machines(service: Any) -> tuple[openapi.Route, ...]:
+    """What images are made of, and what is made of them."""
+    servers = service.servers
+    captures = (service.captures, service.disk_captures, service.backup_captures)
+    return (
+        ("/servers", server.ServersResource(servers)),
+        ("/servers/{server_id}", server.ServerResource(servers)),
+        ("/servers/{server_id}/start", server.ServerStartResource(servers)),
+        ("/servers/{server_id}/stop", server.ServerStopResource(servers)),
+        ("/servers/{server_id}/console", server_console.ServerConsoleResource(servers)),
+        ("/rebuilds", rebuild.RebuildsResource(service.rebuilds)),
+        ("/servers/{server_id}/volumes", volume.ServerVolumesResource(service.attachments)),
+        (
+            "/servers/{server_id}/volumes/{volume_id}",
+            volume.ServerVolumeResource(service.attachments),
+        ),
+        ("/volumes", volume.VolumesResource(service.volumes)),
+        ("/volumes/{volume_id}", volume.VolumeResource(service.volumes)),
+        ("/nodes", baremetal.NodesResource(service.nodes)),
+        ("/nodes/{node_id}", baremetal.NodeResource(service.nodes)),
+        ("/nodes/{node_id}/deploy", baremetal.NodeDeployResource(service.nodes)),
+        ("/nodes/{node_id}/undeploy", baremetal.NodeUndeployResource(service.nodes)),
+        ("/backups", backup.BackupsResource(service.backups)),
+        ("/backups/{backup_id}", backup.BackupResource(service.backups)),
+        ("/backups/{backup_id}/restore", backup.BackupRestoreResource(service.backups)),
+        ("/captures", capture.CapturesResource(*captures)),
+    )
 
 
 def add_metrics(app: falcon.App[Any, Any], service: Any, counters: meter.Meter) -> None:

@@ -9,6 +9,7 @@ from imagesvc.db.audit import AuditRecord
 from imagesvc.domain import job as jobs
 from imagesvc.domain.object_store import ObjectStore
 from imagesvc.domain.quota import Quota
+from imagesvc.interface import backup as backups
 from imagesvc.interface import baremetal, compute
 from imagesvc.interface import volume as volumes
 
@@ -55,6 +56,31 @@ def volume(entity: volumes.Volume) -> dict[str, Any]:
         "server_id": entity.server_id,
         "created_at": time(entity.created_at),
         "detail": entity.detail,
+    }
+
+
+def backup(entity: backups.Backup) -> dict[str, Any]:
+    """One backup with its disks."""
+    return {
+        "id": entity.backup_id,
+        "name": entity.name,
+        "server_id": entity.server_id,
+        "size_bytes": sum(disk.size_bytes for disk in entity.disks),
+        "os_type": entity.os_type,
+        "architecture": entity.architecture,
+        "memory_mib": entity.memory_mib,
+        "consistency": str(entity.consistency),
+        "created_at": time(entity.created_at),
+        "detail": entity.detail,
+        "disks": [
+            {
+                "id": disk.disk_id,
+                "size_bytes": disk.size_bytes,
+                "boot": disk.boot,
+                "digest": disk.digest,
+            }
+            for disk in entity.disks
+        ],
     }
 
 

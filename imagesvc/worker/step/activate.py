@@ -58,8 +58,9 @@ class Activate(Step):
 
 
 def _consistency(ctx: StepContext) -> dict[str, str]:
-    """What the snapshot step found out about it, as a property."""
-    known = ctx.results["snapshot"].get(capture.CONSISTENCY)
+    """What the snapshot step found out about it, or the backup says, as a property."""
+    found = ctx.results.get("snapshot", ctx.job.args)
+    known = found.get(capture.CONSISTENCY)
     return {capture.CONSISTENCY: known} if known else {}
 
 

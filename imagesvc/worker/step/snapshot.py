@@ -1,8 +1,5 @@
 """Disks as they are at one instant."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from imagesvc.crashpoint import crashpoint
 from imagesvc.domain import capture
 from imagesvc.domain.job import Job
@@ -20,6 +17,10 @@ class Snapshot(Step):
 
     name = "snapshot"
 
+    def applies(self, job: Job) -> bool:
+        """Whether the disks are copied by us; a backup service may copy them by itself."""
+        return not job.args.get("ordered")
+
     def run(self, ctx: StepContext) -> Wait | None:
         """Start it once, then ask how far it is. Raises DriverError if a disk is missing."""
         driver = disk_source.driver(ctx)
@@ -30,7 +31,7 @@ class Snapshot(Step):
         answer = remote_work.follow(ctx, driver, handle, POLL_S, "The snapshot did not succeed.")
         if isinstance(answer, Wait):
             return answer
-        made = _by_disk(ctx.job, answer)
+        made = capture.by_disk(ctx.job, answer)
         ctx.memo["snapshots"] = made
         wanted = [disk.disk_id for disk in capture.disks(ctx.job)]
         if not made.keys() >= set(wanted):
@@ -46,27 +47,14 @@ class Snapshot(Step):
         if "asked" not in ctx.memo:
             return None
         driver = disk_source.driver(ctx)
-        made = snapshots(ctx.job, ctx.memo)
+        made = capture.snapshots(ctx.job, ctx.memo)
         if not made:
             answer = remote_work.withdraw(
                 ctx, driver, lambda: disk_source.start(ctx, driver), POLL_S
             )
             if isinstance(answer, Wait):
                 return answer
-            made = _by_disk(ctx.job, answer)
+            made = capture.by_disk(ctx.job, answer)
         for snapshot_id in made.values():
             driver.delete_snapshot(snapshot_id)
         return None
-
-
-def snapshots(job: Job, memo: Mapping[str, Any]) -> dict[str, str]:
-    """Disk id -> snapshot id, of the memo of this step; empty before there are any."""
-    # A step that an earlier release ran kept the one snapshot that it knew.
-    return dict(memo.get("snapshots") or _by_disk(job, memo.get("snapshot_id")))
-
-
-def _by_disk(job: Job, result: Any) -> dict[str, str]:
-    """What a driver made: of several disks a dict, of one the id alone."""
-    if isinstance(result, Mapping):
-        return dict(result)
-    return {capture.disks(job)[0].disk_id: result} if result else {}

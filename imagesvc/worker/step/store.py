@@ -1,4 +1,4 @@
-"""Bytes of snapshots into the store, by the one pipe."""
+"""Bytes of snapshots, or of a backup, into the store, by the one pipe."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +13,6 @@ from imagesvc.interface.storage import StorageDriver
 from imagesvc.stream import pipe
 from imagesvc.worker import disk_source, intake
 from imagesvc.worker.flow import Step, StepContext, Wait
-from imagesvc.worker.step.snapshot import snapshots
 
 
 class Store(Step):
@@ -22,7 +21,7 @@ class Store(Step):
     name = "store"
 
     def run(self, ctx: StepContext) -> Wait | None:
-        """Stream from the snapshots, those that are not stored yet.
+        """Stream the disks that are not stored yet.
 
         A second run begins the disk anew at which the first ended, under a key of its own.
         """
@@ -96,11 +95,8 @@ def _write(
     disk: CapturedDisk,
     progress: Callable[[int], None],
 ) -> pipe.PipeResult:
-    snapshot_id = snapshots(ctx.job, ctx.results["snapshot"])[disk.disk_id]
-    driver = disk_source.driver(ctx)
-    size_bytes = driver.snapshot_size(snapshot_id)
     with (
-        driver.open_snapshot(snapshot_id) as source,
+        disk_source.opened(ctx, disk) as (size_bytes, source),
         store.open_write(key, size=size_bytes) as writer,
     ):
         result = ctx.service.rules.pump(

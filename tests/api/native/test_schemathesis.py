@@ -17,6 +17,8 @@ from imagesvc import service as services
 from imagesvc.api import app as door
 from imagesvc.api.native import operation, route
 from imagesvc.backend.registry import Backends
+from imagesvc.interface.backup import BackupDisk, BackupSpec
+from imagesvc.interface.compute import Consistency
 from tests.api.caller import Caller
 from tests.api.identity_driver import TokenIdentity
 from tests.api.native.tus import Tus
@@ -62,6 +64,12 @@ def paper_app(conf, built, paper):
         patch.setattr(services, "Backends", PaperBackends)
         service = services.build(conf, monitor=False)
     identity = TokenIdentity(None, backend_id="test")
+    driver = service.backends.backup()
+    backup_id = driver.prepare(BackupSpec("x", PROJECT, "server"), "made up")
+    with driver.open_write(backup_id, "vda") as writer:
+        writer.write(b"x" * 1000)
+        writer.commit()
+    driver.finish(backup_id, [BackupDisk("vda", 1000, True, "0" * 128)], Consistency.CRASH)
     yield door.create_app(dataclasses.replace(service, identity=identity))
     service.close()
 
@@ -85,9 +93,10 @@ def known(paper_app, paper):
     upload = Tus(caller).begin(1000)[0].rpartition("/")[2]
     new = {"name": "x", "endpoint": "https://s3.example.com", "access_key": "a", "secret_key": "b"}
     store = caller.request("POST", f"{route.PREFIX}/object-stores", new).json["object_store"]
+    backups = caller.get(f"{route.PREFIX}/backups").json["backups"]
     return {
         "image_id": image_id, "job_id": job["id"], "server_id": "server", "disk": "0",
-        "upload_id": upload, "object_store_id": store["id"],
+        "upload_id": upload, "object_store_id": store["id"], "backup_id": backups[0]["id"],
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from imagesvc.backend import kind as kinds
 from imagesvc.interface import base, errors
 from imagesvc.testing.conformance import (
     audit_sink,
+    backup,
     baremetal,
     compute,
     converter,
@@ -24,6 +25,7 @@ SUITES = {
     "storage": storage.StorageConformance,
     "compute": compute.ComputeConformance,
     "volume": volume.VolumeConformance,
+    "backup": backup.BackupConformance,
     "baremetal": baremetal.BaremetalConformance,
     "identity": identity.IdentityConformance,
     "audit_sink": audit_sink.AuditSinkConformance,

@@ -18,7 +18,7 @@ class Table:
         """Keep the path, ids shortened as in the text."""
         short = path.removeprefix(route.PREFIX)
         for name in (
-            "server_id", "volume_id", "node_id", "job_id", "image_id", "upload_id",
+            "server_id", "volume_id", "backup_id", "node_id", "job_id", "image_id", "upload_id",
             "object_store_id",
         ):  # fmt: skip
             short = short.replace("{" + name + "}", "{id}")

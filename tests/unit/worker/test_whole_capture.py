@@ -7,10 +7,10 @@ import pytest
 from imagesvc import errors
 from imagesvc.db import doomed, metadata, pending
 from imagesvc.domain import capture as captured
+from imagesvc.domain.capture import snapshots
 from imagesvc.interface import errors as driver_errors
 from imagesvc.interface.compute import ComputeCapability
 from imagesvc.worker import reaper
-from imagesvc.worker.step.snapshot import snapshots
 from imagesvc.worker.step.store import stored
 from tests.unit.worker.conftest import CALLER
 from tests.unit.worker.paper_compute import DATA, DISK

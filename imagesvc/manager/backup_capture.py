@@ -1,0 +1,112 @@
+"""Captures of backups: the image of a whole machine, made from a backup of a server."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from imagesvc.backend.registry import Backends
+from imagesvc.context import RequestContext
+from imagesvc.db import attempt
+from imagesvc.db import image as image_rows
+from imagesvc.domain.capture import CONSISTENCY, CapturedDisk
+from imagesvc.domain.image import Image, ImageKind, NewImage, Visibility
+from imagesvc.domain.job import Job, JobType
+from imagesvc.interface.backup import Backup
+from imagesvc.manager import backup_backend, backup_use, project
+from imagesvc.manager.image import ImageManager
+from imagesvc.manager.job import JobManager
+from imagesvc.manager.operation import Operation
+from imagesvc.policy.check import Enforcer
+
+
+class BackupCaptureManager:
+    """Starts such captures; the worker carries them out."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        enforcer: Enforcer,
+        backends: Backends,
+        images: ImageManager,
+        jobs: JobManager,
+    ) -> None:
+        self._operation = operation
+        self._enforcer = enforcer
+        self._backends = backends
+        self._images = images
+        self._jobs = jobs
+
+    def start(
+        self,
+        ctx: RequestContext,
+        backup_id: str,
+        *,
+        idempotency_key: str | None = None,
+        **described: Any,
+    ) -> tuple[Image | None, Job]:
+        """Make an image record and a job that fills it with all disks of a backup, in order.
+
+        `described` is name, visibility, properties and tags of the image. The backup is kept until
+        the job ends. A key that was used before gives the first job and its image, None if that
+        was deleted since. Raises BackupNotFound, BackupInUse while a job deletes it, Forbidden,
+        QuotaExceeded, Conflict if the key belongs to another kind of job.
+        """
+
+        def submit() -> Job:
+            with self._operation.attempt(ctx, "capture:create", "backup", backup_id):
+                self._enforcer.authorize(ctx, "capture:create")
+                backend_id, found = backup_backend.find(
+                    self._backends, project.require(ctx, "backups"), backup_id
+                )
+            new = _image(found, described)
+            return self._submit(ctx, backend_id, found, new, idempotency_key)
+
+        job = self._jobs.once(ctx, JobType.CAPTURE_BACKUP, idempotency_key, submit)
+        with self._operation.database.read() as conn:
+            return image_rows.get(conn, job.image_id or ""), job
+
+    @attempt.again
+    def _submit(
+        self, ctx: RequestContext, backend_id: str, found: Backup, new: NewImage, key: str | None
+    ) -> Job:
+        with self._operation.write(ctx, "capture:create", "backup", found.backup_id) as op:
+            backup_use.require_kept(op.conn, found.project_id, found.backup_id)
+            image = self._images.insert(op, ctx, new)
+            image_rows.transition(op.conn, image.id, "import")
+            args = {
+                "source_kind": "backup",
+                "backup_id": found.backup_id,
+                "backend_id": backend_id,
+                "size_bytes": sum(disk.size_bytes for disk in found.disks),
+                "disks": [dataclasses.asdict(one) for one in _places(found, image.id)],
+                CONSISTENCY: str(found.consistency),
+            }
+            job = self._jobs.submit(
+                op.conn, ctx, JobType.CAPTURE_BACKUP, args, image_id=image.id, idempotency_key=key
+            )
+            values = {"job_id": job.id, "source_server_id": found.server_id}
+            image = image_rows.update(op.conn, image.id, values)
+            self._jobs.reserve(op.conn, image.owner, job)
+            op.detail.update(image_id=image.id, job_id=job.id)
+        return job
+
+
+def _image(found: Backup, described: dict[str, Any]) -> NewImage:
+    return NewImage(
+        name=described["name"],
+        visibility=Visibility(described.get("visibility", Visibility.PRIVATE)),
+        disk_format="raw",
+        container_format="bare",
+        kind=ImageKind.WHOLE_MACHINE,
+        os_type=found.os_type,
+        architecture=found.architecture,
+        tags=tuple(described.get("tags", ())),
+        properties=dict(described.get("properties", {})),
+    )
+
+
+def _places(found: Backup, image_id: str) -> Iterator[CapturedDisk]:
+    """Which disk of the image each disk becomes."""
+    for index, disk in enumerate(found.disks):
+        role = "system" if disk.boot else "data"
+        yield CapturedDisk(disk.disk_id, image_id, index, role, disk.size_bytes)

@@ -1,0 +1,128 @@
+"""Backups as files: the laws of the kind, and what is odd about this driver."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from imagesvc.interface import errors
+from imagesvc.interface.backup import BackupDisk, BackupSpec
+from imagesvc.interface.base import HealthState
+from imagesvc.interface.compute import Consistency
+from imagesvc.testing.conformance import sync_trace
+from imagesvc.testing.conformance.backup import PROJECT, BackupConformance
+from imagesvc_drivers.backup.local import LocalBackup
+
+HOLE_BYTES = 8 << 20
+DISK_BYTES = 300_000
+MAKE = f"""
+import sys
+from imagesvc.interface.backup import BackupDisk, BackupSpec
+from imagesvc.interface.compute import Consistency
+from imagesvc.testing.conformance.options import options_of
+from imagesvc_drivers.backup.local import LocalBackup
+driver = LocalBackup(options_of(LocalBackup, {{"state_dir": sys.argv[1]}}), backend_id="test")
+driver.open()
+backup_id = driver.prepare(BackupSpec("law", "project", "server"), "token")
+with driver.open_write(backup_id, "vda") as writer:
+    writer.write(b"x" * {DISK_BYTES})
+    writer.commit()
+driver.finish(backup_id, [BackupDisk("vda", {DISK_BYTES}, True)], Consistency.CRASH)
+"""
+
+
+class TestLocalBackup(BackupConformance):
+    PREPARE_CRASH_POINTS = ("backup.local.prepared",)
+    FINISH_CRASH_POINTS = ("backup.local.finished",)
+
+    @pytest.fixture
+    def driver(self, tmp_path: Path) -> LocalBackup:
+        return self.make(LocalBackup, state_dir=str(tmp_path / "backup"))
+
+    def test_a_disk_is_a_sparse_file_that_nobody_writes_again(
+        self, driver: LocalBackup, spec: BackupSpec
+    ) -> None:
+        backup_id = driver.prepare(spec, "sparse")
+        with driver.open_write(backup_id, "vda") as writer:
+            for block in (bytes(HOLE_BYTES), b"end"):
+                writer.write(block)
+            writer.commit()
+        size_bytes = HOLE_BYTES + 3
+        driver.finish(backup_id, [BackupDisk("vda", size_bytes, True)], Consistency.CRASH)
+        found = driver.path(backup_id, "vda").stat()
+        assert found.st_blocks * 512 < 1 << 20 < found.st_size == size_bytes
+        assert found.st_mode & 0o222 == 0
+
+    def test_a_backup_that_was_left_is_removed_and_one_under_way_is_not(
+        self, driver: LocalBackup, spec: BackupSpec, tmp_path: Path
+    ) -> None:
+        left, going = driver.prepare(spec, "left"), driver.prepare(spec, "going")
+        whole = driver.prepare(spec, "whole")
+        self.fill(driver, whole)
+        root = tmp_path / "backup" / "backups"
+        long_ago = time.time() - 30 * 24 * 3600
+        for backup_id in (left, whole):
+            for path in (*(root / backup_id).iterdir(), root / backup_id):
+                os.utime(path, (long_ago, long_ago))
+        driver.open()
+        assert {path.name for path in root.iterdir()} == {going, whole}
+
+    def test_a_writer_that_was_killed_leaves_no_trace_in_the_backup(
+        self, driver: LocalBackup, spec: BackupSpec
+    ) -> None:
+        backup_id = driver.prepare(spec, "killed")
+        writer = driver.open_write(backup_id, "vda")
+        writer.write(b"x" * 1000)
+        self.fill(driver, backup_id)
+        found = driver.get_backup(backup_id, project_id=PROJECT)
+        assert self.content(driver, found)[0] != b"x" * 1000
+        writer.close()
+        with pytest.raises(errors.InvalidArgument):
+            writer.write(b"more")
+
+    def test_a_folder_that_cannot_be_written_is_down(
+        self, driver: LocalBackup, tmp_path: Path
+    ) -> None:
+        (tmp_path / "backup" / "trash").rmdir()
+        assert driver.health().state is HealthState.DOWN
+        driver.open()
+        assert driver.health().state is HealthState.OK
+
+    def test_a_backup_is_on_the_disk_before_it_is_found(self, tmp_path: Path) -> None:
+        trace, strace = tmp_path / "trace", shutil.which("strace")
+        assert strace is not None
+        command = [*sync_trace.command(strace, trace), sys.executable, "-c", MAKE]
+        subprocess.run([*command, str(tmp_path / "backup")], check=True)
+        files, unflushed = sync_trace.judge(trace, DISK_BYTES // 2)
+        assert (files, unflushed) == (1, [])
+
+    def test_a_disk_that_does_not_fit_is_told_and_leaves_nothing(
+        self, tmp_path: Path, spec: BackupSpec
+    ) -> None:
+        place = tmp_path / "full"
+        place.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+        try:
+            driver = self.make(LocalBackup, state_dir=str(place / "backup"))
+            backup_id = driver.prepare(spec, "full")
+            with driver.open_write(backup_id, "vda") as writer:
+                with pytest.raises(errors.NoSpace):
+                    writer.write(b"x" * (2 << 20))
+                with pytest.raises(errors.NoSpace):
+                    driver.prepare(spec, "another")
+            self.fill(driver, backup_id)
+            found = driver.get_backup(backup_id, project_id=PROJECT)
+            assert len(self.content(driver, found)) == len(found.disks)
+        finally:
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+    def test_a_relative_folder_is_refused(self) -> None:
+        with pytest.raises(errors.InvalidConfiguration):
+            self.construct(LocalBackup, state_dir="backup")
