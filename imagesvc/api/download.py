@@ -3,10 +3,11 @@
 import falcon
 
 from imagesvc.api import byte_range
-from imagesvc.manager import image_bytes
+from imagesvc.manager.foreign_bytes import ForeignDownload
+from imagesvc.manager.image_bytes import Download
 
 
-def answer(req: falcon.Request, resp: falcon.Response, found: image_bytes.Download) -> None:
+def answer(req: falcon.Request, resp: falcon.Response, found: Download | ForeignDownload) -> None:
     """Answer GET or HEAD. Raises InvalidRequest for a range that cannot be met.
 
     A HEAD says what a GET without Range would; nothing is opened for it, nor for a caller
@@ -26,7 +27,7 @@ def answer(req: falcon.Request, resp: falcon.Response, found: image_bytes.Downlo
     resp.set_header("Accept-Ranges", "bytes")
 
 
-def _send(req: falcon.Request, resp: falcon.Response, found: image_bytes.Download) -> None:
+def _send(req: falcon.Request, resp: falcon.Response, found: Download | ForeignDownload) -> None:
     span = None
     if (asked := byte_range.asked(req, found.etag)) is not None:
         span = byte_range.parse(asked, found.size_bytes)
@@ -34,5 +35,5 @@ def _send(req: falcon.Request, resp: falcon.Response, found: image_bytes.Downloa
     byte_range.answer(req, resp, stream, found.size_bytes, span)
 
 
-def _has_it(req: falcon.Request, etag: str) -> bool:
+def _has_it(req: falcon.Request, etag: str | None) -> bool:
     return any(tag == "*" or tag == etag for tag in req.if_none_match or ())

@@ -33,6 +33,8 @@ class JobType(enum.StrEnum):
     CREATE_FROM_URL = "create-from-url"
     CREATE_FROM_BUCKET = "create-from-bucket"
     EXPORT_IMAGE = "export-image"
+    LINK_LOCATION = "link-location"
+    COPY_FOREIGN = "copy-foreign"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -73,6 +75,8 @@ IMPORTS = frozenset(
         JobType.IMPORT_TASK,
         JobType.COPY_IMAGE,
         JobType.IMPORT_UPLOAD,
+        JobType.LINK_LOCATION,
+        JobType.COPY_FOREIGN,
     }
 )
 # Jobs that end with the image they name; any other only reads it.

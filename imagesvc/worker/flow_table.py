@@ -10,6 +10,7 @@ from imagesvc.worker.step.convert import Convert
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.join import Join
+from imagesvc.worker.step.link import Link
 from imagesvc.worker.step.provision import CreateServers
 from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
 from imagesvc.worker.step.provision_volume import CreateVolumes
@@ -43,4 +44,6 @@ FLOWS: dict[str, Flow] = {
     JobType.DEPLOY_NODE: (DeployNode(),),
     JobType.UNDEPLOY_NODE: (UndeployNode(),),
     JobType.CAPTURE_NODE: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
+    JobType.LINK_LOCATION: (Link(),),
+    JobType.COPY_FOREIGN: (Fetch(), Spread(), Conclude()),
 }

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
@@ -125,6 +126,15 @@ def digest_check(expected: Mapping[str, str], came: Hashed) -> Callable[[pipe.Pi
             )
 
     return check
+
+
+def said(args: Mapping[str, Any]) -> dict[str, str]:
+    """Algorithm -> hex value that the bytes must have, as the job's caller said."""
+    digest = args.get("digest")
+    return {
+        **({"md5": args["md5"]} if "md5" in args else {}),
+        **({digest[0]: digest[1]} if digest else {}),
+    }
 
 
 class Within:
