@@ -104,6 +104,7 @@ class ForeignBytes:
         raise Unavailable(
             "The image's bytes are at a foreign URL, and could not be fetched just now.",
             _said(failure),
+            retryable=False,  # whoever asked sees it, and may ask again
         )
 
     def download(self, image: Image, index: int) -> "ForeignDownload":

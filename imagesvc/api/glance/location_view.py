@@ -28,8 +28,7 @@ def url(place: Place, stores: Stores) -> str:
 
 def render(place: Place, stores: Stores) -> dict[str, Any]:
     """One place."""
-    foreign = isinstance(place, ForeignLocation)
-    metadata = place.shown_metadata if foreign else {"store": place[0]}
+    metadata = place.shown_metadata if isinstance(place, ForeignLocation) else {"store": place[0]}
     return {"url": url(place, stores), "metadata": metadata}
 
 

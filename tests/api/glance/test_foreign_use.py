@@ -4,6 +4,8 @@ import hashlib
 
 import pytest
 
+from imagesvc import opts
+from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.errors import ConfigurationError
 from imagesvc.manager import quota_verify, store_verify
@@ -69,8 +71,7 @@ def test_a_copy_makes_it_one_of_our_own(far):
     asked = len(far.web.requests)
     assert far.owner.get(f"/v2/images/{image_id}/file").content == DATA
     assert len(far.web.requests) == asked
-    used = far.owner.get(f"{ROOT}/quotas").json["quotas"]
-    (stored,) = [one for one in used if one["resource"] == "stored_bytes"]
+    stored = far.owner.get(f"{ROOT}/quota/{far.owner.project}").json["quota"]["stored_bytes"]
     assert (stored["used"], stored["reserved"]) == (len(DATA), 0)
     assert far.owner.request("DELETE", f"/v2/images/{image_id}").status_code == 204
 
@@ -142,12 +143,12 @@ def test_our_own_api_says_that_it_is_foreign(far):
 
 
 @pytest.mark.parametrize("name", ["plain", "Web", "a b", "1"])
-def test_the_store_needs_an_id_of_its_own(tmp_path, name):
+def test_the_store_needs_an_id_of_its_own(far, tmp_path, name):
+    text = (far.several.folder / "imagesvc.conf").read_text()
+    path = tmp_path / "imagesvc.conf"
+    path.write_text(text.replace("foreign_store = web", f"foreign_store = {name}"))
     with pytest.raises(ConfigurationError, match="foreign_store"):
-        Several(
-            tmp_path, f"sqlite:///{tmp_path}/imagesvc.sqlite",
-            f"[location]\nforeign_store = {name}\n",
-        )  # fmt: skip
+        Backends(opts.load(path))
 
 
 def test_where_the_operator_wants_none_any_more_an_image_is_copied_in_or_not_read(tmp_path):
