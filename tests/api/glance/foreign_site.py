@@ -31,12 +31,12 @@ class Far:
     Below /parts the server knows ranges.
     """
 
-    def __init__(self, folder, more=""):
+    def __init__(self, folder, url=""):
         self.pages = {"/image": DATA, "/parts/image": DATA}
         self._serving = serving(self._serve)
         self.web = self._serving.__enter__()
-        url = f"sqlite:///{folder}/imagesvc.sqlite"
-        self.several = Several(folder, url, CONF.format(port=self.web.port) + more)
+        url = url or f"sqlite:///{folder}/imagesvc.sqlite"
+        self.several = Several(folder, url, CONF.format(port=self.web.port))
         self.owner = Caller(self.several.app)
         self.admin = Caller(self.several.app, None, "admin")
 

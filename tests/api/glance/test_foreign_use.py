@@ -76,6 +76,31 @@ def test_a_copy_makes_it_one_of_our_own(far):
     assert far.owner.request("DELETE", f"/v2/images/{image_id}").status_code == 204
 
 
+def test_a_life_is_the_same_on_each_engine(tmp_path, database_url):
+    far = Far(tmp_path, database_url)
+    image_id = far.owner.create()["id"]
+    assert far.post(image_id).status_code == 202
+    assert far.done(image_id)["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
+    wanted = {"url": far.url("/image#2"), "metadata": {"a": 1, "store": "web"}}
+    assert far.owner.patch(image_id, ("add", "/locations/0", wanted)).status_code == 200
+    places = far.image(image_id)["locations"]
+    assert (places[0], len(places)) == (wanted, 2)
+    (listed,) = far.owner.get("/v2/images", query_string=f"id={image_id}").json["images"]
+    assert (listed["locations"], listed["stores"]) == (places, "web")
+    found = far.owner.patch(image_id, ("replace", "/locations", places[::-1]))
+    assert found.json["locations"] == places[::-1]
+    assert far.admin.patch(image_id, ("remove", "/locations/0")).json["locations"] == [wanted]
+    assert copy(far, image_id).status_code == 202
+    assert far.done(image_id)["stores"] == "plain"
+    assert far.owner.request("DELETE", f"/v2/images/{image_id}").status_code == 204
+    other = far.owner.create()["id"]
+    wrong = {"os_hash_algo": "sha256", "os_hash_value": "0" * 64}
+    assert far.post(other, **wrong).status_code == 202
+    assert far.done(other)["status"] == "queued"
+    assert quota_verify.verify(far.several.service.database) == ()
+    far.close()
+
+
 def test_stores_that_fail_do_not_keep_it_from_the_others(far):
     image_id = far.linked()
     assert copy(far, image_id, all_stores=True, all_stores_must_succeed=False).status_code == 202
