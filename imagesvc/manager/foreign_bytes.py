@@ -27,10 +27,12 @@ _FAILURES = (errors.FetchFailed, errors.TooLarge, errors.InvalidRequest)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sight:
-    """What a look found; the virtual size is None if only the whole would tell."""
+    """What a look found in bytes of `formats` (disk, container); the virtual size is None if only
+    the whole would tell."""
 
     size_bytes: int
     virtual_size_bytes: int | None
+    formats: tuple[str | None, str | None]
 
 
 class ForeignBytes:
@@ -68,11 +70,12 @@ class ForeignBytes:
                 block = body.read(LOOK_BYTES - count)
                 count += len(block)
                 judge.feed(block)
+        formats = (image.disk_format, image.container_format)
         if not block or count == size:
-            return Sight(count, judge.finish(count).virtual_size_bytes)
+            return Sight(count, judge.finish(count).virtual_size_bytes, formats)
         if size is None:
             raise errors.InvalidRequest("The server does not say how many bytes there are.")
-        return Sight(size, size if _is_plain(image) else None)
+        return Sight(size, size if _is_plain(image) else None, formats)
 
     def _check_cap(self, size_bytes: int) -> None:
         if size_bytes > self._rules.size_cap_bytes:

@@ -117,8 +117,13 @@ def settle(conn: Any, job: Job, disk: ImageDisk) -> None:
         image_rows.update(conn, image.id, facts_of(disk))
 
 
-def refuse(conn: Any, job: Job) -> None:
-    """The bytes are not fit: an image that was active without a look at them is so no more."""
+def refuse(conn: Any, job: Job) -> bool:
+    """The bytes are not fit: an image that was active without a look at them is so no more.
+
+    In a transaction that holds the job's row. Whether it was.
+    """
     image = image_rows.get(conn, job.image_id or "", lock=True)
-    if image is not None and image.status == ImageStatus.ACTIVE:
-        image_rows.transition(conn, image.id, "deactivate")
+    if image is None or image.status != ImageStatus.ACTIVE:
+        return False
+    image_rows.transition(conn, image.id, "deactivate")
+    return True

@@ -202,7 +202,12 @@ def activate(
     hash_algorithm: str | None,
     hash_value: str | None,
 ) -> None:
-    """Make an image active whose location is there. Raises StateConflict."""
+    """Make an image active whose location is there.
+
+    Raises StateConflict, Conflict if its formats are others than it was looked at as.
+    """
+    if sight.formats != (image.disk_format, image.container_format):
+        raise errors.Conflict("The formats of the image were changed meanwhile.")
     values = {
         "size_bytes": sight.size_bytes,
         "virtual_size_bytes": sight.virtual_size_bytes,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import falcon
 import msgspec
 
-from imagesvc.api import media, validate
+from imagesvc.api import media, pace, validate
 from imagesvc.api.glance import location_view
 from imagesvc.backend.store import Stores
 from imagesvc.domain import image_import
@@ -49,7 +49,8 @@ class ImageLocationsResource:
         digest = image_import.check_digest(given.os_hash_algo, given.os_hash_value)
         request = ImportRequest(method=Method.WEB_DOWNLOAD, uri=body.url, digest=digest)
         if self._links.takes(body.url):
-            self._links.link(req.context.caller, image_id, request)
+            with pace.transfer():  # it may wait for a server of the caller's choice
+                self._links.link(req.context.caller, image_id, request)
         else:
             self._imports.add_location(req.context.caller, image_id, request)
         resp.status = falcon.HTTP_202

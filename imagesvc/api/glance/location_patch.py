@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imagesvc import errors
+from imagesvc.api import pace
 from imagesvc.api.glance.location_view import ShownLocations
 from imagesvc.context import RequestContext
 from imagesvc.domain import image_import
@@ -66,11 +67,17 @@ class LocationPatch:
         if wanted.remove:
             self._foreign.remove(caller, image.id, wanted.remove)
         elif wanted.be is None:
-            self._foreign.add(caller, image.id, wanted.add, wanted.position)
+            self._add_foreign(caller, image.id, wanted.add, wanted.position)
         elif image.status != ImageStatus.QUEUED:
             self._foreign.replace(caller, image.id, wanted.be)
         else:
-            self._foreign.add(caller, image.id, _first(wanted.be), None)
+            self._add_foreign(caller, image.id, _first(wanted.be), None)
+
+    def _add_foreign(
+        self, caller: RequestContext, image_id: str, request: Any, position: int | None
+    ) -> None:
+        with pace.transfer():  # it waits for a server of the caller's choice
+            self._foreign.add(caller, image_id, request, position)
 
     def _replace(
         self, caller: RequestContext, image_id: str, wanted: tuple[ImportRequest, ...]

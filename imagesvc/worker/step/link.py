@@ -1,6 +1,7 @@
 """The bytes of a foreign URL read whole, and kept nowhere."""
 
 import dataclasses
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
@@ -27,9 +28,7 @@ class Link(Step):
         try:
             result = _read(ctx)
         except errors.UnsupportedImage:  # handed on; but the image may be in use already
-            with ctx.service.database.write() as conn:
-                job_rows.fence(conn, ctx.job)
-                foreign_link.refuse(conn, ctx.job)
+            _refuse(ctx)
             raise
         crashpoint("step.link.read")
         with ctx.service.database.write() as conn:
@@ -37,11 +36,7 @@ class Link(Step):
                 raise errors.Cancelled(job_id=ctx.job.id)  # the last moment for it
             foreign_link.settle(conn, ctx.job, intake.disk(intake.facts(result)))
             arrival.unmark(conn, ctx.job, ())
-            detail = {"size_bytes": result.size_bytes, "job_id": ctx.job.id}
-            audit = AuditStep(conn, ctx.job.image_id or "", owner=ctx.job.project_id, detail=detail)
-            ctx.service.operation.record(
-                conn, ctx.caller, "image_import:complete", "image", audit, "success"
-            )
+            _record(ctx, conn, "image_import:complete", size_bytes=result.size_bytes)
             ctx.complete(conn)
         crashpoint("step.link.done")
         return None
@@ -67,6 +62,19 @@ def _read(ctx: StepContext) -> pipe.PipeResult:
         )
     landing.digest_check(said, came)(result)
     return result
+
+
+def _refuse(ctx: StepContext) -> None:
+    with ctx.service.database.write() as conn:
+        job_rows.fence(conn, ctx.job)
+        if foreign_link.refuse(conn, ctx.job):
+            _record(ctx, conn, "image:deactivate")
+
+
+def _record(ctx: StepContext, conn: Any, action: str, **detail: Any) -> None:
+    detail["job_id"] = ctx.job.id
+    audit = AuditStep(conn, ctx.job.image_id or "", owner=ctx.job.project_id, detail=detail)
+    ctx.service.operation.record(conn, ctx.caller, action, "image", audit, "success")
 
 
 class _Nowhere:

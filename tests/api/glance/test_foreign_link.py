@@ -130,6 +130,8 @@ def test_bytes_that_are_not_fit_further_on_end_the_use_of_an_active_image(far, q
     image = far.done(queued)
     assert (image["status"], image["os_hash_algo"]) == ("deactivated", None)
     assert "vhd" in task(far, queued)["message"]
+    found = far.owner.get("/imagesvc/v1/audit", query_string=f"target_id={queued}").json["events"]
+    assert found[0]["action"] == "image:deactivate"
     checked = far.owner.create()["id"]
     far.post(checked, "/disguised", **digest("sha256", disguised))
     assert far.done(checked)["status"] == "queued"

@@ -1,9 +1,13 @@
 """Locations that stay where they are, added, described and removed by patches."""
 
+import contextlib
 import hashlib
+import socket
+import threading
 
 import pytest
 
+from imagesvc.api import pace
 from tests import hostile_image
 from tests.api.caller import Caller
 from tests.api.glance.conftest import DATA
@@ -217,6 +221,31 @@ def test_a_server_that_does_not_say_the_size_is_read_if_the_image_is_short(far):
 def test_an_image_above_the_limit_is_refused(far, queued):
     far.pages["/large"] = lambda head, link: link.sendall(answer(b"", length=10_000_001))
     assert add(far, queued, path="/large").status_code == 413
+
+
+def test_a_format_that_is_changed_while_the_url_is_asked_is_not_taken_for_judged(far, queued):
+    def change_meanwhile(head, connection):
+        far.owner.patch(queued, ("replace", "/disk_format", "qcow2"))
+        connection.sendall(answer(DATA))
+
+    far.pages["/meanwhile"] = change_meanwhile
+    assert add(far, queued, path="/meanwhile").status_code == 409
+    assert far.image(queued)["status"] == "queued"
+
+
+@pytest.mark.parametrize("call", [add, Far.post])
+def test_short_calls_keep_their_threads_while_urls_are_asked(far, queued, call):
+    asked = len(far.web.requests)
+    for free, status in ((0, 503), (1, (200, 202))):
+        slots = threading.Semaphore(free)
+        with contextlib.closing(socket.socket()) as sock:
+            token = pace.current.set(pace.Watch(sock, slots, 0.0))
+            found = call(far, queued)
+            pace.current.reset(token)
+        assert found.status_code in (status if free else (status,)), found.text
+        assert len(far.web.requests) == asked + free
+        assert slots.acquire(blocking=False) is bool(free)
+    far.several.work()
 
 
 def test_an_image_with_bytes_of_its_own_takes_one_more_copy_as_ever(far):
