@@ -26,7 +26,7 @@ class Body(Protocol):
 class ForeignReader:
     """`length` bytes from `offset` of a body of `size_bytes`; for one thread. No file: has no fileno.
 
-    Of the whole of them the last byte is kept back until all came, no byte more, and `digests`
+    Of the whole of them the last bytes are kept back until all came, none more, and `digests`
     (algorithm -> hex) are right. Raises IntegrityError, and what the body raises.
     """
 
@@ -51,7 +51,7 @@ class ForeignReader:
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes; all that follow if it is negative."""
-        while self._left and (size < 0 or len(self._buffer) <= size):
+        while self._left and (size < 0 or len(self._buffer) < size):
             self._take()
         count = len(self._buffer) if size < 0 else size
         data = bytes(self._buffer[:count])
