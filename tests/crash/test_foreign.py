@@ -20,7 +20,7 @@ def station(tmp_path, monkeypatch):
     made.stop()
 
 
-@pytest.mark.parametrize(("point", "said"), zip(LINK_POINTS, (True, False, True), strict=True))
+@pytest.mark.parametrize(("point", "said"), [*zip(LINK_POINTS, (True, False, True), strict=True)])
 def test_a_foreign_url_is_read_once_whatever_line_its_worker_dies_at(station, point, said):
     image, value = new(station), hashlib.sha256(DATA).hexdigest()
     station.service.foreign_bytes._urls = Urls()
