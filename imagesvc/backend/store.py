@@ -55,8 +55,8 @@ class Stores(tuple[Store, ...]):
 
     @classmethod
     def of(cls, stores: Iterable[Store]) -> "Stores":
-        """Put them in order."""
-        return cls(sorted(stores, key=lambda store: (-store.weight, store.id)))
+        """Put them in order, that of foreign URLs last."""
+        return cls(sorted(stores, key=lambda store: (store.foreign, -store.weight, store.id)))
 
     @property
     def foreign_id(self) -> str | None:
