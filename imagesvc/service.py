@@ -36,6 +36,9 @@ from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
 from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.export import ExportManager
+from imagesvc.manager.foreign_bytes import ForeignBytes
+from imagesvc.manager.foreign_link import ForeignLinkManager
+from imagesvc.manager.foreign_location import ForeignLocationManager
 from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
@@ -106,6 +109,9 @@ class Service:
     metadef_resource_types: MetadefResourceTypeManager
     stores: StoreManager
     locations: LocationManager
+    foreign_bytes: ForeignBytes
+    foreign_locations: ForeignLocationManager
+    foreign_links: ForeignLinkManager
     jobs: JobManager
     tasks: TaskManager
     captures: CaptureManager
@@ -148,7 +154,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     operation = Operation(database, audit_key)
     core = service_foreign.Core(operation, enforcer, backends)
     limits, signer = _limits(conf), _signer(conf, key)
-    urls, buckets = service_foreign.outside(conf, key, database, backends, urls)
+    urls, buckets, foreign = service_foreign.outside(conf, key, core, _rules(conf), urls)
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     images = ImageManager(operation, enforcer, backends, limits, quotas)
     jobs = JobManager(operation, enforcer, quotas)
@@ -174,7 +180,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         guests=guests,
         images=images,
         image_details=ImageDetailManager(operation, enforcer, backends),
-        image_files=_image_files(conf, operation, enforcer, backends, signer, quotas, guests),
+        image_files=_image_files(conf, core, signer, quotas, guests, foreign),
         stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
         **_uploads(conf, core, jobs, quotas),
@@ -187,7 +193,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
         **service_machine.build(conf, operation, enforcer, backends, images, jobs, signer),
-        **service_foreign.build(conf, key, core, images, jobs, quotas, urls, buckets),
+        **service_foreign.build(conf, key, core, images, jobs, quotas, urls, buckets, foreign),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
         backend_manager=BackendManager(operation, enforcer, backends),
@@ -210,15 +216,14 @@ def _metadefs(operation: Operation, enforcer: Enforcer) -> dict[str, Any]:
 
 def _image_files(
     conf: cfg.ConfigOpts,
-    operation: Operation,
-    enforcer: Enforcer,
-    backends: Backends,
+    core: service_foreign.Core,
     signer: signed_url.Signer,
     quotas: QuotaManager,
     guests: GuestManager,
+    foreign: ForeignBytes,
 ) -> ImageFileManager:
     return ImageFileManager(
-        operation, enforcer, backends, _rules(conf), signer, quotas, guests,
+        *core, _rules(conf), signer, quotas, guests, foreign,
         heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
     )  # fmt: skip
 

@@ -5,11 +5,14 @@ from typing import Any, NamedTuple
 from oslo_config import cfg
 
 from imagesvc.backend.registry import Backends
-from imagesvc.db.engine import Database
 from imagesvc.manager import import_option, installation_key
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.export import ExportManager
+from imagesvc.manager.foreign_bytes import ForeignBytes
+from imagesvc.manager.foreign_link import ForeignLinkManager
+from imagesvc.manager.foreign_location import ForeignLocationManager
 from imagesvc.manager.image import ImageManager
+from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_origin import OriginManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.object_store import ObjectStoreManager
@@ -30,13 +33,16 @@ class Core(NamedTuple):
 
 
 def outside(
-    conf: cfg.ConfigOpts, key: bytes, database: Database, backends: Backends, urls: UrlSource | None
-) -> tuple[UrlSource, Buckets]:
+    conf: cfg.ConfigOpts, key: bytes, core: Core, bounds: Rules, urls: UrlSource | None
+) -> tuple[UrlSource, Buckets, ForeignBytes]:
     """What reaches hosts that users name."""
+    database, backends = core.operation.database, core.backends
     rules = fetch_rule.from_conf(conf)
     sealer = Sealer(installation_key.derive(key, b"object-store"))
     allowed = conf.object_store.allowed_endpoints
-    return urls or UrlSource(rules), Buckets(database, backends, sealer, rules, allowed)
+    urls = urls or UrlSource(rules)
+    buckets = Buckets(database, backends, sealer, rules, allowed)
+    return urls, buckets, ForeignBytes(database, urls, bounds, backends.stores.foreign_id)
 
 
 def build(
@@ -48,10 +54,19 @@ def build(
     quotas: QuotaManager,
     urls: UrlSource,
     buckets: Buckets,
+    foreign: ForeignBytes,
 ) -> dict[str, Any]:
     """What reaches outside, by the names of the service."""
     sealer = Sealer(installation_key.derive(key, b"origin"))
+    operation, enforcer, _ = core
     return {
+        "foreign_bytes": foreign,
+        "foreign_locations": ForeignLocationManager(
+            operation, enforcer, foreign, most=conf.limit.image_locations
+        ),
+        "foreign_links": ForeignLinkManager(
+            operation, enforcer, jobs, foreign, hash_algorithm=conf.service.hashing_algorithm
+        ),
         "buckets": buckets,
         "object_stores": ObjectStoreManager(core.operation, core.enforcer, buckets),
         "exports": ExportManager(*core, jobs, buckets),

@@ -13,7 +13,7 @@ class Found(Protocol):
     @property
     def size_bytes(self) -> int: ...
     @property
-    def etag(self) -> str: ...
+    def etag(self) -> str | None: ...
     def open(self, offset: int = 0, length: int | None = None) -> BinaryIO: ...
 
 
@@ -45,5 +45,5 @@ def _send(req: falcon.Request, resp: falcon.Response, found: Found) -> None:
     byte_range.answer(req, resp, stream, found.size_bytes, span)
 
 
-def _has_it(req: falcon.Request, etag: str) -> bool:
+def _has_it(req: falcon.Request, etag: str | None) -> bool:
     return any(tag == "*" or tag == etag for tag in req.if_none_match or ())

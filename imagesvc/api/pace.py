@@ -145,6 +145,20 @@ class Watch:
 current: contextvars.ContextVar[Watch | None] = contextvars.ContextVar("watch", default=None)
 
 
+@contextlib.contextmanager
+def transfer() -> Iterator[None]:
+    """Hold one of the threads for long transfers for a block. Raises Overloaded if none is left."""
+    watch = current.get()
+    if watch is None:
+        yield
+        return
+    watch.begin_transfer()
+    try:
+        yield
+    finally:
+        watch.end_transfer()
+
+
 class Pacer:
     """Watches the connections of one process, in a thread of its own."""
 

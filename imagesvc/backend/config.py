@@ -9,7 +9,7 @@ from oslo_config import cfg
 
 from imagesvc import errors
 from imagesvc.backend import kind as kinds
-from imagesvc.backend import loader, secret_file
+from imagesvc.backend import loader, secret_file, store
 from imagesvc.interface import base
 from imagesvc.interface import errors as driver_errors
 
@@ -73,6 +73,7 @@ def section_opts(kind: kinds.Kind, driver_class: type[base.Driver]) -> tuple[cfg
 def register(conf: cfg.ConfigOpts) -> None:
     """Register `[backend]` and the section of each kind; safe to repeat."""
     conf.register_opts(OPTS, group="backend")
+    conf.register_opts(store.LOCATION_OPTS, group="location")
     for kind in kinds.KINDS:
         conf.register_opts(kind_opts(kind), group=kind.name)
 
@@ -83,6 +84,7 @@ def list_opts() -> Iterator[tuple[str, tuple[cfg.Opt, ...]]]:
     The section of the default driver is that of its default id; others are called as they are.
     """
     yield "backend", OPTS
+    yield "location", store.LOCATION_OPTS
     for kind in kinds.KINDS:
         yield kind.name, kind_opts(kind)
         sections = {kind.default_driver: DEFAULT_ID, **{name: name for name in kind.others}}
@@ -110,6 +112,20 @@ def enabled(conf: cfg.ConfigOpts, kind: kinds.Kind) -> dict[str, str]:
             )
         found[backend_id] = driver
     return found
+
+
+def foreign_id(conf: cfg.ConfigOpts) -> str | None:
+    """Give the id of the store of foreign URLs, None without one. Raises ConfigurationError."""
+    wanted: str | None = conf.location.foreign_store or None
+    if wanted is None:
+        return None
+    if not _ID.fullmatch(wanted) or wanted in enabled(conf, kinds.find("storage")):
+        raise errors.ConfigurationError(
+            "[location] foreign_store is {wanted}; it is an id of its own, a letter and more letters "
+            "or digits, all small, that no storage backend has.",
+            wanted=wanted,
+        )
+    return wanted
 
 
 def default_id(conf: cfg.ConfigOpts, kind: kinds.Kind, ids: tuple[str, ...]) -> str | None:

@@ -81,6 +81,12 @@ class Backends:
                     **{option.dest: conf[section][option.dest] for option in store.OPTS},
                 )
             )
+        if (foreign_id := config.foreign_id(conf)) is not None:
+            found.append(
+                store.Store(
+                    foreign_id, "http", read_only=True, description="foreign URLs", foreign=True
+                )
+            )
         return store.Stores.of(found)
 
     def _each(self) -> tuple[backends.Backend, ...]:

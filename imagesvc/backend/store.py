@@ -24,6 +24,17 @@ OPTS = (
 )
 
 
+LOCATION_OPTS = (
+    cfg.StrOpt(
+        "foreign_store",
+        help="Id under which foreign URLs show as a read-only store, such as web; not set: a URL that "
+        "is added as a location is fetched into a store of ours. With it the bytes stay where "
+        "they are: what they are is checked only when they are read, and they may change or "
+        "vanish. No server, volume, node or export is made of such an image.",
+    ),
+)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Store:
     """One storage backend as its users see it."""
@@ -34,6 +45,7 @@ class Store:
     read_only: bool = False
     description: str = ""
     default: bool = False
+    foreign: bool = False  # no backend of ours: its places are URLs elsewhere
 
 
 class Stores(tuple[Store, ...]):
@@ -43,8 +55,13 @@ class Stores(tuple[Store, ...]):
 
     @classmethod
     def of(cls, stores: Iterable[Store]) -> "Stores":
-        """Put them in order."""
-        return cls(sorted(stores, key=lambda store: (-store.weight, store.id)))
+        """Put them in order, that of foreign URLs last."""
+        return cls(sorted(stores, key=lambda store: (store.foreign, -store.weight, store.id)))
+
+    @property
+    def foreign_id(self) -> str | None:
+        """The id of the store of foreign URLs, if the operator wants one."""
+        return next((store.id for store in self if store.foreign), None)
 
     @property
     def several(self) -> bool:

@@ -34,6 +34,16 @@ def options(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
         yield verdict.ok("policy", "usable")
 
 
+def foreign(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
+    """What is given up by letting images stay at foreign URLs; nothing is said where none may."""
+    if conf.location.foreign_store:
+        yield verdict.warning(
+            "foreign URLs",
+            "[location] foreign_store is set: images whose bytes are elsewhere count as active "
+            "unverified, and may change or vanish; not set, they are fetched and checked",
+        )
+
+
 def schema(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
     """Whether the database can be reached, and its schema is that of this release."""
     missing = _missing_file(conf)

@@ -15,7 +15,7 @@ def check(parsed: argparse.Namespace) -> int:
     """Look at everything that the service needs, a verdict a line: ok, warning or failed.
 
     Database and schema, key files, each backend, tools with versions, the sandbox, free space,
-    and how many copies images have. Exit code: 0 nothing failed (also with warnings), 1
+    whether images may stay at foreign URLs, and how many copies images have. Exit code: 0 nothing failed (also with warnings), 1
     something failed, 2 the configuration cannot be read.
     """
     return verdict.show(_verdicts(command_line.load(parsed)))
@@ -35,6 +35,7 @@ def _of_backends(conf: cfg.ConfigOpts) -> Iterator[verdict.Verdict]:
         yield from checks.copies(conf, {})
         return
     yield from checks.options(conf)
+    yield from checks.foreign(conf)
     yield from check_tool.tools(conf)
     try:
         backends.open(monitor=False)

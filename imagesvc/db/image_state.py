@@ -7,7 +7,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from imagesvc import errors
-from imagesvc.db import image_disk, image_property, image_table, member, metadata, tag, upload
+from imagesvc.db import (
+    foreign_location,
+    image_disk,
+    image_property,
+    image_table,
+    member,
+    metadata,
+    tag,
+    upload,
+)
 from imagesvc.domain import state
 
 TABLE = image_table.TABLE
@@ -22,6 +31,11 @@ GUARDS: Mapping[str, sa.ColumnElement[bool]] = {
     "has_location": sa.exists(
         sa.select(image_disk.LOCATION.c.image_id)
         .where(image_disk.LOCATION.c.image_id == TABLE.c.id)
+        .correlate(TABLE)
+    ),
+    "has_foreign": sa.exists(
+        sa.select(foreign_location.TABLE.c.image_id)
+        .where(foreign_location.TABLE.c.image_id == TABLE.c.id)
         .correlate(TABLE)
     ),
     "not_protected": TABLE.c.protected.is_(sa.false()),
@@ -42,7 +56,8 @@ def transition(
 
     With `upload_token`, only if the row still has it: the bytes are the caller's. With
     `silent_since`, only if the upload gave no sign of life from then on, and still has to.
-    The event `delete` leaves a tombstone and removes tags, properties and members.
+    The event `delete` leaves a tombstone and removes tags, properties, members and
+    foreign locations.
 
     Raises ImageNotFound (missing, deleted), StateConflict (not from this status),
     InvalidRequest (FORMAT_MISSING), Forbidden (IMAGE_PROTECTED), NoContent (no location),
@@ -63,7 +78,7 @@ def transition(
     if changed is None:
         raise _refusal(conn, image_id, row, action or f"image:{event}")
     if row.target == state.ImageStatus.DELETED:
-        for rows in (tag, image_property, member):
+        for rows in (tag, image_property, member, foreign_location):
             rows.clear(conn, image_id)
     owner: str | None = changed.owner
     return owner

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from imagesvc.db import image_disk, image_property, metadata, tag
+from imagesvc.db import foreign_location, image_disk, image_property, metadata, tag
 from imagesvc.domain import image as domain
 from imagesvc.domain import image_property as image_property_domain
 from imagesvc.domain.state import ImageStatus
@@ -104,7 +104,7 @@ FIELDS = (
 
 @functools.cache
 def columns(dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
-    """FIELDS, tags and properties as JSON texts, stores as words: what `entity` needs of a row."""
+    """FIELDS, tags and properties as JSON texts, stores as words, the foreign store: what `entity` needs of a row."""
     return (*(TABLE.c[field] for field in FIELDS), *_collections(dialect))
 
 
@@ -116,6 +116,7 @@ def _collections(dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
         array, mapping = sa.func.json_group_array, sa.func.json_group_object
         words = sa.func.group_concat
     tags, properties, places = tag.TABLE, image_property.TABLE, image_disk.LOCATION
+    foreign = foreign_location.TABLE
     return (
         sa.select(sa.cast(array(tags.c.tag), sa.Text))
         .where(tags.c.image_id == TABLE.c.id)
@@ -132,18 +133,24 @@ def _collections(dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
         .correlate(TABLE)
         .scalar_subquery()
         .label("stores"),
+        sa.select(foreign.c.store_id)
+        .where(foreign.c.image_id == TABLE.c.id, foreign.c.position == sa.literal_column("0"))
+        .correlate(TABLE)
+        .scalar_subquery()
+        .label("foreign_store"),
     )
 
 
 def entity(row: sa.Row[Any]) -> domain.Image:
     """The Image of a row of `columns`."""
-    tags, properties, stores = row[len(FIELDS) :]
+    tags, properties, stores, foreign_store = row[len(FIELDS) :]
     values = dict(zip(FIELDS, row, strict=False))
     values["status"] = ImageStatus(values["status"])
     values["visibility"] = domain.Visibility(values["visibility"])
     return domain.Image(
         **values,
         stores=tuple(stores.split()) if stores else (),
+        foreign_store=foreign_store,
         tags=tuple(sorted(msgspec.json.decode(tags or "[]"))),
         properties=msgspec.json.decode(properties or "{}"),
     )

@@ -4,7 +4,15 @@ import dataclasses
 
 import sqlalchemy as sa
 
-from imagesvc.db import damage, doomed, image_disk, image_table, pending, upload_part
+from imagesvc.db import (
+    damage,
+    doomed,
+    foreign_location,
+    image_disk,
+    image_table,
+    pending,
+    upload_part,
+)
 from imagesvc.domain.state import ImageStatus
 
 LOCATION = image_disk.LOCATION
@@ -142,12 +150,13 @@ def image_ids(
 
 
 def without(conn: sa.Connection, limit: int) -> list[str]:
-    """Ids of images that should have bytes and name none."""
-    table = image_table.TABLE
+    """Ids of images that should have bytes and name none, here or elsewhere."""
+    table, foreign = image_table.TABLE, foreign_location.TABLE
     located = sa.exists(sa.select(LOCATION.c.image_id).where(LOCATION.c.image_id == table.c.id))
+    elsewhere = sa.exists(sa.select(foreign.c.image_id).where(foreign.c.image_id == table.c.id))
     statement = (
         sa.select(table.c.id)
-        .where(table.c.status.in_(_HAS_BYTES), ~located)
+        .where(table.c.status.in_(_HAS_BYTES), ~located, ~elsewhere)
         .order_by(table.c.id)
         .limit(limit)
     )

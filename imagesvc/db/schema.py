@@ -5,6 +5,7 @@ from imagesvc.db import (
     audit_seal,
     damage,
     doomed,
+    foreign_location,
     image_disk,
     image_property,
     image_table,
@@ -29,5 +30,5 @@ METADATA = metadata.METADATA
 MODULES = (
     image_table, image_property, tag, member, image_disk, damage, job_table, audit, audit_seal,
     quota, doomed, pending, lease, upload, metadef_namespace, metadef_object, metadef_property,
-    metadef_resource_type, metadef_tag, upload_part, object_store,
+    metadef_resource_type, metadef_tag, upload_part, object_store, foreign_location,
 )  # fmt: skip

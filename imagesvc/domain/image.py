@@ -73,7 +73,8 @@ class Image:
 
     `size_bytes`, `virtual_size_bytes`, `md5` and the hash are those of disk 0, None until
     active. `cause` says why a job that was making the image failed. `stores` are the storage
-    backends that hold disk 0, in no order.
+    backends that hold disk 0, in no order. `foreign_store` names the store of locations that are
+    URLs elsewhere: such an image has no disk of ours, and no `stores`.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Image:
     cause: str | None = None
     revision: int = 0
     stores: tuple[str, ...] = ()
+    foreign_store: str | None = None
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

@@ -67,6 +67,10 @@ RULES: Mapping[Method, Rule] = {
 LOCATION = Rule(ImageStatus.QUEUED, "location:add", JobType.IMPORT_LOCATION)
 # An import that made its image just now, for administrators.
 TASK_IMPORT = Rule(ImageStatus.QUEUED, "task:create", JobType.IMPORT_TASK)
+# A location that stays a URL elsewhere, and is only read.
+LOCATION_LINK = Rule(ImageStatus.QUEUED, "location:add", JobType.LINK_LOCATION)
+# The bytes of such a location into stores.
+COPY_FOREIGN = Rule(ImageStatus.ACTIVE, "image_import:copy", JobType.COPY_FOREIGN)
 # A location for an image that is whole: one more copy of its very bytes, in another store.
 LOCATION_COPY = Rule(ImageStatus.ACTIVE, "location:add", JobType.IMPORT_LOCATION)
 # Algorithms that a caller may give a digest of, and the length of each in hex.
@@ -79,7 +83,7 @@ class ImportRequest:
     """What a caller asks for. `stores` of () is the default store; `uri` is of web-download.
 
     `digest` is the algorithm and the hex value that the bytes of the URL must have. `md5`
-    is one more, in hex. `remote` is of glance-download.
+    is one more, in hex. `remote` is of glance-download, `metadata` of a location.
     """
 
     method: str
@@ -90,6 +94,7 @@ class ImportRequest:
     digest: tuple[str, str] | None = None
     md5: str | None = None
     remote: RemoteRequest | None = None
+    metadata: Mapping[str, Any] | None = None
 
     def arguments(self) -> dict[str, Any]:
         """What a job keeps of it, but for stores, and what is sealed."""
@@ -124,6 +129,15 @@ def of_image(image: Image, request: ImportRequest) -> ImportRequest:
     if request.digest not in (None, own) or request.md5 not in (None, image.md5):
         raise errors.Conflict("The image has other digests than validation_data.")
     return dataclasses.replace(request, digest=own, md5=None)
+
+
+def known(image: Image) -> dict[str, Any]:
+    """What a job keeps of an image whose bytes are elsewhere, for they must not be others."""
+    named = {"md5": image.md5, "size_bytes": image.size_bytes, "expected_bytes": image.size_bytes}
+    kept: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    if image.hash_algorithm and image.hash_value:
+        kept["digest"] = [image.hash_algorithm, image.hash_value]
+    return kept
 
 
 def marks(job_id: str, importing: Iterable[str], failed: Iterable[str] = ()) -> dict[str, str]:

@@ -39,6 +39,8 @@ class JobType(enum.StrEnum):
     EXPORT_IMAGE = "export-image"
     CREATE_FROM_OVA = "create-from-ova"
     IMPORT_OVA = "import-ova"
+    LINK_LOCATION = "link-location"
+    COPY_FOREIGN = "copy-foreign"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -89,6 +91,8 @@ IMPORTS = frozenset(
         JobType.COPY_IMAGE,
         JobType.IMPORT_UPLOAD,
         JobType.IMPORT_OVA,
+        JobType.LINK_LOCATION,
+        JobType.COPY_FOREIGN,
     }
 )
 # Jobs that end with the image they name; any other only reads it.

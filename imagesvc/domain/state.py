@@ -59,7 +59,8 @@ MEANING: dict[type[enum.StrEnum], dict[str, str]] = {
         "image back to queued.",
         ImageStatus.UPLOADING: "Bytes are being staged; a death is repaired as in saving.",
         ImageStatus.IMPORTING: "A job makes the image; if a worker dies, the job goes on elsewhere.",
-        ImageStatus.ACTIVE: "Whole, verified and usable.",
+        ImageStatus.ACTIVE: "Whole, verified and usable; or at a foreign URL, where the operator lets "
+        "images stay elsewhere unverified.",
         ImageStatus.DEACTIVATED: "Whole, but only administrators may read the bytes.",
         ImageStatus.PENDING_DELETE: "Kept for later versions; no image gets here now.",
         ImageStatus.DELETED: "Gone; the row stays so that the id never comes back.",
@@ -92,6 +93,7 @@ MEANING: dict[type[enum.StrEnum], dict[str, str]] = {
 GUARDS = {
     "has_formats": "disk_format and container_format are set",
     "has_location": "a disk with bytes in a store is recorded",
+    "has_foreign": "a foreign location is recorded",
     "not_protected": "the image is not protected",
 }
 
@@ -146,6 +148,7 @@ IMAGE = Machine(
         _row("queued uploading", "import", "importing", "has_formats"),
         _row("queued", "make", "importing"),  # its job finds the format, if nobody said it
         _row("importing", "import_done", "active", "has_location"),
+        _row("queued importing", "link", "active", "has_foreign"),  # its bytes stay elsewhere
         _row("importing", "import_failed", "queued"),
         _row("importing", "import_returned", "uploading"),  # its staged bytes are good and stay
         _row("queued saving importing", "job_failed", "killed"),

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imagesvc import errors
+from imagesvc.db import foreign_location, image_disk, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import location as location_rows
-from imagesvc.db import pending
 from imagesvc.domain import image_import, image_property
 from imagesvc.domain.image import Image, ImageDisk, ImageKind
 from imagesvc.domain.image_property import Change, Limits
@@ -43,8 +43,8 @@ def arrive(
     """The image gets these places (store id -> key), those that it has already left out.
 
     The first of them make an importing image active, with the properties that the operator gives to
-    imports, and with what was found on the disk if he lets it. In a transaction that holds the job's row;
-    called twice is no error. A place whose note is gone is nobody's to add: it was removed from
+    imports, and with what was found on the disk if he lets it; an image that was at foreign URLs
+    leaves them. In a transaction that holds the job's row; called twice is no error. A place whose note is gone is nobody's to add: it was removed from
     the image since, or the reaper has it. Raises ImageGone, QuotaExceeded, TooLarge for more properties than there
     may be.
     """
@@ -68,6 +68,9 @@ def arrive(
         owner = image_bytes.publish(conn, image.id, first, "import_done")
         quotas.settle(conn, (job.id,), owner, stored_bytes=disk.size_bytes)
     elif image.status in _WHOLE:
+        if image.foreign_store is not None:
+            _take_in(conn, quotas, job, image, dataclasses.replace(disk, locations=new))
+            return
         for place in new:
             location_rows.add(conn, image.id, disk.index, *place)
     else:
@@ -98,6 +101,14 @@ def assemble(
     owner = image_bytes.publish(conn, image.id, disks[0], "import_done", others=disks[1:])
     stored_bytes = sum(disk.size_bytes for disk in disks)
     quotas.settle(conn, (job.id,), owner, stored_bytes=stored_bytes)
+
+
+def _take_in(conn: Any, quotas: QuotaManager, job: Job, image: Image, disk: ImageDisk) -> None:
+    """What was at foreign URLs is the image's own from now on."""
+    foreign_location.clear(conn, image.id)
+    image_disk.insert_disk(conn, image.id, disk)
+    image_rows.update(conn, image.id, image_bytes.facts_of(disk))
+    quotas.settle(conn, (job.id,), image.owner, stored_bytes=disk.size_bytes)
 
 
 def mark(conn: Any, job: Job, importing: Iterable[str], failed: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from imagesvc.domain.object_store import ObjectStore
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.interface.converter import ConverterCapability
+from imagesvc.manager import image_bytes
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_file import READABLE
@@ -96,7 +97,7 @@ class ExportManager:
         return object_store_rows.get(op.conn, request.object_store_id, ctx.project_id or "")
 
     def check(self, ctx: RequestContext, image: Image) -> None:
-        """Whether the caller may have the bytes. Raises Forbidden, NoContent."""
+        """Whether the caller may have the bytes. Raises Forbidden, NoContent, Conflict if they are elsewhere."""
         self._enforcer.authorize(ctx, "image_file:download", image)
         if image.status not in READABLE:
             raise errors.NoContent(image_id=image.id)
@@ -104,6 +105,7 @@ class ExportManager:
             ctx, "image_file:download_deactivated", image
         ):
             raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
+        image_bytes.require_own(image)
 
     def _check_format(self, image: Image, disk: ImageDisk, request: ExportRequest) -> None:
         wanted, variant = request.disk_format, request.variant

@@ -6,8 +6,8 @@ from typing import Any, BinaryIO
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
+from imagesvc.db import foreign_location, image_disk
 from imagesvc.db import image as image_rows
-from imagesvc.db import image_disk
 from imagesvc.domain import disk_format
 from imagesvc.domain.guest import Guest
 from imagesvc.domain.image import Image, ImageDisk
@@ -108,6 +108,16 @@ def require_bare(image: Image) -> None:
         )
 
 
+def require_own(image: Image) -> None:
+    """Raise Conflict for bytes that are elsewhere, where nobody warrants that they stay what they are."""
+    if image.foreign_store is not None:
+        raise errors.Conflict(
+            "The bytes of image {image_id} are at a foreign URL, unverified: copy them into a store "
+            "first, by the import method copy-image.",
+            image_id=image.id,
+        )
+
+
 def disk_of(
     image: Image,
     result: PipeResult,
@@ -129,6 +139,17 @@ def disk_of(
     )
 
 
+def facts_of(disk: ImageDisk) -> dict[str, Any]:
+    """What the image says of its first disk."""
+    return {
+        "size_bytes": disk.size_bytes,
+        "virtual_size_bytes": disk.virtual_size_bytes,
+        "md5": disk.md5,
+        "hash_algorithm": disk.hash_algorithm,
+        "hash_value": disk.hash_value,
+    }
+
+
 def publish(
     conn: Any,
     image_id: str,
@@ -140,18 +161,15 @@ def publish(
 ) -> str | None:
     """Make a stored disk the image's disk 0 and take the image through `event`, in one transaction.
 
-    `others` become its further disks. Returns the owner, whose quota the caller settles. Raises StateConflict, Conflict or
-    ImageNotFound if the image is no longer the caller's.
+    `others` become its further disks; foreign locations are forgotten. Returns the owner, whose
+    quota the caller settles. Raises StateConflict, Conflict or ImageNotFound if the image is no
+    longer the caller's.
     """
+    foreign_location.clear(conn, image_id)
     for each in (disk, *others):
         image_disk.insert_disk(conn, image_id, each)
-    values = {
+    values = facts_of(disk) | {
         # The format that the bytes were judged by, whatever was written there meanwhile.
         "disk_format": disk.disk_format,
-        "size_bytes": disk.size_bytes,
-        "virtual_size_bytes": disk.virtual_size_bytes,
-        "md5": disk.md5,
-        "hash_algorithm": disk.hash_algorithm,
-        "hash_value": disk.hash_value,
     }
     return image_rows.transition(conn, image_id, event, values, upload_token=upload_token)

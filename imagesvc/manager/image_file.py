@@ -14,6 +14,7 @@ from imagesvc.errors import Reason
 from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.manager import heartbeat, image_copy, location, signed_url
+from imagesvc.manager.foreign_bytes import ForeignBytes, ForeignDownload
 from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_bytes import (
@@ -23,6 +24,7 @@ from imagesvc.manager.image_bytes import (
     disk_of,
     publish,
     require_bare,
+    require_own,
 )
 from imagesvc.manager.image_snapshot import ImageSnapshots
 from imagesvc.manager.operation import Operation, Step
@@ -46,6 +48,7 @@ class ImageFileManager:
         signer: signed_url.Signer,
         quotas: QuotaManager,
         guests: GuestManager,
+        foreign: ForeignBytes,
         *,
         heartbeat_s: float,
     ) -> None:
@@ -56,6 +59,7 @@ class ImageFileManager:
         self._signer = signer
         self._quotas = quotas
         self._guests = guests
+        self._foreign = foreign
         self._heartbeat_s = heartbeat_s
         self._snapshots = ImageSnapshots()
 
@@ -191,11 +195,12 @@ class ImageFileManager:
         *,
         disk: int = 0,
         preferred: tuple[str, ...] = (),
-    ) -> Download:
+    ) -> Download | ForeignDownload:
         """The bytes of one disk, for who may read them; `preferred` stores are tried first.
 
         Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), NoContent before the image
-        has bytes, DiskNotFound, ImageDamaged.
+        has bytes, DiskNotFound, ImageDamaged, BackendNotFound for bytes at a foreign URL where the
+        operator wants none any more.
         """
         look = self._operation.look(ctx, "image_file:download", "image", image_id)
         with look as step, self._operation.database.read() as conn:
@@ -206,6 +211,8 @@ class ImageFileManager:
                 ctx, "image_file:download_deactivated", image
             ):
                 raise _deactivated()
+        if image.foreign_store is not None and image.status in READABLE:
+            return self._foreign.download(image, disk)
         return self._download(image, disks, disk, preferred)
 
     def _download(
@@ -242,6 +249,7 @@ class ImageFileManager:
         return tuple(self._source(image, disk) for disk in self._disks(image))
 
     def _disks(self, image: Image) -> tuple[ImageDisk, ...]:
+        require_own(image)
         require_bare(image)
         with self._operation.database.read() as conn:
             disks = image_disk.list_for(conn, image.id)

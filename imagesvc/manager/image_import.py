@@ -78,7 +78,10 @@ class ImportManager:
                 self._remotes.check(request.remote)
             if not stores:
                 return None
-            job = self._submit(op, ctx, image, rule, stores, request)
+            more: Mapping[str, Any] = {}
+            if method == Method.COPY_IMAGE and image.foreign_store is not None:
+                rule, more = image_import.COPY_FOREIGN, image_import.known(image)
+            job = self._submit(op, ctx, image, rule, stores, request, more)
             op.detail.update(job_id=job.id, stores=list(stores))
             return job
 

@@ -74,6 +74,14 @@ def _import(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -
     quotas.release(conn, job.id)
 
 
+def _link(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
+    """The foreign location stays; an image that was active already is so without a digest."""
+    _import(conn, quotas, job, cause, keep)
+    image = image_rows.get(conn, job.image_id or "", lock=True)
+    if image is not None and image.foreign_store is not None and image.hash_value is None:
+        image_rows.update(conn, image.id, {"hash_algorithm": None})
+
+
 def _mark(conn: Any, job: Job, image: Image) -> None:
     """Show which stores did not get the image."""
     if image.properties.get(image_import.TASK) != job.id:
@@ -101,4 +109,6 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.COPY_IMAGE: _import,
     JobType.IMPORT_UPLOAD: _import,
     JobType.IMPORT_OVA: _import,
+    JobType.LINK_LOCATION: _link,
+    JobType.COPY_FOREIGN: _import,
 }

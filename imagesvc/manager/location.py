@@ -1,13 +1,15 @@
 """Where the bytes of an image are: who is told, and what is removed."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.backend.store import Store
 from imagesvc.context import RequestContext
-from imagesvc.db import attempt, doomed, image_disk
+from imagesvc.db import attempt, doomed, foreign_location, image_disk
 from imagesvc.db import location as location_rows
+from imagesvc.domain.foreign_location import ForeignLocation
 from imagesvc.domain.image import Image
 from imagesvc.domain.state import ImageStatus
 from imagesvc.manager import image_copy
@@ -17,6 +19,7 @@ from imagesvc.manager.sweep import sweep
 from imagesvc.policy.check import Enforcer
 
 Location = tuple[str, str]  # store id, storage key
+Place = Location | ForeignLocation
 
 
 class LocationManager:
@@ -27,8 +30,8 @@ class LocationManager:
         self._enforcer = enforcer
         self._backends = backends
 
-    def list(self, ctx: RequestContext, image_id: str) -> tuple[Location, ...]:
-        """The places of the first disk, in the order in which they came.
+    def list(self, ctx: RequestContext, image_id: str) -> tuple[Place, ...]:
+        """The places of the first disk, or where else the bytes are, in the order in which they came.
 
         Raises ImageNotFound, Forbidden.
         """
@@ -37,7 +40,7 @@ class LocationManager:
             image = visible_image(conn, ctx, image_id)
             step.owner = image.owner
             self._enforcer.authorize(ctx, "location:list", image)
-            return image_disk.places_of(conn, (image_id,)).get(image_id, ())
+            return _places(conn, (image,)).get(image_id, ())
 
     def remove(self, ctx: RequestContext, image_id: str, positions: Iterable[int]) -> None:
         """Remove places of an active image, each counted in the list that the one before left.
@@ -77,13 +80,24 @@ class LocationManager:
             op.detail["stores"] = stores
         return objects
 
-    def of(self, images: Iterable[Image]) -> Mapping[str, tuple[Location, ...]]:
+    def of(self, images: Iterable[Image]) -> Mapping[str, tuple[Place, ...]]:
         """Image id -> places, as `list`, of images that the caller was shown already."""
-        wanted = [image.id for image in images if image.stores]
+        wanted = [image for image in images if image.stores or image.foreign_store]
         if not wanted:
             return {}
         with self._operation.database.read() as conn:
-            return image_disk.places_of(conn, wanted)
+            return _places(conn, wanted)
+
+
+def _places(conn: Any, images: Iterable[Image]) -> Mapping[str, tuple[Place, ...]]:
+    own = [image.id for image in images if image.stores]
+    foreign = [image.id for image in images if image.foreign_store]
+    found: dict[str, tuple[Place, ...]] = {}
+    if own:
+        found.update(image_disk.places_of(conn, own))
+    if foreign:
+        found.update(foreign_location.of(conn, foreign))
+    return found
 
 
 def _pop(places: list[Location], position: int) -> Location:

@@ -39,7 +39,10 @@ class StoreManager:
         """Store id -> options of its driver that operators look at. Raises Forbidden."""
         with self._operation.look(ctx, "store:list_details", "store"):
             self._enforcer.authorize(ctx, "store:list_details")
-            return {store.id: self._options(store.id) for store in self._backends.stores}
+            return {
+                store.id: {} if store.foreign else self._options(store.id)
+                for store in self._backends.stores
+            }
 
     def _options(self, store_id: str) -> Mapping[str, Any]:
         status = self._backends.status("storage", store_id)
@@ -81,7 +84,7 @@ class StoreManager:
                     allowed="active",
                 )  # fmt: skip
             disks = image_disk.list_for(op.conn, image_id)
-            if any(
+            if not disks or any(
                 len(one.locations) < 2 or image_copy.is_last(self._backends, one, (store_id,))
                 for one in disks
             ):

@@ -17,7 +17,7 @@ from imagesvc.policy.check import Enforcer
 
 _OF_IMAGE_MAX = 1000
 _MADE = frozenset({JobType.IMPORT_TASK})
-_LOCATIONS = frozenset({JobType.IMPORT_LOCATION})
+_LOCATIONS = frozenset({JobType.IMPORT_LOCATION, JobType.LINK_LOCATION})
 _TYPES: Mapping[TaskType | None, frozenset[JobType]] = {
     None: IMPORTS,
     TaskType.IMPORT: _MADE,

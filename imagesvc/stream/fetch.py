@@ -30,14 +30,21 @@ def check_url(url: str, rules: FetchRules) -> None:
 
 @contextlib.contextmanager
 def open_url(
-    url: str, rules: FetchRules, *, headers: Mapping[str, str] | None = None, offset: int = 0
+    url: str,
+    rules: FetchRules,
+    *,
+    headers: Mapping[str, str] | None = None,
+    offset: int = 0,
+    begin: int = 0,
 ) -> Iterator["FetchedBody"]:
     """Open what is at `url`; its bytes from `offset` on are read inside the block.
 
     `headers` go to the host of `url` and to no other that it redirects to. An `offset` in bytes
     needs the strong ETag that was seen before as `If-Range` in them; other bytes since then are
-    a failure. Raises InvalidRequest (URL_REFUSED) for what `check_url` refuses, FetchFailed for
-    all else, TooLarge above `rules.max_bytes`; `read` raises the last two as well.
+    a failure. `begin` asks for the part from there on of whatever is there now; `at` of the body
+    says whether it came, for some servers send the whole instead. Raises InvalidRequest
+    (URL_REFUSED) for what `check_url` refuses, FetchFailed for all else, TooLarge above
+    `rules.max_bytes`; `read` raises the last two as well.
     """
     extra = dict(headers or {})
     etag = extra.pop("If-Range", "")
@@ -45,7 +52,7 @@ def open_url(
         raise ValueError("an offset needs a strong ETag as If-Range")
     start = fetch_url.parse(url)
     check(start, rules)
-    body = FetchedBody(start, rules, extra, offset, etag)
+    body = FetchedBody(start, rules, extra, offset or begin, etag)
     try:
         body.open()
         yield body
@@ -73,6 +80,7 @@ class FetchedBody:
         self._headers = headers
         self._at = offset
         self._resumes = 0
+        self._seen = False
         self._hop: fetch_hop.Hop | None = None
         self._pace = fetch_pace.Pace(
             idle_s=rules.idle_timeout_s,
@@ -82,6 +90,11 @@ class FetchedBody:
         self.etag = etag
         self.size: int | None = None
         self.content_type = ""
+
+    @property
+    def at(self) -> int:
+        """Where in the whole the next byte stands."""
+        return self._at
 
     def open(self) -> None:
         """Send the request and follow redirects. Raises FetchFailed, TooLarge.
@@ -133,20 +146,27 @@ class FetchedBody:
         seen = hop.header("ETag")
         strong = seen if _STRONG_ETAG.fullmatch(seen) else ""
         size = hop.length
-        if self._at:
+        if self._at and not self._seen and not self.etag:  # whatever is there
+            if hop.status == _OK:
+                self._at = 0
+            else:
+                size = _size_of_part(hop, self._at)
+        elif self._at:
             size = _size_of_part(hop, self._at)
             if strong != self.etag or self.size not in (None, size):
                 raise ValueError("the server has other bytes now")
         elif hop.status != _OK:
             raise ValueError(f"the server answered {hop.status}")
-        self.size, self.etag = size, strong
+        self.size, self.etag, self._seen = size, strong, True
         self.content_type = hop.header("Content-Type")
         self._check_cap(size or 0)
         self._pace.begin_body()
 
     def _follow(self) -> fetch_hop.Hop:
         url, extra = self._url, dict(self._headers)
-        part = {"Range": f"bytes={self._at}-", "If-Range": self.etag} if self._at else {}
+        part = {"Range": f"bytes={self._at}-"} if self._at else {}
+        if self._at and self.etag:
+            part["If-Range"] = self.etag
         for _ in range(self._rules.max_redirects + 1):
             hop = fetch_hop.Hop(url, self._rules, self._pace, {**extra, **part})
             if hop.status not in _REDIRECTS:

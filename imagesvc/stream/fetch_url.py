@@ -82,7 +82,7 @@ def join(base: Url, reference: str) -> Url:
 def refused(cause: str) -> errors.InvalidRequest:
     """The error for a URL that is refused before anything is sent."""
     return errors.InvalidRequest(
-        "The URL is refused: {cause}.", reason=errors.Reason.URL_REFUSED, cause=cause
+        "The URL does not pass filtering: {cause}.", reason=errors.Reason.URL_REFUSED, cause=cause
     )
 
 

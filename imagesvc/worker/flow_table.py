@@ -14,6 +14,7 @@ from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.join import Join
 from imagesvc.worker.step.keep_backup import KeepBackup
+from imagesvc.worker.step.link import Link
 from imagesvc.worker.step.order_backup import OrderBackup
 from imagesvc.worker.step.provision import CreateServers
 from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
@@ -56,4 +57,6 @@ FLOWS: dict[str, Flow] = {
     JobType.CAPTURE_BACKUP: (Store(), Verify(), Activate()),
     JobType.CREATE_FROM_OVA: (Divide(), Rewrite(), Assemble()),
     JobType.IMPORT_OVA: (Divide(), Rewrite(), Assemble()),
+    JobType.LINK_LOCATION: (Link(),),
+    JobType.COPY_FOREIGN: (Fetch(), Spread(), Conclude()),
 }

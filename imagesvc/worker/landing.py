@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
@@ -133,6 +134,15 @@ def check_digests(expected: Mapping[str, str], found: Mapping[str, str | None]) 
     """Raise InvalidRequest unless the bytes that came have the digests that were given."""
     if any(found[algorithm] != value for algorithm, value in expected.items()):
         raise errors.InvalidRequest("The bytes that came do not have the digest that was given.")
+
+
+def said(args: Mapping[str, Any]) -> dict[str, str]:
+    """Algorithm -> hex value that the bytes must have, as the job's caller said."""
+    digest = args.get("digest")
+    return {
+        **({"md5": args["md5"]} if "md5" in args else {}),
+        **({digest[0]: digest[1]} if digest else {}),
+    }
 
 
 class Within:

@@ -8,6 +8,7 @@ from imagesvc import errors
 from imagesvc.db import upload_part
 from imagesvc.domain.job import JobType
 from imagesvc.stream import bucket, joined
+from imagesvc.worker import intake
 from imagesvc.worker.flow import StepContext
 
 
@@ -63,10 +64,15 @@ def _open_object(ctx: StepContext) -> contextlib.AbstractContextManager[bucket.B
     return opened.open(args["key"], found)
 
 
+def _open_foreign(ctx: StepContext) -> Opened:
+    return ctx.service.foreign_bytes.open(intake.image_of(ctx))
+
+
 _OPENERS: Mapping[str, Callable[[StepContext], Opened]] = {
     JobType.CREATE_FROM_URL: _open_sealed_url,
     JobType.CREATE_FROM_BUCKET: _open_object,
     JobType.CREATE_FROM_OVA: _open_either,
     JobType.IMPORT_OVA: open_parts,
     JobType.IMPORT_REMOTE: _open_remote,
+    JobType.COPY_FOREIGN: _open_foreign,
 }

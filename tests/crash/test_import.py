@@ -63,8 +63,12 @@ class Urls:
         """The same."""
         return self
 
+    def hasty(self, most_s):
+        """The same."""
+        return self
+
     @contextlib.contextmanager
-    def open(self, url, *, headers=None):
+    def open(self, url, *, headers=None, begin=0):
         """The bytes; the description of a remote image."""
         data = REMOTE if "/v2/images/" in url and not url.endswith("/file") else DATA
         body = io.BytesIO(data)
@@ -213,6 +217,13 @@ def fetched(station, request, point):
     service.imports.methods, service.imports._urls = (Method(request.method),), Urls()
     service.remotes._regions = frozenset({"far"})
     job = service.imports.start(station.caller, image.id, request)
+    worked(station, job, point)
+    is_whole(station, image.id, ("local", "far"))
+    return image, job
+
+
+def worked(station, job, point):
+    """Let a worker die at `point`, and another end the job."""
     log = station.folder / "fetching.log"
     first = forked.FORKS.Process(
         target=fetching_worker,
@@ -236,8 +247,6 @@ def fetched(station, request, point):
         first.close()
         second.close()
     assert (station.job(job.id).state, station.job(job.id).error_text) == ("done", None)
-    is_whole(station, image.id, ("local", "far"))
-    return image, job
 
 
 @pytest.mark.parametrize("point", ["job.unwinding", "job.ended"])

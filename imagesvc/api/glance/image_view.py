@@ -57,6 +57,6 @@ def render(image: image_domain.Image, stores: Stores) -> dict[str, Any]:
     view["self"] = path(image.id)
     view["file"] = path(image.id) + "/file"
     view["schema"] = "/v2/schemas/image"
-    if stores.several and image.stores:
-        view["stores"] = ",".join(stores.order(image.stores))
+    if stores.several and (image.stores or image.foreign_store):
+        view["stores"] = ",".join(stores.order(image.stores)) or image.foreign_store
     return view

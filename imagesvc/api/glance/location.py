@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import falcon
 import msgspec
 
-from imagesvc.api import media, validate
+from imagesvc.api import media, pace, validate
 from imagesvc.api.glance import location_view
 from imagesvc.backend.store import Stores
 from imagesvc.domain import image_import
@@ -31,9 +31,10 @@ class ImageLocationsResource:
 
     body_bytes_max = media.BODY_BYTES_MAX
 
-    def __init__(self, locations: Any, imports: Any, stores: Stores) -> None:
+    def __init__(self, locations: Any, imports: Any, links: Any, stores: Stores) -> None:
         self._locations = locations
         self._imports = imports
+        self._links = links
         self._stores = stores
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
@@ -42,12 +43,16 @@ class ImageLocationsResource:
         resp.media = [location_view.render(place, self._stores) for place in found]
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
-        """Hand in the job that fetches the bytes of a URL."""
+        """Hand in the job that fetches the bytes of a URL, or reads them where they stay."""
         body = validate.body(req, LocationBody)
         given = body.validation_data or ValidationBody()
         digest = image_import.check_digest(given.os_hash_algo, given.os_hash_value)
         request = ImportRequest(method=Method.WEB_DOWNLOAD, uri=body.url, digest=digest)
-        self._imports.add_location(req.context.caller, image_id, request)
+        if self._links.takes(body.url):
+            with pace.transfer():  # it may wait for a server of the caller's choice
+                self._links.link(req.context.caller, image_id, request)
+        else:
+            self._imports.add_location(req.context.caller, image_id, request)
         resp.status = falcon.HTTP_202
         # glanceclient decodes whatever calls itself JSON, and an empty body is none.
         resp.content_type = "text/html; charset=UTF-8"

@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imagesvc import errors
+from imagesvc.api import pace
 from imagesvc.api.glance.location_view import ShownLocations
 from imagesvc.context import RequestContext
 from imagesvc.domain import image_import
+from imagesvc.domain.image import Image
 from imagesvc.domain.image_import import ImportRequest, Method
 from imagesvc.domain.image_property import Change
+from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 
 NAME = "locations"
@@ -20,22 +23,28 @@ _VALUE_NAMES = frozenset({"url", "metadata", "validation_data"})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LocationChange:
-    """What a patch asks for: `add` (at `position`, None: the end), `urls` that there shall be, or
+    """What a patch asks for: `add` (at `position`, None: the end), those that there shall `be`, or
     the positions to `remove`, one after the other."""
 
     add: ImportRequest | None = None
     position: int | None = None
-    urls: tuple[str, ...] | None = None
+    be: tuple[ImportRequest, ...] | None = None
     remove: tuple[int, ...] = ()
 
 
 class LocationPatch:
-    """Carries out a patch of locations; images must show them, or it is refused."""
+    """Carries out a patch of locations; images must show them, or it is refused.
 
-    def __init__(self, images: Any, locations: Any, imports: Any, shown: ShownLocations) -> None:
+    Those that stay URLs elsewhere are the business of `foreign`.
+    """
+
+    def __init__(
+        self, images: Any, locations: Any, imports: Any, foreign: Any, shown: ShownLocations
+    ) -> None:
         self._images = images
         self._locations = locations
         self._imports = imports
+        self._foreign = foreign
         self._shown = shown
 
     def apply(self, caller: RequestContext, image_id: str, changes: Sequence[Change]) -> bool:
@@ -43,24 +52,44 @@ class LocationPatch:
         wanted = split(changes, allowed=self._shown.all)
         if wanted is None:
             return False
-        if wanted.remove:
+        image = self._images.get(caller, image_id)
+        if self._foreign.takes(image):
+            self._change_foreign(caller, image, wanted)
+        elif wanted.remove:
             self._locations.remove(caller, image_id, wanted.remove)
-        elif wanted.urls is None:
+        elif wanted.be is None:
             self._add(caller, image_id, wanted.add, wanted.position)
         else:
-            self._replace(caller, image_id, wanted)
+            self._replace(caller, image_id, wanted.be)
         return True
 
-    def _replace(self, caller: RequestContext, image_id: str, wanted: LocationChange) -> None:
+    def _change_foreign(self, caller: RequestContext, image: Image, wanted: LocationChange) -> None:
+        if wanted.remove:
+            self._foreign.remove(caller, image.id, wanted.remove)
+        elif wanted.be is None:
+            self._add_foreign(caller, image.id, wanted.add, wanted.position)
+        elif image.status != ImageStatus.QUEUED:
+            self._foreign.replace(caller, image.id, wanted.be)
+        else:
+            self._add_foreign(caller, image.id, _first(wanted.be), None)
+
+    def _add_foreign(
+        self, caller: RequestContext, image_id: str, request: Any, position: int | None
+    ) -> None:
+        with pace.transfer():  # it waits for a server of the caller's choice
+            self._foreign.add(caller, image_id, request, position)
+
+    def _replace(
+        self, caller: RequestContext, image_id: str, wanted: tuple[ImportRequest, ...]
+    ) -> None:
         """The same places again are fine; a queued image gets its first one."""
         there = self._shown.urls(self._images.get(caller, image_id))
-        if there and wanted.urls is not None and set(wanted.urls) == set(there):
+        if there and {one.uri for one in wanted} == set(there):
             return
-        if there or wanted.add is None:
-            raise errors.InvalidRequest(
-                "The locations of an image are not exchanged for others; add or remove one."
-            )
-        self._add(caller, image_id, wanted.add, None)
+        first = _first(wanted)
+        if there:
+            raise _others()
+        self._add(caller, image_id, first, None)
 
     def _add(
         self, caller: RequestContext, image_id: str, request: Any, position: int | None
@@ -106,11 +135,23 @@ def _replace(change: Change) -> LocationChange:
         raise errors.InvalidRequest("replace takes /locations and a list of locations.")
     if not change.value:
         raise errors.Forbidden("The only copy of an image cannot be removed.")
-    requests = [_request(value) for value in change.value]
-    urls = tuple(request.uri or "" for request in requests)
-    if len(set(urls)) != len(urls):
+    requests = tuple(_request(value) for value in change.value)
+    if len({request.uri for request in requests}) != len(requests):
         raise errors.InvalidRequest("A location is named twice.")
-    return LocationChange(urls=urls, add=requests[0] if len(requests) == 1 else None)
+    return LocationChange(be=requests)
+
+
+def _first(wanted: tuple[ImportRequest, ...]) -> ImportRequest:
+    """The one location of an image that had none. Raises InvalidRequest for more."""
+    if len(wanted) > 1:
+        raise _others()
+    return wanted[0]
+
+
+def _others() -> errors.InvalidRequest:
+    return errors.InvalidRequest(
+        "The locations of an image are not exchanged for others; add or remove one."
+    )
 
 
 def _place(change: Change) -> int | None:
@@ -133,7 +174,8 @@ def _request(value: Any) -> ImportRequest:
     if not isinstance(value.get("metadata", {}), dict):
         raise errors.InvalidRequest("The metadata of a location is an object.")
     digest, md5 = _digests(value.get("validation_data"))
-    return ImportRequest(method=Method.WEB_DOWNLOAD, uri=url, digest=digest, md5=md5)
+    metadata = value.get("metadata", {})
+    return ImportRequest(Method.WEB_DOWNLOAD, uri=url, digest=digest, md5=md5, metadata=metadata)
 
 
 def _digests(given: Any) -> tuple[tuple[str, str] | None, str | None]:

@@ -5,26 +5,31 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imagesvc.backend.store import Stores
+from imagesvc.domain.foreign_location import ForeignLocation
 from imagesvc.domain.image import Image
 
 Location = tuple[str, str]  # store id, storage key
+Place = Location | ForeignLocation
 
 
-def url(place: Location, stores: Stores) -> str:
-    """`imagesvc+TYPE://STORE/KEY`: names alone, for what opens a store stays in the configuration.
+def url(place: Place, stores: Stores) -> str:
+    """A foreign URL, or `imagesvc+TYPE://STORE/KEY`: names alone, for what opens a store stays in the configuration.
 
-    No client can open it; the type is that of the store's driver, `unknown` for a store that is
+    No client can open the latter; the type is that of the store's driver, `unknown` for a store that is
     no longer configured.
     """
+    if isinstance(place, ForeignLocation):
+        return place.url
     store_id, key = place
     store = stores.find(store_id)
     kind = store.driver if store else "unknown"
     return f"imagesvc+{kind}://{store_id}/{urllib.parse.quote(key)}"
 
 
-def render(place: Location, stores: Stores) -> dict[str, Any]:
+def render(place: Place, stores: Stores) -> dict[str, Any]:
     """One place."""
-    return {"url": url(place, stores), "metadata": {"store": place[0]}}
+    metadata = place.shown_metadata if isinstance(place, ForeignLocation) else {"store": place[0]}
+    return {"url": url(place, stores), "metadata": metadata}
 
 
 class ShownLocations:
@@ -57,12 +62,18 @@ class ShownLocations:
         found = self._locations.of(images)
         return {image.id: self._members(found.get(image.id, ())) for image in images}
 
-    def _members(self, places: tuple[Location, ...]) -> dict[str, Any]:
+    def _members(self, places: tuple[Place, ...]) -> dict[str, Any]:
         members: dict[str, Any] = {}
         if self._all:
             members["locations"] = [render(place, self._stores) for place in places]
         if self._direct_url and places:
-            keys = dict(places)
-            best = self._stores.order(keys)[0]
-            members["direct_url"] = url((best, keys[best]), self._stores)
+            members["direct_url"] = url(self._best(places), self._stores)
         return members
+
+    def _best(self, places: tuple[Place, ...]) -> Place:
+        """The place that is read first."""
+        keys = dict(place for place in places if not isinstance(place, ForeignLocation))
+        if not keys:
+            return places[0]
+        best = self._stores.order(keys)[0]
+        return best, keys[best]

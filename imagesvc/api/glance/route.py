@@ -26,14 +26,10 @@ def table(service: Any) -> list[tuple[str, Any]]:
     """Path template -> resource."""
     images, stores = service.images, service.backends.stores
     methods = service.imports.methods
-    shown = ShownLocations(
-        service.locations,
-        stores,
-        direct_url=service.conf.image.show_image_direct_url,
-        all_=service.conf.image.show_multiple_locations,
-        most=service.conf.limit.image_locations,
+    shown = _shown(service)
+    places = LocationPatch(
+        images, service.locations, service.imports, service.foreign_locations, shown
     )
-    places = LocationPatch(images, service.locations, service.imports, shown)
     return [
         ("/", version.VersionsResource(service, choices=True)),
         ("/versions", version.VersionsResource(service, choices=False)),
@@ -49,7 +45,9 @@ def table(service: Any) -> list[tuple[str, Any]]:
         ),
         (
             "/v2/images/{image_id}/locations",
-            location.ImageLocationsResource(service.locations, service.imports, stores),
+            location.ImageLocationsResource(
+                service.locations, service.imports, service.foreign_links, stores
+            ),
         ),
         ("/v2/images/{image_id}/tasks", task.ImageTasksResource(service.tasks)),
         ("/v2/tasks", task.TasksResource(service.tasks)),
@@ -79,3 +77,13 @@ def table(service: Any) -> list[tuple[str, Any]]:
         ),
         *metadef_route.table(service),
     ]
+
+
+def _shown(service: Any) -> ShownLocations:
+    return ShownLocations(
+        service.locations,
+        service.backends.stores,
+        direct_url=service.conf.image.show_image_direct_url,
+        all_=service.conf.image.show_multiple_locations,
+        most=service.conf.limit.image_locations,
+    )

@@ -22,6 +22,7 @@ _STATUS = {
 
 _TYPES: Mapping[str, TaskType] = {
     JobType.IMPORT_LOCATION: TaskType.LOCATION_IMPORT,
+    JobType.LINK_LOCATION: TaskType.LOCATION_IMPORT,
     JobType.IMPORT_TASK: TaskType.IMPORT,
 }
 

@@ -55,7 +55,7 @@ class Guest(Answer):
 
 class Image(Answer):
     """An image as it is kept; `good_copies` are those of the disk that has the fewest, null before
-    it has bytes. `warnings` are sentences for people."""
+    it has bytes. `foreign`: its bytes are at a URL elsewhere. `warnings` are sentences for people."""
 
     id: str
     name: str | None
@@ -65,6 +65,7 @@ class Image(Answer):
     damaged: bool
     good_copies: int | None
     stores: list[str]
+    foreign: bool
     warnings: list[str]
     found: Guest | None
     disks: list[ImageDisk]

@@ -11,11 +11,16 @@ LOST = (
     "The image is damaged: a disk has no good copy, and its bytes are not given out. Restore it "
     "from a backup, or delete it."
 )
+FOREIGN = (
+    "The image's bytes are at a foreign URL: they are unverified until they are read, may change or "
+    "vanish, and nothing is made of them here. Copy it into a store by the import method copy-image."
+)
 LONE = "There is one good copy of the image's bytes: a fault of its store would be the end of them."
 
 
 def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
     """One image; `good_copies` counts those of the disk that has the fewest."""
+    foreign = entity.image.foreign_store is not None
     return {
         "id": entity.image.id,
         "name": entity.image.name,
@@ -27,7 +32,11 @@ def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
         "stores": list(
             dict.fromkeys(one.copy.store_id for disk in entity.disks for one in disk.copies)
         ),
-        "warnings": [text for good, text in ((0, LOST), (1, LONE)) if entity.good == good],
+        "foreign": foreign,
+        "warnings": [
+            *(text for good, text in ((0, LOST), (1, LONE)) if entity.good == good),
+            *([FOREIGN] if foreign else []),
+        ],
         "found": _found(entity),
         "disks": [_disk(disk) for disk in entity.disks],
     }

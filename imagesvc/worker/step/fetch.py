@@ -87,9 +87,5 @@ def check_size(ctx: StepContext, size_bytes: int | None) -> None:
 
 def expected_digests(ctx: StepContext) -> dict[str, str]:
     """Algorithm -> hex value that the bytes must have."""
-    args, remote = ctx.job.args, ctx.results.get("consult")
-    digest = args.get("digest") if remote is None else remote["digest"]
-    return {
-        **({"md5": args["md5"]} if "md5" in args else {}),
-        **({digest[0]: digest[1]} if digest else {}),
-    }
+    remote = ctx.results.get("consult")
+    return landing.said(ctx.job.args if remote is None else {**ctx.job.args, **remote})

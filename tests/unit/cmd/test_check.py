@@ -6,7 +6,7 @@ import pytest
 
 from imagesvc import opts
 from imagesvc.backend.registry import Backends
-from imagesvc.cmd import check_backend, check_tool
+from imagesvc.cmd import check, check_backend, check_tool
 from imagesvc.db import damage, image_disk
 from imagesvc.db import image as image_rows
 from imagesvc.db.engine import Database
@@ -55,6 +55,12 @@ def test_the_configuration_check_looks_at_backends_sandbox_space_and_copies(inst
     for name in ("tool qemu-nbd", "backend storage:local", "backend identity:local", "space storage:local",
                  "space state_dir", "space scratch", "copies"):  # fmt: skip
         assert ("ok", name) in found
+
+
+def test_foreign_urls_are_a_warning_that_says_what_is_given_up(conf_of):
+    (found,) = check.foreign(conf_of("[location]\nforeign_store = web\n"))
+    assert (found.level, "unverified" in found.text) == ("warning", True)
+    assert list(check.foreign(conf_of(""))) == []
 
 
 def test_landlock_alone_is_a_warning_that_says_what_is_missing(monkeypatch, conf_of, tmp_path):

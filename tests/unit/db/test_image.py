@@ -6,9 +6,10 @@ import pytest
 import sqlalchemy as sa
 
 from imagesvc import errors
+from imagesvc.db import foreign_location, image_disk, image_state, member, metadata, tag
 from imagesvc.db import image as rows
-from imagesvc.db import image_disk, image_state, member, metadata, tag
 from imagesvc.domain import state
+from imagesvc.domain.foreign_location import ForeignLocation
 from imagesvc.domain.member import Member
 from imagesvc.domain.state import ImageStatus, MemberStatus
 from imagesvc.policy import visibility
@@ -120,6 +121,7 @@ def test_an_event_is_possible_from_its_sources_alone(database, row):
         image = _insert(database, make.image(disk_format="raw", container_format="bare"))
         with database.write() as conn:
             image_disk.insert_disk(conn, image.id, make.disk())
+            foreign_location.put(conn, image.id, [ForeignLocation("web", "http://x/")])
         _reach(database, image.id, status)
         if status in row.sources:
             with database.write() as conn:

@@ -370,6 +370,30 @@ def test_a_fetch_may_begin_where_an_earlier_one_ended() -> None:
         read("http://example.org/", rules(80), offset=1)
 
 
+def begun(server: web_server.WebServer, begin: int) -> tuple[int, bytes]:
+    """Where a fetch that asks for a part begins, and what comes."""
+    with fetch.open_url(server.url(), rules(server.port), begin=begin) as body:
+        return body.at, b"".join(iter(lambda: body.read(1000), b""))
+
+
+@pytest.mark.parametrize("breaks", [0, 1])
+def test_a_part_may_be_asked_for_of_whatever_is_there(breaks: int) -> None:
+    with serving(ranged(BODY, breaks, '"v1"')) as server:
+        assert begun(server, 1000) == (1000, BODY[1000:])
+        assert b"If-Range" not in server.requests[0]
+
+
+def test_a_server_that_knows_no_parts_is_read_from_its_start() -> None:
+    with serving(lambda head, connection: connection.sendall(answer(BODY))) as server:
+        assert begun(server, 1000) == (0, BODY)
+
+
+@pytest.mark.parametrize("span", ["bytes 0-9/10", "", "bytes 1001-9999/10000"])
+def test_another_part_than_was_asked_for_is_a_failure(span: str) -> None:
+    with serving(ranged(BODY, 0, '"v1"', {"span": span})) as server:
+        refusal(server.url(), rules(server.port), begin=1000)
+
+
 @pytest.fixture
 def silent() -> Iterator[int]:
     """A port that takes connections and never says a word."""
