@@ -12,6 +12,7 @@ from typing import Any
 
 from keystoneauth1 import exceptions, session, token_endpoint
 from keystoneauth1.identity import v3
+from openstack import exceptions as sdk_errors
 from openstack.connection import Connection
 
 from imagesvc.interface import errors
@@ -21,6 +22,12 @@ from imagesvc_drivers.client.paced_session import PacedSession
 
 # Some 100 KiB each.
 _CONNECTIONS_MAX = 128
+
+
+def checked(answer: Any) -> Any:
+    """The answer of a plain HTTP call of a connection, which openstacksdk does not look at."""
+    sdk_errors.raise_from_response(answer)
+    return answer
 
 
 class Cloud:
