@@ -11,7 +11,7 @@ import sys
 import pytest
 import sqlalchemy as sa
 
-from imagesvc import opts
+from imagesvc import crashpoint, opts
 from imagesvc import service as services
 from imagesvc.cmd import worker
 from imagesvc.context import RequestContext
@@ -50,8 +50,12 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.crash.paper_station"])
 
 
-def work(path, log):
-    """A worker process: what `imagesvc-worker` does, with compute from the ledger."""
+def work(path, log, point):
+    """A worker process: what `imagesvc-worker` does, with compute from the ledger.
+
+    It dies at the crash point `point`; forked as it is, it has no environment of its own.
+    """
+    crashpoint._NAME = point
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -80,11 +84,11 @@ class PaperStation:
         self.workers = []
         self._logs = 0
 
-    def start(self):
-        """A new worker process."""
+    def start(self, point=""):
+        """A new worker process, to die at the crash point `point`."""
         self._logs += 1
         log = self.folder / f"worker-{self._logs}.log"
-        made = _FORKS.Process(target=work, args=(self.path, log))
+        made = _FORKS.Process(target=work, args=(self.path, log, point))
         made.start()
         made.log = log
         self.workers.append(made)
