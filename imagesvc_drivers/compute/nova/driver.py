@@ -5,13 +5,12 @@ which it should be, a captured disk is taken over with the record that Nova made
 nowhere. Nothing of long work is kept here; the cloud bears its marks.
 """
 
-import time
 from typing import Any, BinaryIO
 
 from imagesvc.interface import base, compute, errors
 from imagesvc.interface.compute import ComputeCapability, Server, ServerSpec
 from imagesvc.interface.operation import Handle, Progress, ProgressState
-from imagesvc_drivers.client import openstack_option
+from imagesvc_drivers.client import openstack_option, probe
 from imagesvc_drivers.compute.nova import option, work
 
 _CONSOLE_BYTES_MAX = 1 << 20
@@ -36,6 +35,7 @@ class NovaCompute(compute.ComputeDriver):
         self._creation = creation.Creation(self._cloud, self._servers, self._images, options)
         self._snapshotting = snapshots.Snapshotting(self._cloud, self._servers, self._images)
         self._view = server_view
+        self._probe = probe.Probe(self._ask)
 
     def close(self) -> None:
         """Let go of connections and tokens."""
@@ -52,13 +52,11 @@ class NovaCompute(compute.ComputeDriver):
 
     def health(self) -> base.Health:
         """Ask Nova for one server of the service's own project."""
-        begun = time.perf_counter()
-        try:
-            with self._cloud.calling():
-                next(iter(self._cloud.own().compute.servers(details=False, limit=1)), None)
-        except errors.DriverError as exc:
-            return base.Health(base.HealthState.DOWN, exc.operator_message)
-        return base.Health(base.HealthState.OK, "", (time.perf_counter() - begun) * 1000)
+        return self._probe.health()
+
+    def _ask(self) -> None:
+        with self._cloud.calling():
+            next(iter(self._cloud.own().compute.servers(details=False, limit=1)), None)
 
     def get_server(self, server_id: str, *, project_id: str) -> Server:
         """Describe one server."""
