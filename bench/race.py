@@ -2,7 +2,7 @@
 
     python bench/race.py [ROW ...] [--quick] [--mib N] [--pairs N] [--seconds S]
 
-ROW is U1, U2, U3, U5, D1, D2, D3, D4, S1, S2, M1, M2, M3, M4 or M5; all without. S1 and S2 are U1
+ROW is U1, U2, U3, U5, D1, D2, D3, D4, S1, S2, M1, M2, M3, M4, M5, C1 or C2; all without. S1 and S2 are U1
 and a download by 8 clients with the bytes of both in one S3 server. Exit status 1 if a row
 is below its floor, 2 if one is inconclusive.
 """
@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import download
 import hello
+import job
 import list_page
 import metadata
 import peer_glance
@@ -114,6 +115,12 @@ class Track:
         return self._stack.enter_context(hello.hello(self.crowded[0]))
 
     @functools.cached_property
+    def working(self) -> running.Party:
+        """The service with a worker, which fetches from nginx."""
+        port = self.nginx.port
+        return self._stack.enter_context(running.service(self.server.create(), fetch_port=port))
+
+    @functools.cached_property
     def s3(self) -> tuple[running.Party, running.Party]:
         """Both with their bytes in one S3 server."""
         place = self._stack.enter_context(s3_server.shared(self.folder))
@@ -174,6 +181,11 @@ def _s2(track: Track) -> list[ratio.Outcome]:
     return download.from_store(*sources, track.pairs)
 
 
+def _c1(track: Track) -> list[ratio.Outcome]:
+    path = job.make_qcow2(track.folder, track.mib)
+    return job.conversion(track.working, track.nginx, path, track.pairs)
+
+
 def _m4(track: Track) -> list[ratio.Outcome]:
     small_url = track.server.create()
     migrate.upgrade(small_url)
@@ -202,6 +214,8 @@ ROWS: dict[str, Callable[[Track], list[ratio.Outcome]]] = {
     "M3": lambda track: metadata.changes(*track.crowded[:2], track.pace),
     "M4": _m4,
     "M5": lambda track: metadata.memory(*track.crowded[:2]),
+    "C1": _c1,
+    "C2": lambda track: job.fetching(track.working, track.nginx, track.file, track.pairs),
 }
 
 

@@ -123,12 +123,17 @@ def _s3(place: s3_server.Place) -> str:
 
 @contextlib.contextmanager
 def service(
-    url: str = "", settings: str = "", place: s3_server.Place | None = None
+    url: str = "",
+    settings: str = "",
+    place: s3_server.Place | None = None,
+    *,
+    fetch_port: int | None = None,
 ) -> Iterator[Party]:
     """Start the API on a fresh state folder; stop and remove it afterwards.
 
     `url` is that of an empty database, SQLite without; `settings` are lines of `[service]`.
-    Bytes lie in files, or in S3 at `place`.
+    Bytes lie in files, or in S3 at `place`. With `fetch_port` a worker runs beside it, which may
+    fetch from that port of this machine.
     """
     folder = Path(tempfile.mkdtemp(prefix="imagesvc-bench-"))
     port = free_port()
@@ -142,6 +147,8 @@ def service(
         f"[identity_local]\npath = {folder}/identity.sqlite\n"
         f"[audit_sink_local]\npath = {folder}/audit.jsonl\n"
         f"[compute]\nenabled_backends =\n"
+        f"[fetch]\nallowed_networks = 127.0.0.1/32\nallowed_ports = {fetch_port or 80}\n"
+        "[worker]\npoll_interval_s = 0.1\n"
     )
     environment = {**os.environ, "IMAGESVC_CONF": str(conf)}
 
@@ -166,9 +173,24 @@ def service(
     try:
         wait_for(lambda: running.call("GET", "/healthcheck"))
         _log_in(running)
-        yield running
+        with _worker(running, environment) if fetch_port else contextlib.nullcontext():
+            yield running
     finally:
         running.stop()
+
+
+@contextlib.contextmanager
+def _worker(running: Party, environment: dict[str, str]) -> Iterator[None]:
+    binary = Path(sys.executable).parent / "imagesvc-worker"
+    with (running.folder / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [binary], env=environment, cwd=running.folder, stdout=log, stderr=log
+        )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
 
 
 def _log_in(running: Party) -> None:

@@ -10,6 +10,7 @@ FORMATS = {
     "raw": ("raw", ""),
     "qcow2": ("qcow2", ""),
     "vmdk": ("vmdk", ""),
+    "vmdk-stream": ("vmdk", "subformat=streamOptimized"),
     "vhd": ("vpc", "force_size=on"),
     "vhd-fixed": ("vpc", "force_size=on,subformat=fixed"),
     "vhdx": ("vhdx", ""),

@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+import typing
 
 TEXT = (
     b"# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\n"
@@ -56,3 +57,75 @@ def manifest(*files: tuple[str, bytes], algorithm: str = "SHA256") -> bytes:
 def archive(*entries: tuple[str, bytes], end: bytes = bytes(1024)) -> bytes:
     """An archive of plain files."""
     return b"".join(entry(*one) for one in entries) + end
+
+
+STREAM = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"
+# Kinds of controllers by CIM: IDE, SCSI, SATA.
+_CONTROLLERS = {"ide": "5", "scsi": "6", "sata": "20"}
+
+
+class Part(typing.NamedTuple):
+    """A disk of a machine: its file, and where it hangs; `kind` 17 is a hard disk, 15 a disc's drive."""
+
+    name: str
+    unit: int = 0
+    controller: str = "scsi0"
+    format: str = STREAM
+    file: str = ""
+    kind: int = 17
+
+
+def item(**values: object) -> str:
+    """An item of a hardware section."""
+    return (
+        f"<Item>{''.join(f'<r:{name}>{value}</r:{name}>' for name, value in values.items())}</Item>"
+    )
+
+
+def machine(
+    *parts: Part,
+    controllers: tuple[str, ...] = ("scsi0",),
+    memory: tuple[int, str] = (2048, "byte * 2^20"),
+    system: str = '<OperatingSystemSection o:id="94" v:osType="ubuntu64Guest">'
+    "<Description>Ubuntu, 64 bit</Description></OperatingSystemSection>",
+    more: str = '<v:Config v:key="firmware" v:value="efi"/>',
+    name: str = "two disks",
+    items: str = "",
+    refs: str = "",
+    wrap: str = "{}",
+) -> bytes:
+    """A descriptor of a machine with these disks, as hypervisors write them."""
+    space = "http://schemas.dmtf.org/ovf/envelope/1"
+    files = "".join(
+        f'<File o:id="f{n}" o:href="{one.name}" {one.file}/>' for n, one in enumerate(parts)
+    )
+    disks = "".join(
+        f'<Disk o:diskId="d{n}" o:fileRef="f{n}" o:format="{one.format}"/>'
+        for n, one in enumerate(parts)
+    )
+    hardware = item(ResourceType=3, VirtualQuantity=2)
+    hardware += item(ResourceType=4, VirtualQuantity=memory[0], AllocationUnits=memory[1])
+    for one in controllers:
+        kind, address = _CONTROLLERS[one[:-1]], one[-1]
+        hardware += item(InstanceID=one, ResourceType=kind, Address=address)
+    for n, one in enumerate(parts):
+        hardware += item(
+            HostResource=f"ovf:/disk/d{n}", Parent=one.controller, AddressOnParent=one.unit,
+            ResourceType=one.kind,
+        )  # fmt: skip
+    machine = (
+        f'<VirtualSystem o:id="vm"><Name>{name}</Name>{system}'
+        f"<VirtualHardwareSection>{hardware}{items}{more}</VirtualHardwareSection></VirtualSystem>"
+    )
+    return (
+        f'<?xml version="1.0"?><Envelope xmlns="{space}" xmlns:o="{space}" '
+        f'xmlns:r="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/x" '
+        f'xmlns:v="http://www.vmware.com/schema/ovf"><References>{files}{refs}</References>'
+        f"<DiskSection>{disks}</DiskSection>{wrap.format(machine)}</Envelope>"
+    ).encode()
+
+
+def packed(text: bytes, disks: typing.Mapping[str, bytes], *, algorithm: str = "SHA256") -> bytes:
+    """An archive with a manifest of all that is in it."""
+    files = [("vm.ovf", text), *disks.items()]
+    return archive(files[0], ("vm.mf", manifest(*files, algorithm=algorithm)), *files[1:])

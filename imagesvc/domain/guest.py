@@ -22,6 +22,7 @@ class Guest:
     """Facts of the guest on a disk; None and empty: not known. The texts are a stranger's.
 
     `firmware` are those that would start the disk. `os_name` is for reading; `label` is a disc's.
+    `machine_name`, `vcpus` and `memory_mib` are of the machine that an OVA is of.
     """
 
     os_type: str | None = None
@@ -34,6 +35,9 @@ class Guest:
     cloud_init: bool | None = None
     label: str | None = None
     file_systems: tuple[str, ...] = ()
+    machine_name: str | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -51,6 +55,24 @@ class Guest:
             "hw_firmware_type": firmware,
         }
         return {name: value for name, value in named.items() if value is not None}
+
+
+def completed(found: Guest | None, told: Guest) -> Guest | None:
+    """What was found, and what only somebody told; None for nothing at all.
+
+    Of several firmwares that start the disk the one is known with which its machine ran.
+    """
+    first = found or Guest()
+    values = {
+        field.name: getattr(first, field.name) or getattr(told, field.name)
+        for field in dataclasses.fields(Guest)
+    }
+    if told.firmware and set(told.firmware) <= set(first.firmware):
+        values["firmware"] = told.firmware
+    # Drivers that are known to be missing are something that is known.
+    values |= {"virtio": first.virtio, "cloud_init": first.cloud_init}
+    made = Guest(**values)
+    return made if made != Guest() else None
 
 
 def plain(guest: Guest | None) -> dict[str, Any] | None:

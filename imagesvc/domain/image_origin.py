@@ -9,9 +9,11 @@ from imagesvc.domain import disk_format
 from imagesvc.domain.image import NewImage
 from imagesvc.domain.job import JobType
 
-# Kept as QCOW2 unless something else is asked for: hardly anything reads them today.
-CONVERTED = frozenset({"qcow", "qed"})
+# Kept as QCOW2 unless something else is asked for: hardly anything reads them today, or they are no disk.
+CONVERTED = frozenset({"qcow", "qed", "ova"})
 CONVERTED_TO = "qcow2"
+DISK_TARGETS = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi")
+OVA = "ova"  # as the format of what comes: a machine, taken apart into its disks
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class NewImport:
     stores: tuple[str, ...] = ()
 
     @property
+    def job_type(self) -> JobType:
+        """The kind of job that does it."""
+        return JobType.CREATE_FROM_OVA if self.source_format == OVA else self.origin.job_type
+
+    @property
     def format_kept(self) -> str | None:
         """The format that the image will have; None as long as nobody knows."""
         return self.target_format or (
@@ -62,7 +69,7 @@ class NewImport:
         place = dataclasses.asdict(origin) if isinstance(origin, BucketOrigin) else {}
         named = {
             "source_format": self.source_format,
-            "target_format": self.target_format,
+            "target_format": self.format_kept if self.source_format == OVA else self.target_format,
             "digest": list(self.digest) if self.digest else None,
             "expected_bytes": self.size_bytes,
         }
@@ -72,6 +79,8 @@ class NewImport:
 
 def check(wanted: NewImport) -> None:
     """Raise InvalidRequest for formats that do not go together."""
+    if wanted.source_format == OVA and len(wanted.stores) > 1:
+        raise errors.InvalidRequest("The disks of an OVA go into one store.")
     if wanted.image.container_format not in disk_format.WRAPPING_CONTAINERS:
         return
     if wanted.source_format is None:
@@ -82,6 +91,15 @@ def check(wanted: NewImport) -> None:
         raise errors.InvalidRequest(
             f"A disk of format {wanted.source_format} would become {CONVERTED_TO}, and what is in "
             "a container is kept as it is."
+        )
+
+
+def check_target(wanted: str, container_format: str) -> None:
+    """Raise InvalidRequest if the disks of an OVA cannot become an image of these formats."""
+    if container_format in disk_format.WRAPPING_CONTAINERS or wanted not in DISK_TARGETS:
+        raise errors.InvalidRequest(
+            "An OVA becomes an image of container_format bare and one of the disk formats: "
+            f"{', '.join(DISK_TARGETS)}."
         )
 
 

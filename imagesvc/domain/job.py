@@ -33,6 +33,8 @@ class JobType(enum.StrEnum):
     CREATE_FROM_URL = "create-from-url"
     CREATE_FROM_BUCKET = "create-from-bucket"
     EXPORT_IMAGE = "export-image"
+    CREATE_FROM_OVA = "create-from-ova"
+    IMPORT_OVA = "import-ova"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -61,6 +63,7 @@ MAKES_IMAGE = frozenset(
         JobType.CAPTURE_NODE,
         JobType.CREATE_FROM_URL,
         JobType.CREATE_FROM_BUCKET,
+        JobType.CREATE_FROM_OVA,
     }
 )
 # Jobs that bring bytes to an image that was there before, and stays if they fail.
@@ -73,6 +76,7 @@ IMPORTS = frozenset(
         JobType.IMPORT_TASK,
         JobType.COPY_IMAGE,
         JobType.IMPORT_UPLOAD,
+        JobType.IMPORT_OVA,
     }
 )
 # Jobs that end with the image they name; any other only reads it.

@@ -3,6 +3,8 @@
 import dataclasses
 import datetime
 
+from imagesvc.domain import upload_metadata
+
 # Hash algorithms by which a client may prove one request's bytes (tus 1.0, Checksum).
 CHECKSUMS = ("md5", "sha1", "sha256")
 
@@ -11,7 +13,8 @@ CHECKSUMS = ("md5", "sha1", "sha256")
 class NewUpload:
     """What a client asks for; `size_bytes` None is told later, `store_id` None is the default.
 
-    `client_metadata` is Upload-Metadata as it was sent, to be given back.
+    `source_format` is "ova" for a machine that is to be taken apart, None for bytes of the image's
+    own format. `client_metadata` is Upload-Metadata as it was sent, to be given back.
     """
 
     image_id: str
@@ -19,6 +22,7 @@ class NewUpload:
     size_bytes: int | None = None
     sha256: str | None = None
     store_id: str | None = None
+    source_format: str | None = None
     client_metadata: str = ""
 
 
@@ -47,6 +51,11 @@ class Upload:
     lease_until: datetime.datetime | None = None
     job_id: str | None = None
     client_metadata: str = ""
+
+    @property
+    def source_format(self) -> str | None:
+        """What the client said that the bytes are, as in NewUpload."""
+        return upload_metadata.read(self.client_metadata).get("source_format")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

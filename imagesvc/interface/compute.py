@@ -11,7 +11,7 @@ from imagesvc.interface import base, errors
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, Progress
 
-VERSION = base.Version(1, 3)
+VERSION = base.Version(1, 4)
 
 
 class ComputeCapability(base.Capability):
@@ -61,7 +61,8 @@ class ServerDisk:
 class Server:
     """A server; `detail` tells why it is in ERROR, or the accelerator that it runs with.
 
-    `volumes` are the ids of the attached volumes, in the order in which they came.
+    `volumes` are the ids of the attached volumes, in the order in which they came. `memory_mib` is
+    its memory in MiB, None where the backend does not tell.
     """
 
     server_id: str
@@ -75,6 +76,7 @@ class Server:
     created_at: datetime.datetime | None = None
     detail: str = ""
     volumes: tuple[str, ...] = ()
+    memory_mib: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -243,7 +245,8 @@ class ComputeDriver(base.Driver):
         """Give a server a new system disk, its id, name and data disks kept (REBUILD).
 
         A running server is powered off for it, and booted after. The new disk is as large as the
-        image's, or as the old one if that is larger. Until the work is DONE the server has the old
+        image's, or as the old one if that is larger; the server's `os_type` becomes that of the
+        source, if it says one. Until the work is DONE the server has the old
         system disk or the new one, whole, whatever dies. Result: the server id.
         """
         raise errors.NotSupported("This compute backend cannot rebuild servers.")
@@ -266,6 +269,6 @@ class ComputeDriver(base.Driver):
 
 
 def makes_data_disks(driver: ComputeDriver) -> bool:
-    """Whether servers get data disks from images: DATA_DISK, which every driver did before 1.3."""
-    early = driver.contract < base.Version(1, 3)
+    """Whether servers get data disks from images: DATA_DISK, which every driver did before 1.4."""
+    early = driver.contract < base.Version(1, 4)
     return early or ComputeCapability.DATA_DISK in driver.info().capabilities

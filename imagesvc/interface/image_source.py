@@ -12,7 +12,8 @@ class ImageSource:
     `size_bytes` is the size of the stored bytes, `virtual_size_bytes` what a guest sees.
     `digest` is the SHA-512 of the stored bytes in hex. `url` is short-lived, takes Range
     and needs no token. `local_path` is set when this process may read the stored file; it
-    may vanish once the image is deleted, so link or copy it before use.
+    may vanish once the image is deleted, so link or copy it before use. `os_type` is the
+    operating system on it, None where nobody said and none was found.
     """
 
     image_id: str
@@ -23,3 +24,4 @@ class ImageSource:
     digest: str
     url: str = dataclasses.field(repr=False)
     local_path: Path | None = None
+    os_type: str | None = None

@@ -9,7 +9,7 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import location as location_rows
 from imagesvc.db import pending
 from imagesvc.domain import image_import, image_property
-from imagesvc.domain.image import Image, ImageDisk
+from imagesvc.domain.image import Image, ImageDisk, ImageKind
 from imagesvc.domain.image_property import Change, Limits
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.state import ImageStatus
@@ -20,7 +20,15 @@ from imagesvc.manager.quota import QuotaManager
 
 _WHOLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
 # Jobs that only our own API starts.
-_OWN = frozenset({JobType.IMPORT_UPLOAD, JobType.CREATE_FROM_URL, JobType.CREATE_FROM_BUCKET})
+_OWN = frozenset(
+    {
+        JobType.IMPORT_UPLOAD,
+        JobType.CREATE_FROM_URL,
+        JobType.CREATE_FROM_BUCKET,
+        JobType.CREATE_FROM_OVA,
+        JobType.IMPORT_OVA,
+    }
+)
 
 
 def arrive(
@@ -64,6 +72,32 @@ def arrive(
             location_rows.add(conn, image.id, disk.index, *place)
     else:
         raise errors.ImageGone(image_id=job.image_id)
+
+
+def assemble(
+    conn: Any,
+    quotas: QuotaManager,
+    job: Job,
+    disks: tuple[ImageDisk, ...],
+    guests: GuestManager,
+    limits: Limits,
+) -> None:
+    """The image gets all these disks at once and is active; of several it is of a whole machine.
+
+    In a transaction that holds the job's row. Raises ImageGone, QuotaExceeded, TooLarge for more
+    properties than there may be.
+    """
+    image = image_rows.get(conn, job.image_id or "", lock=True)
+    noted = [pending.remove(conn, *disk.locations[0]) for disk in disks]
+    if image is None or image.status != ImageStatus.IMPORTING or not all(noted):
+        raise errors.ImageGone(image_id=job.image_id)
+    _inject(conn, job, image, limits)
+    guests.fill(conn, image.id, disks[0], own=job.type in _OWN)
+    if len(disks) > 1:
+        image_rows.update(conn, image.id, {"kind": ImageKind.WHOLE_MACHINE})
+    owner = image_bytes.publish(conn, image.id, disks[0], "import_done", others=disks[1:])
+    stored_bytes = sum(disk.size_bytes for disk in disks)
+    quotas.settle(conn, (job.id,), owner, stored_bytes=stored_bytes)
 
 
 def mark(conn: Any, job: Job, importing: Iterable[str], failed: Iterable[str]) -> None:

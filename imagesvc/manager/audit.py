@@ -1,5 +1,6 @@
 """The audit trail as callers read it."""
 
+import dataclasses
 from typing import Any
 
 from imagesvc import errors
@@ -12,6 +13,8 @@ from imagesvc.policy.check import Enforcer
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1000
+# Nouns of actions that make something of an image; what was made is the project's that made it.
+MADE = frozenset({"server", "volume", "node", "export", "backup"})
 
 
 class AuditManager:
@@ -36,4 +39,12 @@ class AuditManager:
             raise errors.InvalidRequest(f"limit must be from 0 to {LIMIT_MAX}.")
         seen_by = None if self._enforcer.allows(ctx, "audit:list_all") else ctx.project_id or "-"
         with self._operation.database.read() as conn:
-            return audit_list.list_page(conn, query, seen_by)
+            found = audit_list.list_page(conn, query, seen_by)
+        return tuple(_seen(record, seen_by) for record in found)
+
+
+def _seen(record: AuditRecord, seen_by: str | None) -> AuditRecord:
+    """What the owner of a thing sees: that another project used it, not what it made of it."""
+    if seen_by in (None, record.project_id) or record.action.split(":")[0] not in MADE:
+        return record
+    return dataclasses.replace(record, detail={})

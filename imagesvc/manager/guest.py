@@ -5,7 +5,7 @@ from typing import Any
 
 from imagesvc.backend.registry import Backends
 from imagesvc.db import image as image_rows
-from imagesvc.domain import image_property
+from imagesvc.domain import guest, image_property
 from imagesvc.domain.guest import Detect, Guest
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.image_property import Change, Limits
@@ -45,6 +45,10 @@ class GuestManager:
         return look_into.look(
             converter, result.facts.disk_format, store, place[1], result.size_bytes
         )
+
+    def completed(self, found: Guest | None, told: Guest) -> Guest | None:
+        """What was found on a disk, and what somebody told of its machine, if that is wanted."""
+        return None if self._detect is Detect.OFF else guest.completed(found, told)
 
     def fill(self, conn: Any, image_id: str, disk: ImageDisk, *, own: bool) -> None:
         """Give an image what nobody said of it, in the caller's transaction.

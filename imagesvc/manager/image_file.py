@@ -260,6 +260,7 @@ class ImageFileManager:
             digest=disk.hash_value or "",
             url=self._signer.sign(image.id, disk.index),
             local_path=image_copy.local_path(self._backends, copies, disk),
+            os_type=image.os_type or (disk.guest.os_type if disk.guest else None),
         )
 
     def open_signed(

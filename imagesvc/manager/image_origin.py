@@ -68,7 +68,7 @@ class OriginManager:
         StoreReadOnly, BucketAway if the object store's name is not resolved.
         """
         image_origin.check(wanted)
-        job_type = wanted.origin.job_type
+        job_type = wanted.job_type
 
         def submit() -> Job:
             self._check_bucket(ctx, wanted.origin)
@@ -100,7 +100,7 @@ class OriginManager:
             self._quotas.room(op.conn, image.owner, wanted.size_bytes or 1)
             image_rows.transition(op.conn, image.id, "make")
             job = self._jobs.submit(
-                op.conn, ctx, wanted.origin.job_type, args,
+                op.conn, ctx, wanted.job_type, args,
                 image_id=image.id, idempotency_key=key, job_id=job_id,
             )  # fmt: skip
             image_rows.update(op.conn, image.id, {"job_id": job.id})

@@ -91,6 +91,7 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.CAPTURE_NODE: _kill,
     JobType.CREATE_FROM_URL: _kill_filled,
     JobType.CREATE_FROM_BUCKET: _kill_filled,
+    JobType.CREATE_FROM_OVA: _kill_filled,
     JobType.IMPORT_STAGED: _import,
     JobType.IMPORT_URL: _import,
     JobType.IMPORT_LOCATION: _import,
@@ -98,4 +99,5 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.IMPORT_TASK: _import,
     JobType.COPY_IMAGE: _import,
     JobType.IMPORT_UPLOAD: _import,
+    JobType.IMPORT_OVA: _import,
 }

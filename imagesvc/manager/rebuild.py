@@ -97,6 +97,7 @@ class RebuildManager:
             unread = job_rows.unread_servers(op.conn, ctx.project_id or "")
             for _, server in found:
                 _require_room(image, server)
+                _require_memory(image, server)
                 _require_processor(image, server)
                 if server.server_id in unread:
                     raise errors.Conflict(
@@ -125,6 +126,17 @@ def _require_room(image: Image, server: Server) -> None:
             "asks for.",
             server_id=server.server_id,
             gib=image.min_disk_gib,
+        )
+
+
+def _require_memory(image: Image, server: Server) -> None:
+    """Raise InvalidRequest if the server is known to have less than the image asks for."""
+    if server.memory_mib is not None and server.memory_mib < image.min_ram_mib:
+        raise errors.InvalidRequest(
+            "Server {server_id} has {has} MiB of memory, the image asks for {wanted}.",
+            server_id=server.server_id,
+            has=server.memory_mib,
+            wanted=image.min_ram_mib,
         )
 
 

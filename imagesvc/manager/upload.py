@@ -12,7 +12,7 @@ from imagesvc.db import attempt, metadata
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.db import upload as upload_rows
-from imagesvc.domain import image_import
+from imagesvc.domain import image_import, image_origin
 from imagesvc.domain.image import Image
 from imagesvc.domain.image_import import Injection
 from imagesvc.domain.job import Job, JobType
@@ -85,6 +85,8 @@ class UploadManager:
                 reason=Reason.FORMAT_MISSING,
             )
         container.check_container(image.container_format)
+        if new.source_format == image_origin.OVA:
+            image_origin.check_target(image.disk_format, image.container_format)
         self.check_size(new.size_bytes or 0)
 
     def check_size(self, size_bytes: int) -> None:
@@ -193,9 +195,10 @@ class UploadManager:
         }
         if upload.expected_sha256:
             args["digest"] = ["sha256", upload.expected_sha256]
-        job: Job = self._jobs.submit(
-            conn, ctx, JobType.IMPORT_UPLOAD, args, image_id=image.id, job_id=job_id
-        )
+        job_type = JobType.IMPORT_UPLOAD
+        if upload.source_format == image_origin.OVA:
+            job_type, args["target_format"] = JobType.IMPORT_OVA, image.disk_format
+        job: Job = self._jobs.submit(conn, ctx, job_type, args, image_id=image.id, job_id=job_id)
         image_rows.transition(conn, image.id, "import")
         image_rows.set_properties(conn, image.id, image_import.marks(job_id, stores))
         found = upload_rows.complete(conn, upload.id, job_id)

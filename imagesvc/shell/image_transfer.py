@@ -7,7 +7,7 @@ from typing import Any
 from imagesvc.shell import command, job_wait
 from imagesvc.shell.cloud import ShellError
 
-SOURCES = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "qed", "qcow", "iso")
+SOURCES = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "qed", "qcow", "iso", "ova")
 TARGETS = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi")
 _PLACE = re.compile(r"(?P<store>[^/]+)/(?P<bucket>[^/]+)/(?P<key>.+)")
 _DIGEST = re.compile(r"(?P<algorithm>md5|sha1|sha256|sha512):(?P<value>[0-9a-fA-F]+)")

@@ -26,6 +26,9 @@ class UploadImage(command.Show):
         parser.add_argument("--name", help="name of a new image (default: that of the file)")
         parser.add_argument("--disk-format", help="format of the bytes; needed for a new image")
         parser.add_argument("--container-format", default="bare", help="default: bare")
+        parser.add_argument(
+            "--source-format", choices=("ova",), help="take an OVA apart into the image's disks"
+        )
         parser.add_argument("--sha256", metavar="HEX", help="digest that the bytes must have")
         parser.add_argument(
             "--resume",
@@ -100,6 +103,8 @@ class UploadImage(command.Show):
         metadata = {"image_id": image_id, "filename": parsed_args.file.name[:255]}
         if parsed_args.sha256:
             metadata["sha256"] = parsed_args.sha256
+        if parsed_args.source_format:
+            metadata["source_format"] = parsed_args.source_format
         try:
             begun = Remembered(image_id, tus.begin(self.client, size, metadata))
         except tus.Refused:

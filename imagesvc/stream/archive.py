@@ -7,14 +7,25 @@ from collections.abc import Callable
 from typing import Protocol
 
 from imagesvc import errors
-from imagesvc.stream import descriptor, inspect
+from imagesvc.stream import descriptor
 from imagesvc.stream.format import refusal
 
 _BLOCK = 512
 _ENTRIES_MAX = 64
+_TEXTS = ("ovf", "mf", "cert")
 _ZEROS_MAX = 1 << 20  # behind the last entry
-_NAME = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9 ._()+-]{0,99}")
 _ALGORITHMS = ("sha1", "sha256", "sha512")
+
+
+class Sink(Protocol):
+    """Takes the bytes of one disk in order, and is told when they end."""
+
+    def feed(self, block: bytes, /) -> None: ...
+    def end(self, size_bytes: int, /) -> None: ...
+
+
+# Called with what the descriptor says as soon as a disk begins, and with its length.
+OpenDisk = Callable[[descriptor.File, int], Sink]
 
 
 class _Hash(Protocol):
@@ -29,29 +40,47 @@ class _Entry:
     left: int
     hashes: dict[str, _Hash]
     text: bytearray | None = None
-    judge: inspect.Inspector | None = None
+    sink: Sink | None = None
+    chunk: descriptor.Chunk | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Split:
+    """A disk of which more is to come."""
+
+    file: descriptor.File
+    following: int
+    sink: Sink
 
 
 class Archive:
-    """Takes an OVA in blocks; each disk goes to a judge of its own. One thread.
+    """Takes an OVA in blocks; each disk goes to a sink of its own. One thread.
 
     The first entry is the one .ovf; all others are files that it names, a manifest, or a
-    certificate. Raises UnsupportedImage; TooLarge above `cap_bytes` in all entries together.
+    certificate. `ovf` is there once the first entry has passed, and `begin` is told of it.
+    Raises UnsupportedImage; TooLarge above `cap_bytes` in all entries together.
     """
 
-    def __init__(self, judge: Callable[[], inspect.Inspector], *, cap_bytes: int) -> None:
-        self._judge = judge
+    def __init__(
+        self,
+        open_disk: OpenDisk,
+        *,
+        cap_bytes: int,
+        begin: Callable[[descriptor.Descriptor], object] = lambda _: None,
+    ) -> None:
+        self._open_disk = open_disk
+        self._told = begin
         self._cap = cap_bytes
         self._bytes = 0
         self._pending = b""
         self._padding = 0
         self._zeros = 0
         self._entry: _Entry | None = None
-        self._ovf: descriptor.Descriptor | None = None
+        self.ovf: descriptor.Descriptor | None = None
+        self._split: _Split | None = None
         self._digests: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
         self._manifest: dict[tuple[str, str], str] = {}
-        self._facts: list[inspect.Facts] = []
 
     def feed(self, block: bytes) -> None:
         """Take the next bytes. Raises UnsupportedImage, TooLarge."""
@@ -71,16 +100,15 @@ class Archive:
                     self._begin(header)
             view = view[taken:]
 
-    def finish(self) -> list[inspect.Facts]:
-        """Judge the whole; give the facts of each disk. Raises UnsupportedImage."""
+    def finish(self) -> None:
+        """Judge the whole after its last byte. Raises UnsupportedImage."""
         if self._entry is not None or self._pending or self._padding or self._zeros < 2 * _BLOCK:
             raise refusal.unsafe("the OVA ends too early.")
-        if self._ovf is None or not set(self._ovf.files.values()) <= set(self._names.values()):
+        if self.ovf is None or not self.ovf.entries.keys() <= set(self._names.values()):
             raise refusal.unsafe("the OVF descriptor names a file that is not in the OVA.")
         for key, value in self._manifest.items():
             if self._digests.get(key) != value:
                 raise refusal.unsafe(f"the manifest of the OVA does not fit {key[1]}.")
-        return self._facts
 
     def _begin(self, header: bytes) -> None:
         if not any(header):
@@ -102,8 +130,11 @@ class Archive:
                 unit="bytes",
                 reason=errors.Reason.SIZE_CAP,
             )
+        # Before the manifest comes nobody knows which of them it will name.
+        named = [word for word, file in self._manifest if file == name]
         hashes: dict[str, _Hash] = {
-            word: hashlib.new(word, usedforsecurity=word != "sha1") for word in _ALGORITHMS
+            word: hashlib.new(word, usedforsecurity=word != "sha1")
+            for word in (named if self._manifest else _ALGORITHMS)
         }
         self._entry = _Entry(name, size, size, hashes)
         self._place(self._entry)
@@ -116,15 +147,30 @@ class Archive:
         first = len(self._names) == 1
         if first != (kind == "ovf"):
             raise refusal.unsafe("the first entry of an OVA must be its one OVF descriptor.")
-        if self._ovf is not None and entry.name in self._ovf.files.values():
-            if entry.name in self._ovf.disk_names:
-                entry.judge = self._judge()
-        elif kind in ("ovf", "mf", "cert"):
+        if self.ovf is not None and entry.name in self.ovf.entries:
+            entry.chunk = self.ovf.entries[entry.name]
+            if entry.chunk.file.name in self.ovf.disk_names:
+                entry.sink = self._sink(entry, entry.chunk)
+        elif kind in _TEXTS:
             if entry.size > descriptor.BYTES_MAX:
                 raise refusal.unsafe(f"the .{kind} of the OVA is too large.")
             entry.text = bytearray()
         else:
             raise refusal.unsafe("the OVA holds a file that its OVF descriptor does not name.")
+
+    def _sink(self, entry: _Entry, chunk: descriptor.Chunk) -> Sink:
+        """Where a disk goes, or the next chunk of one: they come one after the other."""
+        if chunk.size_bytes not in (None, entry.size):
+            raise refusal.unsafe(f"{entry.name} of the OVA has another length than was said.")
+        split, self._split = self._split, None
+        awaited = (split.file, split.following) if split else (chunk.file, 0)
+        if awaited != (chunk.file, chunk.number):
+            raise refusal.unsafe("the OVA has the parts of a split disk in another order.")
+        file, size = chunk.file, chunk.file.size_bytes or entry.size
+        sink = split.sink if split else self._open_disk(file, size)
+        if not chunk.last:
+            self._split = _Split(file, chunk.number + 1, sink)
+        return sink
 
     def _take(self, entry: _Entry, data: bytes) -> None:
         entry.left -= len(data)
@@ -132,8 +178,8 @@ class Archive:
             one.update(data)
         if entry.text is not None:
             entry.text += data
-        if entry.judge is not None:
-            entry.judge.feed(data)
+        if entry.sink is not None:
+            entry.sink.feed(data)
         if not entry.left:
             self._end(entry)
 
@@ -142,12 +188,14 @@ class Archive:
         self._padding = -entry.size % _BLOCK
         for word, one in entry.hashes.items():
             self._digests[word, entry.name] = one.hexdigest()
-        if entry.judge is not None:
+        if entry.sink is not None:
             if not entry.size:
                 raise refusal.unsafe("a disk of the OVA is empty.")
-            self._facts.append(entry.judge.finish(entry.size))
-        elif entry.text is not None and self._ovf is None:
-            self._ovf = descriptor.Descriptor(bytes(entry.text))
+            if entry.chunk is not None and entry.chunk.last:
+                entry.sink.end(entry.chunk.file.size_bytes or entry.size)
+        elif entry.text is not None and self.ovf is None:
+            self.ovf = descriptor.Descriptor(bytes(entry.text))
+            self._told(self.ovf)
         elif entry.text is not None and entry.name.lower().endswith(".mf"):
             if self._manifest:
                 raise refusal.unsafe("the OVA has two manifests.")
@@ -160,10 +208,12 @@ def _read_header(header: bytes) -> tuple[str, int]:
         raise refusal.unsafe("a header of the OVA is broken.")
     if header[156:157] not in (b"0", b"\0"):
         raise refusal.unsafe("the OVA holds something other than plain files.")
-    name = header[:100].rstrip(b"\0")
-    if not _NAME.fullmatch(name) or (header[345:500].rstrip(b"\0") and header[262:265] != b" \0\0"):
+    name = header[:100].rstrip(b"\0").decode("latin-1")
+    if not descriptor.NAME.fullmatch(name) or (
+        header[345:500].rstrip(b"\0") and header[262:265] != b" \0\0"
+    ):
         raise refusal.unsafe("an entry of the OVA has a name that is not taken.")
-    return name.decode("ascii"), _number(header[124:136])
+    return name, _number(header[124:136])
 
 
 def _number(field: bytes) -> int:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from imagesvc import errors
 from imagesvc.domain import disk_format as disk_formats
-from imagesvc.stream import archive, inspect, unpack
+from imagesvc.stream import archive, descriptor, inspect, unpack
 from imagesvc.stream.format import refusal, table
 
 # Bytes that may come out of one upload. Installations set their own.
@@ -103,13 +103,12 @@ class ArchiveInspector:
     def __init__(self, disk_format: str, virtual_cap_bytes: int, unpacked_cap_bytes: int) -> None:
         self._outside = _Outside("ova")
 
-        def judge() -> inspect.Inspector:
-            return inspect.Inspector(disk_format, virtual_cap_bytes=virtual_cap_bytes)
-
-        judge()  # a format without rules is refused at once
+        # A format without rules is refused at once.
+        inspect.Inspector(disk_format, virtual_cap_bytes=virtual_cap_bytes)
         self._format = disk_format
         self._cap = virtual_cap_bytes
-        self._archive = archive.Archive(judge, cap_bytes=unpacked_cap_bytes)
+        self._disks: list[_Judged] = []
+        self._archive = archive.Archive(self._open, cap_bytes=unpacked_cap_bytes)
 
     def feed(self, block: bytes) -> None:
         """Take the next bytes of the archive. Raises UnsupportedImage, TooLarge."""
@@ -119,7 +118,8 @@ class ArchiveInspector:
     def finish(self, total: int) -> inspect.Facts:
         """Judge the whole. Raises UnsupportedImage, InvalidRequest, TooLarge."""
         self._outside.finish(total)
-        size = sum(facts.virtual_size_bytes for facts in self._archive.finish())
+        self._archive.finish()
+        size = sum(one.virtual_size_bytes for one in self._disks)
         if size > self._cap:
             raise errors.TooLarge(
                 what="The virtual size of the image",
@@ -128,3 +128,24 @@ class ArchiveInspector:
                 reason=errors.Reason.SIZE_CAP,
             )
         return inspect.Facts(self._format, size, wrapped=True)
+
+    def _open(self, file: descriptor.File, size_bytes: int) -> "_Judged":
+        if file.packer or file.chunk_bytes:
+            raise refusal.unsafe("files of the OVF descriptor are packed or split.")
+        found = _Judged(inspect.Inspector(self._format, virtual_cap_bytes=self._cap))
+        self._disks.append(found)
+        return found
+
+
+class _Judged:
+    """A disk of an archive, judged as it passes."""
+
+    def __init__(self, inspector: inspect.Inspector) -> None:
+        self._inspector = inspector
+        self.virtual_size_bytes = 0
+
+    def feed(self, block: bytes) -> None:
+        self._inspector.feed(block)
+
+    def end(self, size_bytes: int) -> None:
+        self.virtual_size_bytes = self._inspector.finish(size_bytes).virtual_size_bytes

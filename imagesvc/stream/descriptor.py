@@ -1,76 +1,109 @@
-"""OVF descriptors and manifests inside of an OVA (DMTF DSP0243), read without trust."""
+"""What the OVF descriptor and the manifest inside of an OVA (DMTF DSP0243) name."""
 
+import dataclasses
 import re
-from typing import NoReturn
-from xml.parsers import expat
 
+from imagesvc.stream import envelope
 from imagesvc.stream.format import refusal
 
-BYTES_MAX = 1 << 20
-_NAMESPACE = re.compile(r"http://schemas\.dmtf\.org/ovf/envelope/[12]")
-_DEPTH_MAX, _ELEMENTS_MAX = 64, 20_000
+BYTES_MAX = envelope.BYTES_MAX
 _DIGEST = re.compile(r"(SHA1|SHA256|SHA512) ?\((.+)\) ?= ?([0-9A-Fa-f]+)")
+# Names of files: flat, plain, and no options of a tool.
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._()+-]{0,99}")
+_PLAIN = ("", "identity")
+CHUNKS_MAX = 64
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class File:
+    """A file. `packer` is what it is packed with, empty for nothing.
+
+    One that is split has its length, and that of its chunks, of which each is an entry.
+    """
+
+    id: str
+    name: str
+    packer: str = ""
+    size_bytes: int = 0
+    chunk_bytes: int = 0
+
+    @property
+    def entries(self) -> dict[str, "Chunk"]:
+        """Name in the archive -> what of the file is there, in order."""
+        if not self.chunk_bytes:
+            return {self.name: Chunk(self)}
+        count = -(-self.size_bytes // self.chunk_bytes)
+        sizes = [self.chunk_bytes] * (count - 1)
+        sizes.append(self.size_bytes - sum(sizes))
+        return {
+            f"{self.name}.{n:09}": Chunk(self, n, n == count - 1, size)
+            for n, size in enumerate(sizes)
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Chunk:
+    """Part `number` of a file; `size_bytes` is None for one that is all of it, of any length."""
+
+    file: File
+    number: int = 0
+    last: bool = True
+    size_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk; `file_id` is empty for one that begins empty, `format` is a URI."""
+
+    id: str
+    file_id: str
+    format: str
 
 
 class Descriptor:
-    """What an .ovf names: `files` by id, and which of them are disks."""
+    """What an .ovf names: `files` by id, and `disks` in its order."""
 
     def __init__(self, data: bytes) -> None:
-        """Raises UnsupportedImage for what is no plain OVF: any DTD, or another encoding."""
-        self.files: dict[str, str] = {}
-        self.disks: set[str] = set()
-        self._depth = self._elements = 0
-        parser = expat.ParserCreate("UTF-8", namespace_separator=" ")
-        parser.StartDoctypeDeclHandler = _refuse_declarations
-        parser.EntityDeclHandler = _refuse_declarations
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        try:
-            data.decode("utf-8")
-            parser.Parse(data, True)
-        except (expat.ExpatError, ValueError) as exc:
-            # Whatever the parser finds wrong is wrong with the descriptor.
-            raise refusal.unsafe("the OVF descriptor is not readable.") from exc
-        unknown = self.disks - self.files.keys()
-        if unknown or not self.disks:
+        """Raises UnsupportedImage for what is no plain OVF, or names things that are not there."""
+        self.envelope = envelope.parse(data)
+        self.files: dict[str, File] = {}
+        for one in self.envelope.every("File"):
+            self._take_file(one.attributes)
+        self.disks = [_disk(one.attributes) for one in self.envelope.every("Disk")]
+        named = {one.file_id for one in self.disks if one.file_id}
+        if not named or named - self.files.keys():
             raise refusal.unsafe("the OVF descriptor names no disk, or one that is no file.")
-        if len(set(self.files.values())) != len(self.files):
-            raise refusal.unsafe("the OVF descriptor names a file twice.")
-
-    @property
-    def disk_names(self) -> frozenset[str]:
-        """Names of the entries that are disks."""
-        return frozenset(self.files[one] for one in self.disks)
-
-    def _start(self, element: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        self._elements += 1
-        if self._depth > _DEPTH_MAX or self._elements > _ELEMENTS_MAX:
-            raise refusal.unsafe("the OVF descriptor is too deep or too long.")
-        space, _, name = element.rpartition(" ")
-        if self._depth == 1 and not (name == "Envelope" and _NAMESPACE.fullmatch(space)):
-            raise refusal.unsafe("the OVF descriptor is no OVF envelope.")
-        own = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
-        if len(own) != len(attributes):
-            raise refusal.unsafe("the OVF descriptor says one thing twice.")
-        if name == "File":
-            self._take_file(own)
-        elif name == "Disk":
-            if "parentRef" in own:
-                raise refusal.unsafe("a disk of the OVF descriptor needs a parent disk.")
-            if "fileRef" in own:
-                self.disks.add(own["fileRef"])
-
-    def _end(self, element: str) -> None:
-        self._depth -= 1
+        self.entries: dict[str, Chunk] = {}
+        for file in self.files.values():
+            if file.entries.keys() & self.entries.keys():
+                raise refusal.unsafe("the OVF descriptor names a file twice.")
+            self.entries |= file.entries
+        self.disk_names = frozenset(self.files[one].name for one in named)
 
     def _take_file(self, own: dict[str, str]) -> None:
         one = own.get("id", "")
         if not one or one in self.files or "href" not in own:
             raise refusal.unsafe("a file of the OVF descriptor has no id of its own, or no name.")
-        if own.get("compression", "identity") not in ("", "identity") or "chunkSize" in own:
-            raise refusal.unsafe("files of the OVF descriptor are packed or split.")
-        self.files[one] = own["href"]
+        if not NAME.fullmatch(own["href"]):
+            raise refusal.unsafe("the OVF descriptor names a file outside of the OVA.")
+        packer = own.get("compression", "")
+        size_bytes = chunk_bytes = 0
+        if "chunkSize" in own:
+            size_bytes, chunk_bytes = _number(own.get("size", "")), _number(own["chunkSize"])
+            if not 0 < size_bytes <= CHUNKS_MAX * chunk_bytes:
+                raise refusal.unsafe("a file of the OVF descriptor is split into no or many parts.")
+        packer = "" if packer in _PLAIN else packer
+        self.files[one] = File(one, own["href"], packer, size_bytes, chunk_bytes)
+
+
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
+
+
+def _disk(own: dict[str, str]) -> Disk:
+    if "parentRef" in own:
+        raise refusal.unsafe("a disk of the OVF descriptor needs a parent disk.")
+    return Disk(own.get("diskId", ""), own.get("fileRef", ""), own.get("format", ""))
 
 
 def read_manifest(data: bytes) -> dict[tuple[str, str], str]:
@@ -84,7 +117,3 @@ def read_manifest(data: bytes) -> dict[tuple[str, str], str]:
             raise refusal.unsafe("the manifest of the OVA is not readable.")
         found[match[1].lower(), match[2]] = match[3].lower()
     return found
-
-
-def _refuse_declarations(*_: object) -> NoReturn:
-    raise refusal.unsafe("the OVF descriptor declares a document type or entities.")

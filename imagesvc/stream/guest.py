@@ -26,6 +26,7 @@ _WORDS = {
     "file_systems": converters.FILE_SYSTEMS,
 }
 _FLAGS = frozenset({"virtio", "cloud_init"})
+_FIELDS = tuple(converters.GuestFacts.__dataclass_fields__)
 
 
 def look(
@@ -50,7 +51,7 @@ def look(
 
 def judge(facts: converters.GuestFacts) -> Guest | None:
     """The good words of an answer; None if there are none."""
-    found = {field: _judged(field, getattr(facts, field)) for field in Guest.__dataclass_fields__}
+    found = {field: _judged(field, getattr(facts, field)) for field in _FIELDS}
     guest = Guest(**{field: value for field, value in found.items() if value is not None})
     return guest if guest != Guest() else None
 

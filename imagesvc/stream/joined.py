@@ -16,14 +16,16 @@ def opener(driver: StorageDriver, key: str) -> Callable[[], BinaryIO]:
 
 
 class JoinedReader:
-    """Gives the bytes of the pieces one after the other, each opened when its turn comes.
+    """Gives the `size` bytes of the pieces one after the other, each opened when its turn comes.
 
     A context manager. Raises IntegrityError for a piece of another length, and what opening
     and reading raise. One thread.
     """
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
-        self._pieces = iter(pieces)
+        wanted = tuple(pieces)
+        self.size: int | None = sum(length for length, _ in wanted)
+        self._pieces = iter(wanted)
         self._source: BinaryIO | None = None
         self._left = 0
 

@@ -9,6 +9,7 @@ from imagesvc.stream.format import refusal, table
 
 # A hybrid disc has a partition table too, which is no signature of ours: nothing else goes together.
 _READ_BYTES = 1 << 16
+_TAR_AT = 257
 
 
 class Sniffer:
@@ -38,6 +39,8 @@ def of(head: bytes) -> str:
         return found[0]
     if found:
         raise refusal.mismatch(f"it is {' and '.join(found)} at once.")
+    if head[_TAR_AT:].startswith(b"ustar"):
+        raise refusal.mismatch("it is a tar archive; say disk_format ova if it holds a machine.")
     raise refusal.mismatch("its format does not show; say disk_format, such as raw.")
 
 

@@ -3,10 +3,12 @@
 from imagesvc.domain.job import JobType
 from imagesvc.worker.flow import Flow
 from imagesvc.worker.step.activate import Activate
+from imagesvc.worker.step.assemble import Assemble
 from imagesvc.worker.step.cleanup import DeleteSnapshot
 from imagesvc.worker.step.conclude import Conclude
 from imagesvc.worker.step.consult import Consult
 from imagesvc.worker.step.convert import Convert
+from imagesvc.worker.step.divide import Divide
 from imagesvc.worker.step.fetch import Fetch
 from imagesvc.worker.step.inspect import Inspect
 from imagesvc.worker.step.join import Join
@@ -15,6 +17,7 @@ from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
 from imagesvc.worker.step.provision_volume import CreateVolumes
 from imagesvc.worker.step.publish import Publish
 from imagesvc.worker.step.rebuild import RebuildServers
+from imagesvc.worker.step.rewrite import Rewrite
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
 from imagesvc.worker.step.store import Store
@@ -43,4 +46,6 @@ FLOWS: dict[str, Flow] = {
     JobType.DEPLOY_NODE: (DeployNode(),),
     JobType.UNDEPLOY_NODE: (UndeployNode(),),
     JobType.CAPTURE_NODE: (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot()),
+    JobType.CREATE_FROM_OVA: (Divide(), Rewrite(), Assemble()),
+    JobType.IMPORT_OVA: (Divide(), Rewrite(), Assemble()),
 }

@@ -104,6 +104,14 @@ def keep_disk(
     keep(ctx, place, store_id=place[0], key=place[1], **values)
 
 
+def doom_all(ctx: StepContext) -> None:
+    """Give everything that the job wrote to the reaper, but for what is an image's by now."""
+    with ctx.service.database.write() as conn:
+        job_rows.fence(conn, ctx.job)
+        for place in pending.of(conn, ctx.job.id):
+            doom(conn, *place)
+
+
 def withdraw_disk(ctx: StepContext) -> None:
     """Give what `keep_disk` kept, or what is being written, to the reaper; not what is an image's."""
     withdraw(ctx, {ctx.memo["store_id"]: ctx.memo["key"]} if "key" in ctx.memo else {})

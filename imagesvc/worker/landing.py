@@ -20,9 +20,10 @@ def unpacks(ctx: StepContext, image: Image) -> bool:
     return asked and image.container_format not in disk_format.WRAPPING_CONTAINERS
 
 
-def unpacked(ctx: StepContext, reader: limit.Reader) -> UnpackedReader:
-    """What the bytes hold, within the operator's bound."""
-    return UnpackedReader(_Heeding(ctx, reader), ctx.service.rules.unpacked_cap_bytes)
+def unpacked(ctx: StepContext, reader: limit.Reader, before_bytes: int = 0) -> UnpackedReader:
+    """What the bytes hold, within the operator's bound; `before_bytes` of that are taken."""
+    cap = ctx.service.rules.unpacked_cap_bytes - before_bytes
+    return UnpackedReader(_Heeding(ctx, reader), cap)
 
 
 def hashed(
@@ -61,18 +62,20 @@ def land(
     *,
     reserved: bool = False,
     disk_format: str | None = None,
+    before_bytes: int = 0,
 ) -> pipe.PipeResult:
     """Write all of `reader` to an announced place, judged by both gates and by `check`.
 
     `reserved`: the job has room for these bytes set aside already. The bytes are of the image's
-    format, unless `disk_format` says of which they are. Raises UnsupportedImage, QuotaExceeded,
+    format, unless `disk_format` says of which they are. `before_bytes` of the image are stored, and
+    counted nowhere yet. Raises UnsupportedImage, QuotaExceeded,
     and what the two ends and `check` raise.
     """
     store_id, key = place
     store = ctx.service.backends.storage(store_id)
     # Further copies of an image count no more bytes.
     if image.status == ImageStatus.IMPORTING and not reserved:
-        reader = Within(ctx, reader, image.owner, size_bytes or 0)
+        reader = Within(ctx, reader, image.owner, size_bytes or 0, before_bytes)
     with store.open_write(key, size=size_bytes) as writer:
         result = intake.pump(
             ctx,
@@ -118,26 +121,36 @@ def digest_check(expected: Mapping[str, str], came: Hashed) -> Callable[[pipe.Pi
     """
 
     def check(result: pipe.PipeResult) -> None:
-        own = {"md5": result.md5, result.hash_algorithm: result.hash_value, **came.digests()}
-        if any(own[algorithm] != value for algorithm, value in expected.items()):
-            raise errors.InvalidRequest(
-                "The bytes that came do not have the digest that was given."
-            )
+        check_digests(
+            expected,
+            {"md5": result.md5, result.hash_algorithm: result.hash_value, **came.digests()},
+        )
 
     return check
+
+
+def check_digests(expected: Mapping[str, str], found: Mapping[str, str | None]) -> None:
+    """Raise InvalidRequest unless the bytes that came have the digests that were given."""
+    if any(found[algorithm] != value for algorithm, value in expected.items()):
+        raise errors.InvalidRequest("The bytes that came do not have the digest that was given.")
 
 
 class Within:
     """Gives the bytes of a reader as long as the owner has room for them. Raises QuotaExceeded."""
 
     def __init__(
-        self, ctx: StepContext, reader: limit.Reader, owner: str | None, expected_bytes: int
+        self,
+        ctx: StepContext,
+        reader: limit.Reader,
+        owner: str | None,
+        expected_bytes: int,
+        before_bytes: int = 0,
     ) -> None:
         self._ctx = ctx
         self._reader = reader
         self._owner = owner
-        self._count = 0
-        self._room = self._look(expected_bytes)
+        self._count = before_bytes
+        self._room = self._look(before_bytes + expected_bytes)
 
     def read(self, size: int, /) -> bytes:
         """Give at most `size` bytes; none at the end."""

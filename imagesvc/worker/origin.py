@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from imagesvc import errors
+from imagesvc.db import upload_part
 from imagesvc.domain.job import JobType
-from imagesvc.stream import bucket
+from imagesvc.stream import bucket, joined
 from imagesvc.worker.flow import StepContext
 
 
@@ -34,6 +35,20 @@ def _open_sealed_url(ctx: StepContext) -> Opened:
     return ctx.service.urls.open(ctx.service.origins.url_of(ctx.job))
 
 
+def _open_either(ctx: StepContext) -> Opened:
+    return _open_object(ctx) if "bucket" in ctx.job.args else _open_sealed_url(ctx)
+
+
+def open_parts(ctx: StepContext) -> joined.JoinedReader:
+    """The parts of a resumable upload, one after the other."""
+    with ctx.service.database.read() as conn:
+        parts = upload_part.list_for(conn, ctx.job.args["upload_id"])
+    storage = ctx.service.backends.storage
+    return joined.JoinedReader(
+        (part.size_bytes, joined.opener(storage(part.store_id), part.storage_key)) for part in parts
+    )
+
+
 def _open_remote(ctx: StepContext) -> Opened:
     return ctx.service.remotes.open(ctx.job, ctx.results["consult"]["url"])
 
@@ -51,5 +66,7 @@ def _open_object(ctx: StepContext) -> contextlib.AbstractContextManager[bucket.B
 _OPENERS: Mapping[str, Callable[[StepContext], Opened]] = {
     JobType.CREATE_FROM_URL: _open_sealed_url,
     JobType.CREATE_FROM_BUCKET: _open_object,
+    JobType.CREATE_FROM_OVA: _open_either,
+    JobType.IMPORT_OVA: open_parts,
     JobType.IMPORT_REMOTE: _open_remote,
 }

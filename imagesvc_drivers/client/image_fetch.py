@@ -54,9 +54,14 @@ def bring(source: ImageSource, folder: Path, timeout_s: float) -> Path:
 
 
 def fields(source: ImageSource) -> dict[str, Any]:
-    """A source as JSON, for a record that only the service reads: the URL in it is a secret."""
+    """A source as JSON, for a record that only the service reads: the URL in it is a secret.
+
+    Workers of the release before read it as well; they know no `os_type`.
+    """
     path = source.local_path
-    return dataclasses.asdict(source) | {"local_path": None if path is None else str(path)}
+    found = dataclasses.asdict(source) | {"local_path": None if path is None else str(path)}
+    del found["os_type"]
+    return found
 
 
 def from_fields(found: dict[str, Any]) -> ImageSource:

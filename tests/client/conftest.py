@@ -33,7 +33,7 @@ bind_port = {port}
 workers = 1
 threads = {threads}
 [worker]
-poll_interval_s = 0.1
+poll_interval_s = 0.3
 reap_interval_s = 1
 [database]
 url = sqlite:///{folder}/imagesvc.sqlite

@@ -4,7 +4,10 @@ import uuid
 
 import pytest
 
-from tests.client.test_imagesvc_command import create, spark, wait_console
+from tests import disk_image, ova
+from tests.client.test_imagesvc_command import TOOL, create, spark, wait_console
+from tests.client.test_volume_command import MARKER_OFFSET
+from tests.ova import Part
 
 __all__ = ["spark"]
 
@@ -75,6 +78,32 @@ def test_a_whole_server_under_writes_is_captured_and_comes_back(running_service,
             ("disk1", False),
         ]
     running_service.imagesvc("server", "delete", server, *again)
+
+
+def test_an_ova_of_two_disks_boots_with_both(running_service, tmp_path):
+    raws = [tmp_path / f"{mark}.raw" for mark in ("first", "second")]
+    files = {}
+    for raw in raws:
+        running_service.run("bash", TOOL, "spark", raw)
+        with raw.open("r+b") as disk:
+            disk.seek(MARKER_OFFSET)
+            disk.write(raw.stem.encode() + b"\0")
+        files[f"{raw.stem}.vmdk"] = disk_image.convert(raw, "vmdk-stream")
+    text = ova.machine(Part("second.vmdk", 1), Part("first.vmdk", 0))
+    (tmp_path / "machine.ova").write_bytes(ova.packed(text, files))
+    made = imagesvc(
+        running_service, "image", "upload", tmp_path / "machine.ova", "--source-format", "ova",
+        "--disk-format", "qcow2", "--wait",
+    )["image_id"]  # fmt: skip
+    assert imagesvc(running_service, "image", "show", made)["kind"] == "whole-machine"
+    for disk, raw in enumerate(raws):
+        download(running_service, made, disk, tmp_path / "made")
+        assert disk_image.same(raw, tmp_path / "made", "qcow2") is True
+    servers = create(running_service, made, 2)
+    for server in servers:
+        line = wait_console(running_service, server, "IMAGESVC-BOOT")
+        assert "marker=first disk2=second" in line
+    running_service.imagesvc("server", "delete", *servers)
 
 
 def test_a_data_disk_becomes_an_image_and_a_data_disk_again(running_service, spark):

@@ -3,7 +3,6 @@
 Workers are forked from a process that has imported everything: the storm needs hundreds.
 """
 
-import multiprocessing
 import os
 import secrets
 import sys
@@ -11,7 +10,7 @@ import sys
 import pytest
 import sqlalchemy as sa
 
-from imagesvc import crashpoint, opts
+from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.cmd import worker
 from imagesvc.context import RequestContext
@@ -19,6 +18,7 @@ from imagesvc.db import doomed, image_disk, job_table, metadata, migrate, pendin
 from imagesvc.domain.image import NewImage
 from imagesvc.manager import audit_verify, store_verify
 from imagesvc.worker import reaper
+from tests.crash import forked
 from tests.crash.ledger_compute import DISK, LedgerBackends
 from tests.crash.station import until
 
@@ -46,19 +46,11 @@ path = {folder}/identity.sqlite
 path = {folder}/audit.jsonl
 """
 CALLER = RequestContext("storm", "storm-project", frozenset({"member"}), request_id="req-storm")
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.crash.paper_station"])
 
 
 def work(path, log, point):
-    """A worker process: what `imagesvc-worker` does, with compute from the ledger.
-
-    It dies at the crash point `point`; forked as it is, it has no environment of its own.
-    """
-    crashpoint._NAME = point
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    """A worker process: what `imagesvc-worker` does, with compute from the ledger."""
+    forked.become(log, os.environ.copy(), point)
     services.Backends = LedgerBackends
     sys.exit(worker.main(["--config-file", str(path)]))
 
@@ -88,7 +80,7 @@ class PaperStation:
         """A new worker process, to die at the crash point `point`."""
         self._logs += 1
         log = self.folder / f"worker-{self._logs}.log"
-        made = _FORKS.Process(target=work, args=(self.path, log, point))
+        made = forked.FORKS.Process(target=work, args=(self.path, log, point))
         made.start()
         made.log = log
         self.workers.append(made)

@@ -16,6 +16,7 @@ from imagesvc import service as services
 from imagesvc.context import RequestContext
 from imagesvc.db import migrate
 from imagesvc.manager import quota_verify
+from tests.crash import forked
 
 BIN = Path(sys.executable).parent
 DEADLINE_S = 90.0
@@ -90,8 +91,14 @@ class Station:
     def start(self, command, point="", once=True, under=(), port=None):
         """Start `imagesvc-<command>`, to die at the crash point `point`, once in all.
 
-        `under` is a command that runs it, as a tracer does.
+        `under` is a command that runs it, as a tracer does. A worker is a fork without.
         """
+        if command == "worker" and not under:
+            died = str(self.folder / "died") if point and once else ""
+            log = self.folder / "worker.log"
+            made = forked.Worker(self.folder, self.path, log, point, died)
+            self.processes.append(made)
+            return made
         environment = {**os.environ, "IMAGESVC_CONF": str(self.path), "PYTHONWARNINGS": "default"}
         if port:
             environment["OS_SERVICE__BIND_PORT"] = str(port)

@@ -9,6 +9,7 @@ from imagesvc.domain.image import NewImage
 from imagesvc.manager import store_verify
 from imagesvc.worker import reaper, runner
 from tests import guest_disk
+from tests.crash.points import thinned
 from tests.crash.station import until
 
 CAPTURE_POINTS = (
@@ -84,7 +85,18 @@ def kill_and_recover(station, job, point):
     return station.job(job.id)
 
 
-@pytest.mark.parametrize("point", CAPTURE_POINTS)
+@pytest.mark.parametrize(
+    "point",
+    thinned(
+        CAPTURE_POINTS,
+        "compute.qemu.snapshot_recorded",
+        "step.snapshot.done",
+        "storage.file.published",
+        "step.store.done",
+        "step.activate.done",
+        "step.cleanup.done",
+    ),
+)
 def test_a_capture_ends_once_whatever_line_its_worker_dies_at(station, guest, point):
     made = run_here(station, create(station, upload(station, guest)))
     server_id = made.result["servers"][0]["server_id"]
@@ -128,7 +140,16 @@ def test_a_windows_disk_is_known_from_its_upload_to_the_capture_of_its_server(st
         assert (found.os_name, found.virtio) == ("Windows Server 2022 Datacenter", True)
 
 
-@pytest.mark.parametrize("point", CREATE_POINTS)
+@pytest.mark.parametrize(
+    "point",
+    thinned(
+        CREATE_POINTS,
+        "step.provision.started",
+        "compute.qemu.server_built",
+        "compute.qemu.spawned",
+        "step.provision.done",
+    ),
+)
 def test_servers_are_created_once_whatever_line_the_worker_dies_at(station, guest, point):
     job = create(station, upload(station, guest), count=2)
     ended = kill_and_recover(station, job, point)

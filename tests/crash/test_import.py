@@ -12,7 +12,6 @@ import sys
 
 import pytest
 
-from imagesvc import crashpoint
 from imagesvc import service as services
 from imagesvc.cmd import worker
 from imagesvc.db import doomed, image_disk, metadata, pending
@@ -21,7 +20,8 @@ from imagesvc.domain.image_import import ImportRequest, Method
 from imagesvc.domain.remote_image import RemoteRequest
 from imagesvc.manager import remote_image, store_verify
 from imagesvc.worker import reaper
-from tests.crash.paper_station import _FORKS
+from tests.crash import forked
+from tests.crash.points import thinned
 from tests.crash.station import Station, until
 
 STAGE_POINTS = ("stage.begun", "stage.received", "stage.stored")
@@ -74,12 +74,7 @@ class Urls:
 
 def fetching_worker(path, log, environment, point="", died=""):
     """A worker process that reads URLs, to die at `point` once."""
-    os.environ.update(environment)
-    # Imported before the fork, so that its environment came too late.
-    crashpoint._NAME, crashpoint._ONCE = point, died
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    forked.become(log, environment, point, died)
     # The embedded identity has no catalogue.
     remote_image.RemoteImages.locate = lambda self, job: "http://far/v2/images/x"
     services.build = functools.partial(services.build, urls=Urls())
@@ -169,8 +164,18 @@ def test_a_killed_stage_leaves_the_image_queued_or_whole(station, point):
     assert station.quota_is_true()
 
 
-@pytest.mark.parametrize("must", [True, False])
-@pytest.mark.parametrize("point", IMPORT_POINTS)
+@pytest.mark.parametrize("must", [True, pytest.param(False, marks=pytest.mark.peer)])
+@pytest.mark.parametrize(
+    "point",
+    thinned(
+        IMPORT_POINTS,
+        "step.inspect.done",
+        "step.spread.told",
+        "step.spread.committed",
+        "step.spread.kept",
+        "step.conclude.begin",
+    ),
+)
 def test_an_import_ends_once_whatever_line_its_worker_dies_at(station, point, must):
     image = staged(station)
     request = ImportRequest("glance-direct", ("local", "far"), all_must_succeed=must)
@@ -185,13 +190,13 @@ def test_an_import_ends_once_whatever_line_its_worker_dies_at(station, point, mu
     assert [event.target_id for event in events] == [image.id]
 
 
-@pytest.mark.parametrize("point", FETCH_POINTS)
+@pytest.mark.parametrize("point", thinned(FETCH_POINTS, "step.fetch.written", "step.fetch.done"))
 def test_a_fetch_ends_once_whatever_line_its_worker_dies_at(station, point):
     request = ImportRequest("web-download", ("local", "far"), uri="http://x/")
     fetched(station, request, point)
 
 
-@pytest.mark.parametrize("point", CONSULT_POINTS)
+@pytest.mark.parametrize("point", thinned(CONSULT_POINTS, "step.consult.taken"))
 def test_an_image_is_taken_over_once_whatever_line_its_worker_dies_at(station, point):
     remote = RemoteRequest("far", "00000000-0000-4000-8000-000000000000", token="secret")
     image, job = fetched(
@@ -209,10 +214,9 @@ def fetched(station, request, point):
     service.remotes._regions = frozenset({"far"})
     job = service.imports.start(station.caller, image.id, request)
     log = station.folder / "fetching.log"
-    stores = {name: value for name, value in os.environ.items() if name.startswith("OS_STORAGE")}
-    first = _FORKS.Process(
+    first = forked.FORKS.Process(
         target=fetching_worker,
-        args=(station.path, log, stores, point, str(station.folder / "died")),
+        args=(station.path, log, dict(os.environ), point, str(station.folder / "died")),
     )
     first.start()
     first.join(60)
@@ -220,7 +224,9 @@ def fetched(station, request, point):
     first.kill()
     first.join()
     assert code == -9, log.read_text()
-    second = _FORKS.Process(target=fetching_worker, args=(station.path, log, stores))
+    second = forked.FORKS.Process(
+        target=fetching_worker, args=(station.path, log, dict(os.environ))
+    )
     second.start()
     try:
         until(lambda: station.job(job.id).finished_at)

@@ -3,6 +3,7 @@
 import pytest
 
 from imagesvc.domain.server import DataDisk
+from tests.crash.points import thinned
 from tests.crash.station import until
 from tests.crash.test_capture import create, kill_and_recover, run_here, upload
 
@@ -17,7 +18,15 @@ POINTS = (
 )
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point",
+    thinned(
+        POINTS,
+        "compute.qemu.rebuild_recorded",
+        "compute.qemu.rebuild_changed",
+        "step.rebuild.ended",
+    ),
+)
 def test_servers_are_rebuilt_whatever_line_the_worker_dies_at(station, guest, point):
     old, new = upload(station, guest), upload(station, guest)
     made = run_here(station, create(station, old, count=2, data_disks=(DataDisk(old.id),)))

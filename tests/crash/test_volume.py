@@ -6,6 +6,7 @@ import pytest
 
 from imagesvc.interface.volume import VolumeSpec
 from imagesvc.testing.conformance.operation import result_of
+from tests.crash.points import thinned
 from tests.crash.station import until
 from tests.crash.test_capture import clean, create, kill_and_recover, run_here, upload
 
@@ -35,7 +36,15 @@ def volume_of(station, guest):
     return image, volume_id
 
 
-@pytest.mark.parametrize("point", CREATE_POINTS)
+@pytest.mark.parametrize(
+    "point",
+    thinned(
+        CREATE_POINTS,
+        "volume.local.create_recorded",
+        "volume.local.disk_written",
+        "step.provision_volume.done",
+    ),
+)
 def test_volumes_are_created_once_whatever_line_the_worker_dies_at(station, guest, point):
     image = upload(station, guest)
     job = station.service.volumes.create(
@@ -49,7 +58,9 @@ def test_volumes_are_created_once_whatever_line_the_worker_dies_at(station, gues
     assert {found.name for found in there} == {"crash-1", "crash-2"}
 
 
-@pytest.mark.parametrize("point", CAPTURE_POINTS)
+@pytest.mark.parametrize(
+    "point", thinned(CAPTURE_POINTS, "volume.local.snapshot_sealed", "step.cleanup.begin")
+)
 def test_a_capture_of_a_volume_ends_once_whatever_line_its_worker_dies_at(station, guest, point):
     source, volume_id = volume_of(station, guest)
     image, job = station.service.disk_captures.start_volume(

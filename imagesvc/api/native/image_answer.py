@@ -32,7 +32,8 @@ class ImageDisk(Answer):
 
 class Guest(Answer):
     """What was found by looking into the first disk; null and empty: not known. `firmware` are
-    those that start it, `min_disk_gib` is what a server needs for it. `differs` names attributes of
+    those that start it, `min_disk_gib` is what a server needs for it; `machine_name`, `vcpus` and
+    `memory_mib` are what an OVA says of its machine. `differs` names attributes of
     which the image says something else; what callers said stays."""
 
     os_type: str | None
@@ -45,6 +46,9 @@ class Guest(Answer):
     cloud_init: bool | None
     label: str | None
     file_systems: list[str]
+    machine_name: str | None
+    vcpus: int | None
+    memory_mib: int | None
     min_disk_gib: int | None
     differs: list[str]
 

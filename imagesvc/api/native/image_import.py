@@ -14,7 +14,9 @@ from imagesvc.manager import image_origin as origins
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-SourceFormat = Literal["raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "qed", "qcow", "iso"]
+SourceFormat = Literal[
+    "raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "qed", "qcow", "iso", "ova"
+]  # fmt: skip
 TargetFormat = Literal["raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi"]
 
 
@@ -40,7 +42,7 @@ class Digest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NewImport(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Body of an import. Without `disk_format` it is found by looking; raw has to be said."""
+    """Body of an import. Without `disk_format` it is found by looking; raw and ova have to be said."""
 
     name: Text
     source: UrlSource | BucketSource

@@ -1,7 +1,5 @@
 """The headers of tus 1.0 (tus.io, "Resumable upload protocol 1.0.x"), read without trust."""
 
-import base64
-import binascii
 import email.utils
 import re
 
@@ -9,6 +7,7 @@ import falcon
 
 from imagesvc import errors
 from imagesvc.api import media
+from imagesvc.domain import image_origin, upload_metadata
 from imagesvc.domain import upload as domain
 from imagesvc.domain.upload import Checksum, NewUpload, Upload
 from imagesvc.errors import Reason
@@ -21,10 +20,7 @@ EXTENSIONS = (
 OCTETS = "application/offset+octet-stream"
 _DIGEST_BYTES = {"md5": 16, "sha1": 20, "sha256": 32}
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_KEY = re.compile(r"[!-+\--~]{1,64}")  # visible ASCII but for the comma
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_METADATA_BYTES_MAX = 4096
-_VALUE_LENGTH_MAX = 255
 # Those that mean something here; any other is kept, and given back.
 _DISK = re.compile(r"[0-9]{1,4}")
 
@@ -73,7 +69,7 @@ def checksum(req: falcon.Request) -> Checksum | None:
         raise errors.InvalidRequest(
             f"Upload-Checksum may be by one of: {', '.join(domain.CHECKSUMS)}."
         )
-    digest = _decoded(value)
+    digest = upload_metadata.decoded(value)
     if digest is None or len(digest) != _DIGEST_BYTES[algorithm]:
         raise errors.InvalidRequest(f"Upload-Checksum must be {algorithm} and a digest in Base64.")
     return Checksum(algorithm, digest)
@@ -87,7 +83,7 @@ def new_upload(req: falcon.Request) -> NewUpload:
             "The request needs either Upload-Length or Upload-Defer-Length: 1."
         )
     text = req.get_header("Upload-Metadata") or ""
-    found = read_metadata(text)
+    found = upload_metadata.read(text)
     if not found.get("image_id"):
         raise errors.InvalidRequest("Upload-Metadata must name an image_id.")
     disk, sha256 = found.get("disk", "0"), found.get("sha256")
@@ -95,50 +91,17 @@ def new_upload(req: falcon.Request) -> NewUpload:
         raise errors.InvalidRequest("disk in Upload-Metadata must be the number of a disk.")
     if sha256 is not None and not _SHA256.fullmatch(sha256):
         raise errors.InvalidRequest("sha256 in Upload-Metadata must be 64 hex digits.")
+    if found.get("source_format", image_origin.OVA) != image_origin.OVA:
+        raise errors.InvalidRequest("source_format in Upload-Metadata must be ova, or left out.")
     return NewUpload(
         image_id=found["image_id"],
         disk_index=int(disk),
         size_bytes=size,
         sha256=sha256.lower() if sha256 else None,
         store_id=found.get("store") or None,
+        source_format=found.get("source_format"),
         client_metadata=text,
     )
-
-
-def read_metadata(text: str) -> dict[str, str]:
-    """Upload-Metadata: pairs of a key and a value in Base64. Raises InvalidRequest."""
-    if len(text) > _METADATA_BYTES_MAX:
-        raise errors.InvalidRequest(
-            f"Upload-Metadata may have {_METADATA_BYTES_MAX} characters at most."
-        )
-    found: dict[str, str] = {}
-    for pair in text.split(",") if text else ():
-        key, _, encoded = pair.strip(" ").partition(" ")
-        if not _KEY.fullmatch(key) or key in found:
-            raise errors.InvalidRequest("A key of Upload-Metadata is malformed, or there twice.")
-        found[key] = _text(key, encoded)
-    return found
-
-
-def _text(key: str, encoded: str) -> str:
-    value = _decoded(encoded)
-    try:
-        text = value.decode("utf-8") if value is not None else None
-    except UnicodeDecodeError:
-        text = None
-    if text is None or len(text) > _VALUE_LENGTH_MAX or not (text.isprintable() or not text):
-        raise errors.InvalidRequest(
-            f"The value of {key} in Upload-Metadata must be printable text in Base64, "
-            f"{_VALUE_LENGTH_MAX} characters at most."
-        )
-    return text
-
-
-def _decoded(encoded: str) -> bytes | None:
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):  # the latter for what is no ASCII
-        return None
 
 
 def answer(resp: falcon.Response, upload: Upload) -> None:

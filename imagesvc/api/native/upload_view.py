@@ -3,9 +3,10 @@
 import datetime
 from typing import Any
 
-from imagesvc.api.native import upload_header, views
+from imagesvc.api.native import views
 from imagesvc.api.native.answer import Answer
 from imagesvc.domain import upload as domain
+from imagesvc.domain import upload_metadata
 
 
 class Upload(Answer):
@@ -43,7 +44,7 @@ def render(upload: domain.Upload) -> dict[str, Any]:
         "disk": upload.disk_index,
         "offset_bytes": upload.offset_bytes,
         "size_bytes": upload.size_bytes,
-        "filename": upload_header.read_metadata(upload.client_metadata).get("filename"),
+        "filename": upload_metadata.read(upload.client_metadata).get("filename"),
         "job_id": upload.job_id,
         "created_at": views.time(upload.created_at),
         "expires_at": views.time(upload.expires_at),

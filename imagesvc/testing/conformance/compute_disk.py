@@ -25,7 +25,7 @@ class ComputeDiskConformance(ComputeKillConformance):
     def test_data_disks_need_their_capability(
         self, driver: compute.ComputeDriver, spec: ServerSpec
     ) -> None:
-        """ServerSpec: data disks only with DATA_DISK (before contract 1.3: always)."""
+        """ServerSpec: data disks only with DATA_DISK (before contract 1.4: always)."""
         two = dataclasses.replace(spec, disks=spec.disks * 2)
         if compute.makes_data_disks(driver):
             made = result_of(driver, driver.start_create(two, 1, "two disks"))

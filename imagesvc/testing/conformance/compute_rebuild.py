@@ -39,7 +39,7 @@ class ComputeRebuildConformance(ComputeDiskConformance):
         """start_rebuild: a running server is booted after; the result is the server id."""
         if not self.rebuilds(driver):
             return
-        image = dataclasses.replace(spec.disks[0], image_id="the-other-image")
+        image = dataclasses.replace(spec.disks[0], image_id="the-other-image", os_type="windows")
         server_id = self.server(driver, dataclasses.replace(spec, disks=spec.disks * 2))
         if stopped:
             driver.stop_server(server_id, project_id=self.project_id)
@@ -52,7 +52,7 @@ class ComputeRebuildConformance(ComputeDiskConformance):
         assert after.state is (ServerState.STOPPED if stopped else ServerState.RUNNING)
         driver.start_server(server_id, project_id=self.project_id)
         self.console(driver, server_id, offset=offset)
-        assert after.image_id == "the-other-image"
+        assert (after.image_id, after.os_type) == ("the-other-image", "windows")
         assert (after.name, after.disks) == (before.name, before.disks)
         assert self.data(driver, server_id, "after") == data
 

@@ -40,16 +40,16 @@ class Fetch(Step):
 
 def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
     image = intake.image_of(ctx)
-    expected = _expected(ctx)
+    expected = expected_digests(ctx)
     with origin.open_body(ctx) as body:
-        _check_size(ctx, body.size)
+        check_size(ctx, body.size)
         # A further copy of an active image is to be the same bytes.
         unpacking = image.status == ImageStatus.IMPORTING and landing.unpacks(ctx, image)
         came, reader, packed = landing.hashed(ctx, body, expected, unpacking=unpacking)
         of_bytes = landing.digest_check(expected, came)
 
         def check(result: pipe.PipeResult) -> None:
-            _check_size(ctx, came.count)
+            check_size(ctx, came.count)
             of_bytes(result)
 
         found, disk_format = _declared(ctx, reader)
@@ -73,7 +73,8 @@ def _declared(ctx: StepContext, reader: limit.Reader) -> tuple[limit.Reader, str
     return sniffer, sniffer.disk_format
 
 
-def _check_size(ctx: StepContext, size_bytes: int | None) -> None:
+def check_size(ctx: StepContext, size_bytes: int | None) -> None:
+    """Raise InvalidRequest (SIZE_MISMATCH) for another length than the caller said."""
     expected = ctx.job.args.get("expected_bytes")
     if None not in (expected, size_bytes) and size_bytes != expected:
         raise errors.InvalidRequest(
@@ -84,7 +85,7 @@ def _check_size(ctx: StepContext, size_bytes: int | None) -> None:
         )
 
 
-def _expected(ctx: StepContext) -> dict[str, str]:
+def expected_digests(ctx: StepContext) -> dict[str, str]:
     """Algorithm -> hex value that the bytes must have."""
     args, remote = ctx.job.args, ctx.results.get("consult")
     digest = args.get("digest") if remote is None else remote["digest"]

@@ -1,9 +1,8 @@
 """The parts of a resumable upload become one object, by the one pipe."""
 
 from imagesvc.crashpoint import crashpoint
-from imagesvc.db import upload_part
-from imagesvc.stream import joined, pipe
-from imagesvc.worker import intake, landing
+from imagesvc.stream import pipe
+from imagesvc.worker import intake, landing, origin
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 
@@ -35,7 +34,7 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
     image = intake.image_of(ctx)
     expected = dict([digest] if (digest := ctx.job.args.get("digest")) else [])
     size: int | None = ctx.job.args["size_bytes"]
-    with joined.JoinedReader(_pieces(ctx)) as source:
+    with origin.open_parts(ctx) as source:
         unpacking = landing.unpacks(ctx, image)
         came, reader, packed = landing.hashed(ctx, source, expected, unpacking=unpacking)
         return landing.land(
@@ -47,12 +46,3 @@ def _write(ctx: StepContext, store_id: str, key: str) -> pipe.PipeResult:
             landing.digest_check(expected, came),
             reserved=not packed,
         )
-
-
-def _pieces(ctx: StepContext) -> list[joined.Piece]:
-    with ctx.service.database.read() as conn:
-        parts = upload_part.list_for(conn, ctx.job.args["upload_id"])
-    storage = ctx.service.backends.storage
-    return [
-        (part.size_bytes, joined.opener(storage(part.store_id), part.storage_key)) for part in parts
-    ]

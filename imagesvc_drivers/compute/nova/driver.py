@@ -19,7 +19,7 @@ _CONSOLE_BYTES_MAX = 1 << 20
 class NovaCompute(compute.ComputeDriver):
     """Servers with a system disk each, in the project of whoever asks."""
 
-    contract = base.Version(1, 3)
+    contract = base.Version(1, 4)
     OPTS = option.OPTS
 
     def __init__(self, options: Any, *, backend_id: str) -> None:

@@ -49,6 +49,7 @@ def describe(server: Any, facts: ImageFacts) -> Server:
         created_at=_moment(server.created_at),
         detail=fault(server),
         volumes=tuple(volume.id for volume in server.attached_volumes or ()),
+        memory_mib=server.flavor.ram,
     )
 
 

@@ -8,7 +8,6 @@ import datetime
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from imagesvc.crashpoint import crashpoint
@@ -16,7 +15,7 @@ from imagesvc.interface import errors
 from imagesvc.interface.compute import ServerSpec
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, ProgressState
-from imagesvc_drivers.client import operation_book
+from imagesvc_drivers.client import image_fetch, operation_book
 from imagesvc_drivers.compute.qemu import host, image_tool, process, server_folder
 
 _NAMESPACE = uuid.UUID("6a1c4f0e-5f3b-4f0a-9a53-0b7e5a3a7c11")
@@ -41,7 +40,7 @@ class Creation:
             "kind": self.KIND,
             "count": count,
             "spec": _spec_fields(spec),
-            "sources": [source_fields(each) for each in spec.disks],
+            "sources": [image_fetch.fields(each) for each in spec.disks],
             "created_at": datetime.datetime.now(datetime.UTC).isoformat(),
             "made": {},
             "done_bytes": 0,
@@ -97,7 +96,7 @@ class Creation:
         self, sources: list[dict[str, Any]], spec: dict[str, Any]
     ) -> tuple[server_folder.DiskRecord, ...]:
         """The disks in their order, the bases fetched."""
-        places: list[ImageSource | int] = [source(fields) for fields in sources]
+        places: list[ImageSource | int] = [image_fetch.from_fields(each) for each in sources]
         for empty in spec.get("empty_disks", ()):
             places.insert(empty["index"], empty["size_bytes"])
         disks = []
@@ -191,16 +190,3 @@ def _spec_fields(spec: ServerSpec) -> dict[str, Any]:
         "architecture": spec.architecture, "image_id": spec.image_id,
         "empty_disks": [dataclasses.asdict(disk) for disk in spec.empty_disks],
     }  # fmt: skip
-
-
-def source_fields(origin: ImageSource) -> dict[str, Any]:
-    """A source as a record keeps it."""
-    fields = dataclasses.asdict(origin)
-    fields["local_path"] = None if origin.local_path is None else str(origin.local_path)
-    return fields
-
-
-def source(fields: dict[str, Any]) -> ImageSource:
-    """The source of a record."""
-    path = fields["local_path"]
-    return ImageSource(**fields | {"local_path": None if path is None else Path(path)})

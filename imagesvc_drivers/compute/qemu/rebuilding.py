@@ -14,9 +14,8 @@ from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import errors
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, ProgressState
-from imagesvc_drivers.client import operation_book, record
+from imagesvc_drivers.client import image_fetch, operation_book, record
 from imagesvc_drivers.compute.qemu import (
-    creation,
     host,
     image_tool,
     monitor,
@@ -45,8 +44,8 @@ class Rebuilding:
         handle = self._book.handle(self.KIND, token)
         body = {
             "kind": self.KIND, "server_id": server_id, "project_id": project_id,
-            "sources": [creation.source_fields(source)], "done_bytes": 0,
-            "total_bytes": source.size_bytes,
+            "sources": [image_fetch.fields(source)], "done_bytes": 0,
+            "total_bytes": source.size_bytes, "os_type": source.os_type,
         }  # fmt: skip
         if self._book.begun(handle):
             self._book.begin(handle, body)
@@ -93,7 +92,7 @@ class Rebuilding:
                 self._rebuild(handle, body)
 
     def _rebuild(self, handle: Handle, body: dict[str, Any]) -> None:
-        source = creation.source(self._book.sources(handle)[0])
+        source = image_fetch.from_fields(self._book.sources(handle)[0])
         base = self._host.cache.fetch(source)
         folder, _ = self._host.servers.find(body["server_id"], body["project_id"])
         with folder.lock(wait_s=self._host.options.lock_timeout_s):
@@ -113,7 +112,10 @@ class Rebuilding:
                 self._host.create_disk(folder, new)
                 crashpoint("compute.qemu.rebuild_made")
                 server = dataclasses.replace(
-                    server, disks=(new, *server.disks[1:]), image_id=source.image_id
+                    server,
+                    disks=(new, *server.disks[1:]),
+                    image_id=source.image_id,
+                    os_type=body.get("os_type") or server.os_type,
                 )
                 folder.write(server)
             crashpoint("compute.qemu.rebuild_changed")

@@ -30,5 +30,6 @@ def describe(folder: server_folder.ServerFolder, server: server_folder.ServerRec
         image_id=server.image_id,
         created_at=datetime.datetime.fromisoformat(server.created_at),
         volumes=tuple(each.volume_id for each in attach.read(folder)),
+        memory_mib=server.memory_mib,
         detail=f"accelerator {known['accelerator']}" if known else "",
     )

@@ -96,7 +96,7 @@ def spark(tmp_path_factory):
 FOUND = {
     "os_type": "linux", "os_distro": "debian", "os_version": "12", "os_name": "Spark 1",
     "architecture": None, "firmware": ["bios"], "virtio": None, "cloud_init": True, "label": None,
-    "file_systems": ["ext"], "min_disk_gib": 1, "differs": [],
+    "file_systems": ["ext"], "machine_name": None, "vcpus": None, "memory_mib": None, "min_disk_gib": 1, "differs": [],
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import socket
+import subprocess
 
 import pytest
 
@@ -179,3 +180,33 @@ def test_what_is_deleted_meanwhile_stops_nothing(each_service, caller):
             assert caller.request("DELETE", f"/v2/images/{image_id}").status_code == 204
 
     assert scan(each_service, caller, 3, delete) == made[::-1]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_spreadsheet_opens_it_whole(caller, tmp_path, language):
+    """LibreOffice Calc reads it as its users do, and what it shows is what was written."""
+    names = [
+        "名字 é \U0001f5bc",
+        'two "quoted", words',
+        "a\nline",
+        "=1+1",
+        "@SUM(A1)",
+        "-2",
+    ]
+    for name in names:
+        caller.active(name=name, tags=["a,b", "=c"], os_distro="debian")
+    found = caller.get(PATH, params={"owner": caller.project, "language": language})
+    written = list(csv.reader(io.StringIO(found.content.decode("utf-8-sig"))))
+    source = tmp_path / "images.csv"
+    source.write_bytes(found.content)
+    # Comma, quote, UTF-8 (76), from line 1, all columns by their looks; out again as shown.
+    reads, writes = "44,34,76,1", "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false"
+    command = [
+        "soffice", f"-env:UserInstallation=file://{tmp_path}/profile", "--headless",
+        f"--infilter=CSV:{reads}", "--convert-to", writes, "--outdir", tmp_path / "out", source,
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    shown = (tmp_path / "out" / "images.csv").read_bytes().decode("utf-8-sig")
+    assert list(csv.reader(io.StringIO(shown))) == written
+    assert len(written) == len(names) + 1

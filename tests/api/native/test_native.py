@@ -194,6 +194,22 @@ def test_the_owner_sees_what_members_do_to_its_image_and_not_the_other_way_round
     assert actions(member, project_id=caller.project) == []
 
 
+def test_the_owner_does_not_see_what_others_make_of_its_image(app, caller):
+    image_id = caller.active(visibility="shared")
+    other = Caller(app)
+    caller.share(image_id, other.project, "accepted")
+    body = {"image_id": image_id, "name": "plans-of-ours"}
+    assert other.request("POST", f"{ROOT}/servers", body).status_code == 202
+
+    def details(one):
+        query = {"target_id": image_id, "action": "server:create"}
+        (event,) = one.get(f"{ROOT}/audit", params=query).json["events"]
+        return event["detail"]
+
+    assert details(other)["name"] == "plans-of-ours"
+    assert details(caller) == {}
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [

@@ -332,7 +332,7 @@ class AnyProtocol(Attaching):
 class NoDataDisks(FolderCompute):
     """Takes disks that it does not promise."""
 
-    contract = base.Version(1, 3)
+    contract = base.Version(1, 4)
 
 
 class NamingImages(FolderCompute):

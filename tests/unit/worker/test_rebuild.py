@@ -214,6 +214,31 @@ def test_an_image_for_other_processors_is_refused(service, active_image, archite
         service.rebuilds.start(CALLER, **asked)
 
 
+@pytest.mark.parametrize(("memory_mib", "fits"), [(64, False), (128, True), (None, True)])
+def test_an_image_that_asks_for_more_memory_than_is_known_is_refused(
+    service, active_image, compute, monkeypatch, memory_mib, fits
+):
+    kept = compute.get_server
+    monkeypatch.setattr(
+        compute,
+        "get_server",
+        lambda *args, **options: dataclasses.replace(kept(*args, **options), memory_mib=memory_mib),
+    )
+    service.images.patch(CALLER, active_image.id, (Change("replace", ("min_ram_mib",), 128),))
+    asked = {"server_ids": ("server",), "image_id": active_image.id}
+    if fits:
+        assert service.rebuilds.start(CALLER, **asked)
+        return
+    with pytest.raises(errors.InvalidRequest, match="64 MiB of memory, the image asks for 128"):
+        service.rebuilds.start(CALLER, **asked)
+
+
+def test_drivers_are_told_the_system_of_an_image(service, active_image):
+    service.images.patch(CALLER, active_image.id, (Change("add", ("os_type",), "windows"),))
+    image = service.images.get(CALLER, active_image.id)
+    assert service.image_files.image_source(image).os_type == "windows"
+
+
 def test_the_same_key_is_the_same_rebuild(service, active_image, compute):
     first, again = (
         service.rebuilds.start(
