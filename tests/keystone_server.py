@@ -146,6 +146,11 @@ class KeystoneServer:
         """Give a user a role in a project."""
         self.call("PUT", self._grant(user, project_id, role))
 
+    def grant_everywhere(self, user: str, role: str) -> None:
+        """Give a user a role in each project of the domain, also in those to come."""
+        path = f"/OS-INHERIT/domains/default/users/{self._ids[user]}/roles/{self._role(role)}"
+        self.call("PUT", f"{path}/inherited_to_projects")
+
     def withdraw(self, user: str, project_id: str, role: str) -> None:
         """Take it away."""
         self.call("DELETE", self._grant(user, project_id, role))

@@ -39,14 +39,21 @@ def driver(ctx: StepContext) -> DiskSource:
     return kinds[args.get("source_kind", "compute")]()
 
 
+def snapshot_of(ctx: StepContext, disk: CapturedDisk) -> str | None:
+    """The snapshot that the job has made of a disk; None for one of a backup."""
+    if ctx.job.args.get("source_kind") == "backup":
+        return None
+    return capture.snapshots(ctx.job, ctx.results["snapshot"])[disk.disk_id]
+
+
 @contextlib.contextmanager
 def opened(ctx: StepContext, disk: CapturedDisk) -> Iterator[tuple[int, limit.Reader]]:
     """The size of a disk and its raw bytes: of its snapshot, or of the job's backup."""
-    if ctx.job.args.get("source_kind") == "backup":
+    snapshot_id = snapshot_of(ctx, disk)
+    if snapshot_id is None:
         with backup_source.opened(ctx, disk.disk_id) as found:
             yield found
         return
-    snapshot_id = capture.snapshots(ctx.job, ctx.results["snapshot"])[disk.disk_id]
     source = driver(ctx)
     with source.open_snapshot(snapshot_id) as stream:
         yield source.snapshot_size(snapshot_id), stream

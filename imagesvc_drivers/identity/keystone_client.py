@@ -18,23 +18,12 @@ from keystoneauth1 import exceptions, session
 from keystoneauth1.identity import v3
 
 from imagesvc.interface import errors
+from imagesvc_drivers.client.paced_session import PacedSession
 
 AWAY_TEXT = "The identity service does not answer; ask again later."
 _DENIED_TEXT = "The identity service does not serve this service; its operator has to look."
 _AWAY_PAUSE_S = 1.0
 _DENIED_PAUSE_S = 5.0
-
-
-class _Http(requests.Session):
-    """One pause for the connection and one for the answer; keystoneauth1 knows one for both."""
-
-    def __init__(self, connect_timeout_s: float, timeout_s: float) -> None:
-        super().__init__()
-        self._pauses = (connect_timeout_s, timeout_s)
-
-    def request(self, *args: Any, **named: Any) -> requests.Response:
-        named["timeout"] = named.get("timeout") or self._pauses
-        return super().request(*args, **named)
 
 
 class KeystoneClient:
@@ -53,7 +42,7 @@ class KeystoneClient:
         cert = self._options.cert_file
         return session.Session(
             auth=self._auth,
-            session=_Http(self._options.connect_timeout_s, self._options.timeout_s),
+            session=PacedSession(self._options.connect_timeout_s, self._options.timeout_s),
             verify=self._options.ca_file or True,
             cert=(cert, self._options.key_file) if cert and self._options.key_file else cert,
             user_agent="imagesvc",

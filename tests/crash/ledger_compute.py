@@ -3,7 +3,8 @@
 Why a fake: the storm kills workers hundreds of times, and needs to know of each effect how often
 it was had. It keeps the law of tokens as real drivers do: the same token twice is one work.
 Files in its folder tell it what to do: `hold` makes every reader of a snapshot wait while it is
-there; a server named `poison-...` kills the process that reads its snapshot.
+there; a server named `poison-...` kills the process that reads its snapshot; `written` holds the id
+of an image that a cloud wrote here as each snapshot.
 """
 
 import contextlib
@@ -78,7 +79,14 @@ class LedgerCompute(compute.ComputeDriver):
             return {row[0] for row in ledger.execute(f"SELECT {column} FROM {table}")}
 
     def info(self):
-        return base.DriverInfo("ledger", "test", "1")
+        images = compute.ComputeCapability.SNAPSHOT_IMAGE
+        promised = {images} if (self.folder / "written").exists() else set()
+        return base.DriverInfo(
+            "ledger", "test", "1", {compute.ComputeCapability.DATA_DISK, *promised}
+        )
+
+    def snapshot_image(self, snapshot_id):
+        return (self.folder / "written").read_text()
 
     def health(self):
         return base.Health(base.HealthState.OK)

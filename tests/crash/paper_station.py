@@ -48,9 +48,9 @@ path = {folder}/audit.jsonl
 CALLER = RequestContext("storm", "storm-project", frozenset({"member"}), request_id="req-storm")
 
 
-def work(path, log):
+def work(path, log, point):
     """A worker process: what `imagesvc-worker` does, with compute from the ledger."""
-    forked.become(log, os.environ.copy())
+    forked.become(log, os.environ.copy(), point)
     services.Backends = LedgerBackends
     sys.exit(worker.main(["--config-file", str(path)]))
 
@@ -76,11 +76,11 @@ class PaperStation:
         self.workers = []
         self._logs = 0
 
-    def start(self):
-        """A new worker process."""
+    def start(self, point=""):
+        """A new worker process, to die at the crash point `point`."""
         self._logs += 1
         log = self.folder / f"worker-{self._logs}.log"
-        made = forked.FORKS.Process(target=work, args=(self.path, log))
+        made = forked.FORKS.Process(target=work, args=(self.path, log, point))
         made.start()
         made.log = log
         self.workers.append(made)

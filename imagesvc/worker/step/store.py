@@ -11,12 +11,14 @@ from imagesvc.domain import capture
 from imagesvc.domain.capture import CapturedDisk
 from imagesvc.interface.storage import StorageDriver
 from imagesvc.stream import pipe
-from imagesvc.worker import disk_source, intake
+from imagesvc.worker import adoption, disk_source, intake
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 
 class Store(Step):
-    """Write each raw disk to a fresh key; memo: writing (store_id, key), stored (a dict a disk)."""
+    """Write each raw disk to a fresh key, or take over what is an image here already; memo:
+    writing (store_id, key), stored (a dict a disk).
+    """
 
     name = "store"
 
@@ -63,6 +65,10 @@ def _place(facts: Mapping[str, Any]) -> tuple[str, str]:
 
 def _store(ctx: StepContext, disk: CapturedDisk, before: int, total: int) -> None:
     """Store one disk, `before` bytes of all `total` being stored already."""
+    adopted = adoption.find(ctx, disk)
+    if adopted is not None:
+        ctx.memo.put(stored=[*stored(ctx.memo), adopted])
+        return
     store_id = ctx.service.backends.default_id("storage") or ""
     key = f"{disk.image_id}/{ctx.job.id}-{ctx.lease_token}"
     if disk.index:

@@ -24,6 +24,8 @@ ALLOWED = {
     "imagesvc/cmd/gunicorn_worker.py": "watches connections that clients opened",
     "imagesvc/stream/nbd.py": "a unix socket that serves an image into the sandbox",
     "imagesvc_drivers/client/nbd.py": "a unix socket of a tool in the sandbox",
+    "imagesvc_drivers/client/openstack_fault.py": OPERATOR,
+    "imagesvc_drivers/client/paced_session.py": OPERATOR,
     "imagesvc_drivers/identity/keystone_client.py": OPERATOR,
     "imagesvc_drivers/storage/s3/fault.py": OPERATOR,
     "imagesvc/shell/client.py": "the command-line client: runs at the user, not in the service",
