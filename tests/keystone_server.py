@@ -5,12 +5,14 @@ The environment is made once, from PyPI with fixed versions, in IMAGESVC_KEYSTON
 """
 
 import base64
+import contextlib
 import fcntl
 import os
 import pathlib
 import secrets
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -129,6 +131,13 @@ class KeystoneServer:
         name = name or f"project-{uuid.uuid4().hex}"
         return self._made("project", {"name": name, "domain_id": "default"})
 
+    def project_of_id(self, project_id: str) -> None:
+        """Make a project of this very id, which Keystone itself gives nobody the choice of."""
+        made = self.project()
+        with contextlib.closing(sqlite3.connect(self.folder / "keystone.db", timeout=60)) as conn:
+            conn.execute("UPDATE project SET id = ? WHERE id = ?", (project_id, made))
+            conn.commit()
+
     def user(self, project_id: str, *roles: str, name: str = "") -> str:
         """Make a user with roles in a project; its name, the password is PASSWORD."""
         name = name or f"user-{uuid.uuid4().hex}"
@@ -145,6 +154,10 @@ class KeystoneServer:
     def grant(self, user: str, project_id: str, role: str) -> None:
         """Give a user a role in a project."""
         self.call("PUT", self._grant(user, project_id, role))
+
+    def grant_system(self, user: str, role: str) -> None:
+        """Give a user a role on the system as a whole."""
+        self.call("PUT", f"/system/users/{self._ids[user]}/roles/{self._role(role)}")
 
     def withdraw(self, user: str, project_id: str, role: str) -> None:
         """Take it away."""
@@ -214,7 +227,7 @@ class KeystoneServer:
         self.register("identity", self.url)
         service = self.project("service")
         user = self.user(service, "service", name=self.service_user)
-        self.call("PUT", f"/system/users/{self._ids[user]}/roles/{self._role('reader')}")
+        self.grant_system(user, "reader")
 
     def _wait(self) -> None:
         end = time.monotonic() + START_S

@@ -12,6 +12,7 @@ from typing import Any
 
 from keystoneauth1 import exceptions, session, token_endpoint
 from keystoneauth1.identity import v3
+from openstack import exceptions as sdk_errors
 from openstack.connection import Connection
 
 from imagesvc.interface import errors
@@ -50,8 +51,18 @@ class Cloud:
         """Around calls of a connection: raises DriverError alone."""
         return openstack_fault.translated(self._title)
 
+    def ask(self, service: Any, method: str, path: str, **named: Any) -> Any:
+        """One request to a service of a connection; its JSON, {} where it says nothing.
+
+        Raises DriverError, for answers of failure too.
+        """
+        with self.calling():
+            answer = service.request(path, method, raise_exc=False, **named)
+            sdk_errors.raise_from_response(answer)
+            return answer.json() if answer.content else {}
+
     def own(self) -> Connection:
-        """The service's own user in its own project."""
+        """The service's own user in its own project, or in the system where that is asked for."""
         return self._connection(None)
 
     def project(self, project_id: str) -> Connection:
@@ -122,7 +133,9 @@ def _credentials(options: Any, project_id: str | None) -> Any:
             application_credential_secret=options.application_credential_secret,
         )
     named = {"user_domain_name": options.user_domain_name}
-    if project_id is None:
+    if project_id is None and getattr(options, "system_scope", False):
+        named["system_scope"] = "all"
+    elif project_id is None:
         named["project_name"] = options.project_name
         named["project_domain_name"] = options.project_domain_name
     else:

@@ -1,0 +1,148 @@
+"""Volumes of a real Cinder as volumes of this service: the laws of the kind, and our own API."""
+
+import hashlib
+import subprocess
+import uuid
+
+import pytest
+
+from imagesvc.interface import errors
+from imagesvc.interface.image_source import ImageSource
+from imagesvc.interface.operation import ProgressState
+from imagesvc.interface.volume import VolumeSpec, VolumeState
+from imagesvc.testing.conformance.volume import FOREIGN, PROJECT, VolumeConformance
+from imagesvc_drivers.volume.cinder import CinderVolume
+from tests import keystone_service, poll
+from tests.keystone_server import PASSWORD
+
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.xdist_group("neighbours"),
+    pytest.mark.timeout(900),
+    # openstacksdk leaves connections to the garbage collector.
+    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+WAIT_S = 120.0
+SECTIONS = """
+[volume]
+enabled_backends = block:cinder
+default_backend = block
+[volume_block]
+"""
+
+
+@pytest.fixture(scope="module")
+def user(cloud, service_project):
+    """The service's own user, a member of the projects of the laws."""
+    name = cloud.keystone.user(service_project, "member")
+    for project_id in (PROJECT, FOREIGN):
+        cloud.keystone.project_of_id(project_id)
+        cloud.keystone.grant(name, project_id, "member")
+    return name
+
+
+@pytest.fixture(scope="module")
+def login(cloud, cinder, user):
+    """Options of the driver."""
+    return {
+        "auth_url": cloud.keystone.url, "username": user, "password": PASSWORD,
+        "region_name": "RegionOne", "timeout_s": 120.0,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def law_image(cloud, user, disk):
+    """An image of the laws' project at the image service that Cinder uses; its id."""
+    cloud.add_cloud("law", user, PROJECT)
+    return cloud.json(
+        "image", "create", "--disk-format", "raw", "--container-format", "bare",
+        "--file", disk, "law", cloud="law",
+    )["id"]  # fmt: skip
+
+
+class TestCinderVolume(VolumeConformance):
+    CREATE_CRASH_POINTS = ("volume.cinder.asked", "volume.cinder.made")
+    CONNECT_CRASH_POINTS = ("volume.cinder.connected",)
+
+    @pytest.fixture
+    def driver(self, login):
+        return self.make(CinderVolume, **login)
+
+    @pytest.fixture
+    def image_source(self, law_image, disk):
+        size_bytes = disk.stat().st_size
+        return ImageSource(
+            image_id=law_image, disk=0, disk_format="raw",
+            size_bytes=size_bytes, virtual_size_bytes=size_bytes,
+            digest=hashlib.sha512(disk.read_bytes()).hexdigest(),
+            url="http://127.0.0.1:9/none", local_path=disk,
+        )  # fmt: skip
+
+    def test_the_bytes_are_on_the_volume(self, driver, image_spec, disk, cinder, tmp_path):
+        volume_id = self.make_volume(driver, image_spec)
+        compare(cinder / f"volume-{volume_id}", disk, tmp_path)
+
+    def test_an_image_that_is_not_there_is_told(self, driver, image_spec, image_source):
+        gone = ImageSource(str(uuid.uuid4()), 0, "raw", 512, 512, image_source.digest, "")
+        spec = VolumeSpec("gone", PROJECT, 1 << 30, gone, gone.image_id)
+        with pytest.raises(errors.DriverError) as raised:
+            driver.start_create(spec, 1, "gone")
+        assert gone.image_id in raised.value.user_message
+        assert not raised.value.retryable
+
+    def test_a_volume_that_was_made_elsewhere_is_shown(self, driver, cloud):
+        made = cloud.json("volume", "create", "--size", "1", "elsewhere", cloud="law")["id"]
+        (found,) = driver.list_volumes(PROJECT)
+        assert (found.volume_id, found.name) == (made, "elsewhere")
+        assert found.state in (VolumeState.CREATING, VolumeState.AVAILABLE)
+
+    def test_a_project_that_cinder_is_not_open_to_has_none(self, driver, cloud):
+        assert driver.list_volumes(cloud.projects["other"]) == []
+        with pytest.raises(errors.NotFound, match="not open"):
+            driver.start_create(VolumeSpec("v", cloud.projects["other"], 1 << 30), 1, "closed")
+
+    def test_more_than_the_quota_is_refused_and_leaves_nothing(self, driver, spec):
+        with pytest.raises(errors.NoSpace, match="quota"):
+            driver.start_create(spec, 11, "many")
+        assert driver.list_volumes(PROJECT) == []
+
+        def gone():
+            try:
+                handle = driver.start_create(spec, 11, "many")
+            except errors.NoSpace:
+                return True  # it had to begin anew: nothing was left
+            driver.cancel(handle)
+            return driver.poll(handle).state is ProgressState.CANCELLED
+
+        poll.until(gone, WAIT_S)
+
+
+def compare(volume, disk, folder):
+    """The volume reads as the disk and as zeros behind."""
+    whole = folder / "whole"
+    whole.write_bytes(disk.read_bytes())
+    with whole.open("r+b") as stream:
+        stream.truncate(1 << 30)
+    subprocess.run(["qemu-img", "compare", "-F", "raw", volume, whole], check=True, timeout=120)
+
+
+def test_a_volume_is_made_of_an_image_through_our_own_api(
+    cloud, cinder, user, login, disk, tmp_path
+):
+    more = SECTIONS + "".join(f"{name} = {value}\n" for name, value in login.items())
+    with keystone_service.started(tmp_path, cloud.keystone, more) as own:
+        cloud.keystone.grant(user, own.projects["demo"], "member")
+        image = own.json(
+            "image", "create", "--disk-format", "raw", "--container-format", "bare",
+            "--file", disk, "of-volume",
+        )["id"]  # fmt: skip
+        own.imagesvc("volume", "create", "--image", image, "--count", "2", "--wait", "made")
+        listed = own.json("volume", "list", command="imagesvc")
+        assert sorted(each["Name"] for each in listed) == ["made-1", "made-2"]
+        for each in listed:
+            compare(cinder / f"volume-{each['ID']}", disk, tmp_path)
+        assert {each["Name"] for each in own.json("volume", "list")} == {"made-1", "made-2"}
+        own.imagesvc("volume", "delete", *[each["ID"] for each in listed])
+        assert own.json("volume", "list", command="imagesvc") == []
