@@ -52,7 +52,14 @@ KINDS = (
         others=("s3",),
         opts=store.OPTS,
     ),
-    Kind("compute", "imagesvc.compute", compute.ComputeDriver, compute.VERSION, "qemu"),
+    Kind(
+        "compute",
+        "imagesvc.compute",
+        compute.ComputeDriver,
+        compute.VERSION,
+        "qemu",
+        others=("nova",),
+    ),
     Kind("volume", "imagesvc.volume", volume.VolumeDriver, volume.VERSION, "local"),
     Kind("baremetal", "imagesvc.baremetal", baremetal.BaremetalDriver, baremetal.VERSION, "local"),
     Kind(

@@ -11,7 +11,7 @@ from imagesvc.interface import base, errors
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, Progress
 
-VERSION = base.Version(1, 2)
+VERSION = base.Version(1, 3)
 
 
 class ComputeCapability(base.Capability):
@@ -23,6 +23,8 @@ class ComputeCapability(base.Capability):
     ATTACH = "attach"
     REBUILD = "rebuild"
     EMPTY_DISK = "empty-disk"
+    DATA_DISK = "data-disk"
+    SNAPSHOT_IMAGE = "snapshot-image"
 
 
 class ServerState(enum.StrEnum):
@@ -85,7 +87,8 @@ class EmptyDisk:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ServerSpec:
-    """What to create. `disks[0]` boots, the others are data disks, in this order.
+    """What to create. `disks[0]` boots, the others are data disks, in this order; these only with
+    DATA_DISK.
 
     `memory_mib` in MiB; `disk_bytes` is the least size of the system disk. `empty_disks`, by
     rising index from 1 on, stand between and after the others; only with EMPTY_DISK. With a count
@@ -197,6 +200,14 @@ class ComputeDriver(base.Driver):
     def open_snapshot(self, snapshot_id: str, *, offset: int = 0) -> BinaryIO:
         """Read the raw bytes of a snapshot from `offset`. Raises NotFound."""
 
+    def snapshot_image(self, snapshot_id: str) -> str:
+        """The id of the image that the backend wrote into its image service (SNAPSHOT_IMAGE).
+
+        Where that service is the one that asks, it takes the bytes over with the record, whatever
+        their format, and reads nothing. `open_snapshot` is for any other. Raises NotFound.
+        """
+        raise errors.NotSupported("Snapshots of this compute backend are no images.")
+
     @abc.abstractmethod
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Remove a snapshot; one that is gone is success."""
@@ -252,3 +263,9 @@ class ComputeDriver(base.Driver):
     @abc.abstractmethod
     def cancel(self, handle: Handle) -> None:
         """Stop long work and undo it; ended work is left as it is. Raises NotFound."""
+
+
+def makes_data_disks(driver: ComputeDriver) -> bool:
+    """Whether servers get data disks from images: DATA_DISK, which every driver did before 1.3."""
+    early = driver.contract < base.Version(1, 3)
+    return early or ComputeCapability.DATA_DISK in driver.info().capabilities

@@ -8,6 +8,7 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt
+from imagesvc.domain.image import ImageKind
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.server import DataDisk
 from imagesvc.domain.server import data_disks as data_disks_of
@@ -87,6 +88,8 @@ class ServerManager:
         if not all(disk.image_id for disk in disks):
             lack = "This compute backend makes no empty disks."
             server_source.require_capability(driver, ComputeCapability.EMPTY_DISK, lack)
+        if any(disk.image_id for disk in disks):
+            server_source.require_data_disks(driver)
         asked = {"name": args["name"], "count": args["count"]}
         with self._operation.write(ctx, "server:create", "image", image_id, asked) as op:
             image = visible_image(op.conn, ctx, image_id)
@@ -94,6 +97,8 @@ class ServerManager:
             self._enforcer.authorize(ctx, "server:create")
             self._enforcer.authorize(ctx, "image_file:download", image)
             server_source.require_system(image, "server creation", args["memory_mib"])
+            if image.kind == ImageKind.WHOLE_MACHINE:
+                server_source.require_data_disks(driver)
             for wanted in (disk.image_id for disk in disks if disk.image_id):
                 data = server_source.readable_image(op.conn, ctx, self._enforcer, wanted)
                 server_source.require_disk(data, "server creation")

@@ -53,3 +53,9 @@ def require_capability(
     """Raise NotSupported with the text `lack` if the backend does not offer it."""
     if capability not in driver.info().capabilities:
         raise NotSupported(lack)
+
+
+def require_data_disks(driver: compute.ComputeDriver) -> None:
+    """Raise NotSupported if servers of the backend have no data disks from images."""
+    if not compute.makes_data_disks(driver):
+        raise NotSupported("This compute backend makes servers with a system disk alone.")

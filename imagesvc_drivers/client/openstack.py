@@ -24,6 +24,12 @@ from imagesvc_drivers.client.paced_session import PacedSession
 _CONNECTIONS_MAX = 128
 
 
+def checked(answer: Any) -> Any:
+    """The answer of a plain HTTP call of a connection, which openstacksdk does not look at."""
+    sdk_errors.raise_from_response(answer)
+    return answer
+
+
 class Cloud:
     """Connections, one a project; safe for many threads.
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 import requests
+import urllib3
 from keystoneauth1 import exceptions as auth_errors
 from openstack import exceptions as sdk_errors
 
@@ -15,6 +16,7 @@ _RAISED = (
     auth_errors.ClientException,
     auth_errors.RetriableConnectionFailure,
     requests.RequestException,
+    urllib3.exceptions.HTTPError,
 )
 
 

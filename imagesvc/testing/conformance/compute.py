@@ -36,7 +36,9 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
         """ServerSpec: with a count above one the servers are named name-1, name-2, ..."""
         made = result_of(driver, driver.start_create(spec, 3, "three"))
         assert [each["error"] for each in made] == ["", "", ""]
-        servers = [driver.get_server(each["server_id"], project_id=PROJECT) for each in made]
+        servers = [
+            driver.get_server(each["server_id"], project_id=self.project_id) for each in made
+        ]
         assert [server.name for server in servers] == ["law-1", "law-2", "law-3"]
         assert {server.state for server in servers} == {ServerState.RUNNING}
         assert len({server.server_id for server in servers}) == 3
@@ -50,20 +52,24 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
     ) -> None:
         """list_servers: ordered by id, those after the id `after`, of this project."""
         result_of(driver, driver.start_create(spec, 2, "pages"))
-        every = [server.server_id for server in driver.list_servers(PROJECT)]
+        every = [server.server_id for server in driver.list_servers(self.project_id)]
         assert every == sorted(every)
         assert len(every) == 2
-        first = driver.list_servers(PROJECT, limit=1)
-        rest = driver.list_servers(PROJECT, after=first[0].server_id)
+        first = driver.list_servers(self.project_id, limit=1)
+        rest = driver.list_servers(self.project_id, after=first[0].server_id)
         assert [server.server_id for server in (*first, *rest)] == every
-        assert driver.list_servers(FOREIGN) == []
+        assert driver.list_servers(self.foreign_id) == []
 
     def test_a_server_of_another_project_is_not_found(
         self, driver: compute.ComputeDriver, spec: ServerSpec
     ) -> None:
         """A server of another project is NotFound, and nothing happens to it."""
         mine = self.server(driver, spec)
-        for server_id, project_id in ((mine, FOREIGN), (UNKNOWN, PROJECT), ("../x", PROJECT)):
+        for server_id, project_id in (
+            (mine, self.foreign_id),
+            (UNKNOWN, self.project_id),
+            ("../x", self.project_id),
+        ):
             for call in (
                 lambda i, p: driver.get_server(i, project_id=p),
                 lambda i, p: driver.start_server(i, project_id=p),
@@ -74,7 +80,7 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
                 with pytest.raises(errors.NotFound):
                     call(server_id, project_id)
             driver.delete_server(server_id, project_id=project_id)
-        assert driver.get_server(mine, project_id=PROJECT).state is ServerState.RUNNING
+        assert driver.get_server(mine, project_id=self.project_id).state is ServerState.RUNNING
 
     def test_servers_stop_start_and_go(
         self, driver: compute.ComputeDriver, spec: ServerSpec
@@ -82,17 +88,17 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
         """stop, start and delete may be repeated; the console log goes on."""
         server_id = self.server(driver, spec)
         for _ in range(2):
-            driver.stop_server(server_id, project_id=PROJECT)
-        assert driver.get_server(server_id, project_id=PROJECT).state is ServerState.STOPPED
-        offset = len(driver.read_console(server_id, project_id=PROJECT))
+            driver.stop_server(server_id, project_id=self.project_id)
+        assert driver.get_server(server_id, project_id=self.project_id).state is ServerState.STOPPED
+        offset = len(driver.read_console(server_id, project_id=self.project_id))
         for _ in range(2):
-            driver.start_server(server_id, project_id=PROJECT)
-        assert driver.get_server(server_id, project_id=PROJECT).state is ServerState.RUNNING
+            driver.start_server(server_id, project_id=self.project_id)
+        assert driver.get_server(server_id, project_id=self.project_id).state is ServerState.RUNNING
         self.console(driver, server_id, offset=offset)
         for _ in range(2):
-            driver.delete_server(server_id, project_id=PROJECT)
+            driver.delete_server(server_id, project_id=self.project_id)
         with pytest.raises(errors.NotFound):
-            driver.get_server(server_id, project_id=PROJECT)
+            driver.get_server(server_id, project_id=self.project_id)
 
     def test_another_instance_finds_the_servers(
         self, driver: compute.ComputeDriver, spec: ServerSpec
@@ -101,10 +107,10 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
         server_id = self.server(driver, spec)
         driver.close()
         other = self.again(driver)
-        found = other.get_server(server_id, project_id=PROJECT)
+        found = other.get_server(server_id, project_id=self.project_id)
         assert found.state is ServerState.RUNNING
-        other.stop_server(server_id, project_id=PROJECT)
-        assert driver.get_server(server_id, project_id=PROJECT).state is ServerState.STOPPED
+        other.stop_server(server_id, project_id=self.project_id)
+        assert driver.get_server(server_id, project_id=self.project_id).state is ServerState.STOPPED
 
     @pytest.mark.parametrize("stopped", [False, True])
     def test_a_snapshot_reads_as_the_raw_disk(
@@ -113,10 +119,10 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
         """open_snapshot: the raw bytes from `offset`, snapshot_size of them."""
         server_id = self.server(driver, spec)
         if stopped:
-            driver.stop_server(server_id, project_id=PROJECT)
-        disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
+            driver.stop_server(server_id, project_id=self.project_id)
+        disk = driver.get_server(server_id, project_id=self.project_id).disks[0]
         snapshot_id = self.snapshot(driver, server_id)
-        driver.delete_server(server_id, project_id=PROJECT)
+        driver.delete_server(server_id, project_id=self.project_id)
         assert driver.snapshot_size(snapshot_id) == disk.size_bytes
         with driver.open_snapshot(snapshot_id) as stream:
             whole = stream.read()
@@ -130,13 +136,29 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
         with pytest.raises(errors.NotFound):
             driver.snapshot_size(snapshot_id)
 
+    def test_a_snapshot_is_an_image_only_with_its_capability(
+        self, driver: compute.ComputeDriver, spec: ServerSpec
+    ) -> None:
+        """snapshot_image (SNAPSHOT_IMAGE): an id, the same each time; NotFound once it is gone."""
+        snapshot_id = self.snapshot(driver, self.server(driver, spec))
+        if not self.has(driver, ComputeCapability.SNAPSHOT_IMAGE):
+            with pytest.raises(errors.NotSupported):
+                driver.snapshot_image(snapshot_id)
+            return
+        image_id = driver.snapshot_image(snapshot_id)
+        assert image_id
+        assert self.again(driver).snapshot_image(snapshot_id) == image_id
+        driver.delete_snapshot(snapshot_id)
+        with pytest.raises(errors.NotFound):
+            driver.snapshot_image(snapshot_id)
+
     def test_an_unknown_disk_is_not_found(
         self, driver: compute.ComputeDriver, spec: ServerSpec
     ) -> None:
         """start_snapshot of a disk that the server does not have raises NotFound."""
         server_id = self.server(driver, spec)
         with pytest.raises(errors.NotFound):
-            driver.start_snapshot(server_id, "no-such-disk", "disk", project_id=PROJECT)
+            driver.start_snapshot(server_id, "no-such-disk", "disk", project_id=self.project_id)
 
     def test_a_creation_of_other_bytes_fails_and_leaves_nothing(
         self, driver: compute.ComputeDriver, spec: ServerSpec
@@ -147,7 +169,7 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
         ended = follow(driver, handle)
         assert ended.state is ProgressState.FAILED
         assert ended.error
-        assert driver.list_servers(PROJECT) == []
+        assert driver.list_servers(self.project_id) == []
 
     def test_an_image_without_a_local_file_comes_by_its_url(
         self, driver: compute.ComputeDriver, spec: ServerSpec
@@ -160,7 +182,7 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
         with http_file.served(path, self.ADDRESS) as url:
             source = dataclasses.replace(spec.disks[0], url=url, local_path=None)
             server_id = self.server(driver, dataclasses.replace(spec, disks=(source,)))
-        disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
+        disk = driver.get_server(server_id, project_id=self.project_id).disks[0]
         assert disk.size_bytes >= source.virtual_size_bytes
 
     def test_quiesce_needs_its_capability(
@@ -168,11 +190,11 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
     ) -> None:
         """`quiesce=True` only with QUIESCE; snapshot_consistency tells what came of it."""
         server_id = self.server(driver, spec)
-        disk_id = driver.get_server(server_id, project_id=PROJECT).disks[0].disk_id
+        disk_id = driver.get_server(server_id, project_id=self.project_id).disks[0].disk_id
 
         def start() -> Handle:
             return driver.start_snapshot(
-                server_id, disk_id, "quiesce", project_id=PROJECT, quiesce=True
+                server_id, disk_id, "quiesce", project_id=self.project_id, quiesce=True
             )
 
         if self.has(driver, ComputeCapability.QUIESCE):
@@ -189,12 +211,14 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
     ) -> None:
         """Without the capability a method raises NotSupported."""
         optional: dict[ComputeCapability, Callable[[], Any]] = {
-            ComputeCapability.ATTACH: lambda: driver.attach_volume(UNKNOWN, {}, project_id=PROJECT),
+            ComputeCapability.ATTACH: lambda: driver.attach_volume(
+                UNKNOWN, {}, project_id=self.project_id
+            ),
             ComputeCapability.CONSOLE_WRITE: lambda: driver.write_console(
-                UNKNOWN, b"x", project_id=PROJECT
+                UNKNOWN, b"x", project_id=self.project_id
             ),
             ComputeCapability.REBUILD: lambda: driver.start_rebuild(
-                UNKNOWN, image_source, "rebuild", project_id=PROJECT
+                UNKNOWN, image_source, "rebuild", project_id=self.project_id
             ),
         }
         for capability, call in optional.items():
@@ -203,4 +227,4 @@ class ComputeConformance(ComputeAttachConformance, ComputeRebuildConformance):
                 call()
         if not self.has(driver, ComputeCapability.ATTACH):
             with pytest.raises(errors.NotSupported):
-                driver.detach_volume(UNKNOWN, UNKNOWN, project_id=PROJECT)
+                driver.detach_volume(UNKNOWN, UNKNOWN, project_id=self.project_id)

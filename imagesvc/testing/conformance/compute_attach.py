@@ -7,12 +7,7 @@ import pytest
 
 from imagesvc.interface import compute, errors
 from imagesvc.interface.compute import ComputeCapability, ServerSpec, ServerState
-from imagesvc.testing.conformance.compute_server import (
-    FOREIGN,
-    PROJECT,
-    UNKNOWN,
-    ComputeServerConformance,
-)
+from imagesvc.testing.conformance.compute_server import UNKNOWN, ComputeServerConformance
 
 
 class ComputeAttachConformance(ComputeServerConformance):
@@ -37,20 +32,20 @@ class ComputeAttachConformance(ComputeServerConformance):
             return
         server_id, volume_id = self.server(driver, spec), connection["volume_id"]
         if not running:
-            driver.stop_server(server_id, project_id=PROJECT)
+            driver.stop_server(server_id, project_id=self.project_id)
         for _ in range(2):
-            driver.attach_volume(server_id, connection, project_id=PROJECT)
+            driver.attach_volume(server_id, connection, project_id=self.project_id)
         other = self.again(driver)
-        assert other.get_server(server_id, project_id=PROJECT).volumes == (volume_id,)
-        other.stop_server(server_id, project_id=PROJECT)
-        other.start_server(server_id, project_id=PROJECT)
-        found = driver.get_server(server_id, project_id=PROJECT)
+        assert other.get_server(server_id, project_id=self.project_id).volumes == (volume_id,)
+        other.stop_server(server_id, project_id=self.project_id)
+        other.start_server(server_id, project_id=self.project_id)
+        found = driver.get_server(server_id, project_id=self.project_id)
         assert (found.volumes, found.state) == ((volume_id,), ServerState.RUNNING)
-        driver.stop_server(server_id, project_id=PROJECT)
+        driver.stop_server(server_id, project_id=self.project_id)
         for _ in range(2):
-            driver.detach_volume(server_id, volume_id, project_id=PROJECT)
-        assert other.get_server(server_id, project_id=PROJECT).volumes == ()
-        driver.start_server(server_id, project_id=PROJECT)
+            driver.detach_volume(server_id, volume_id, project_id=self.project_id)
+        assert other.get_server(server_id, project_id=self.project_id).volumes == ()
+        driver.start_server(server_id, project_id=self.project_id)
 
     def test_nothing_is_attached_to_a_server_of_another_project(
         self,
@@ -62,12 +57,12 @@ class ComputeAttachConformance(ComputeServerConformance):
         if connection is None:
             return
         mine = self.server(driver, spec)
-        for server_id, project_id in ((mine, FOREIGN), (UNKNOWN, PROJECT)):
+        for server_id, project_id in ((mine, self.foreign_id), (UNKNOWN, self.project_id)):
             with pytest.raises(errors.NotFound):
                 driver.attach_volume(server_id, connection, project_id=project_id)
             with pytest.raises(errors.NotFound):
                 driver.detach_volume(server_id, connection["volume_id"], project_id=project_id)
-        assert driver.get_server(mine, project_id=PROJECT).volumes == ()
+        assert driver.get_server(mine, project_id=self.project_id).volumes == ()
 
     def test_a_connection_of_an_unknown_protocol_is_refused(
         self,
@@ -81,5 +76,5 @@ class ComputeAttachConformance(ComputeServerConformance):
         server_id = self.server(driver, spec)
         strange = {"volume_id": UNKNOWN, "protocol": "pigeon"}
         with pytest.raises(errors.NotSupported):
-            driver.attach_volume(server_id, strange, project_id=PROJECT)
-        assert driver.get_server(server_id, project_id=PROJECT).volumes == ()
+            driver.attach_volume(server_id, strange, project_id=self.project_id)
+        assert driver.get_server(server_id, project_id=self.project_id).volumes == ()

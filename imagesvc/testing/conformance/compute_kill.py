@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from imagesvc.interface import compute
 from imagesvc.interface.compute import ServerSpec
-from imagesvc.testing.conformance.compute_server import PROJECT, ComputeServerConformance
+from imagesvc.testing.conformance.compute_server import ComputeServerConformance
 from imagesvc.testing.conformance.operation import result_of
 from imagesvc.testing.conformance.work_kill import KilledWork
 
@@ -25,25 +25,29 @@ class ComputeKillConformance(KilledWork, ComputeServerConformance):
         for token in self.cut_short(driver, points, "start_create", lambda one: (spec, 2, one)):
             made = result_of(driver, driver.start_create(spec, 2, token))
             ids = {each["server_id"] for each in made}
-            assert {server.server_id for server in driver.list_servers(PROJECT)} == ids, token
+            assert {server.server_id for server in driver.list_servers(self.project_id)} == ids, (
+                token
+            )
             for server_id in ids:
                 self.console(driver, server_id)
-                driver.delete_server(server_id, project_id=PROJECT)
+                driver.delete_server(server_id, project_id=self.project_id)
 
     def test_a_snapshot_goes_on_after_a_kill(
         self, driver: compute.ComputeDriver, spec: ServerSpec
     ) -> None:
         """After kill -9 at any point the same token ends with one readable snapshot."""
         server_id = self.server(driver, spec)
-        disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
+        disk = driver.get_server(server_id, project_id=self.project_id).disks[0]
         for token in self.cut_short(
             driver,
             self.SNAPSHOT_CRASH_POINTS,
             "start_snapshot",
             lambda one: (server_id, disk.disk_id, one),
-            project_id=PROJECT,
+            project_id=self.project_id,
         ):
-            handle = driver.start_snapshot(server_id, disk.disk_id, token, project_id=PROJECT)
+            handle = driver.start_snapshot(
+                server_id, disk.disk_id, token, project_id=self.project_id
+            )
             snapshot_id = result_of(driver, handle)
             with driver.open_snapshot(snapshot_id) as stream:
                 assert len(stream.read()) == disk.size_bytes

@@ -9,7 +9,6 @@ from imagesvc.interface import base, compute, errors
 from imagesvc.interface.compute import ComputeCapability, ServerSpec, ServerState
 from imagesvc.interface.operation import ProgressState
 from imagesvc.testing.conformance.compute_disk import ComputeDiskConformance
-from imagesvc.testing.conformance.compute_server import FOREIGN, PROJECT
 from imagesvc.testing.conformance.operation import follow, result_of
 
 
@@ -28,8 +27,8 @@ class ComputeRebuildConformance(ComputeDiskConformance):
 
     def data(self, driver: compute.ComputeDriver, server_id: str, token: str) -> bytes:
         """The bytes of the second disk."""
-        disk = driver.get_server(server_id, project_id=PROJECT).disks[1]
-        handle = driver.start_snapshot(server_id, disk.disk_id, token, project_id=PROJECT)
+        disk = driver.get_server(server_id, project_id=self.project_id).disks[1]
+        handle = driver.start_snapshot(server_id, disk.disk_id, token, project_id=self.project_id)
         with driver.open_snapshot(result_of(driver, handle)) as stream:
             return stream.read()
 
@@ -43,15 +42,15 @@ class ComputeRebuildConformance(ComputeDiskConformance):
         image = dataclasses.replace(spec.disks[0], image_id="the-other-image")
         server_id = self.server(driver, dataclasses.replace(spec, disks=spec.disks * 2))
         if stopped:
-            driver.stop_server(server_id, project_id=PROJECT)
-        before = driver.get_server(server_id, project_id=PROJECT)
+            driver.stop_server(server_id, project_id=self.project_id)
+        before = driver.get_server(server_id, project_id=self.project_id)
         data = self.data(driver, server_id, "before")
-        offset = len(driver.read_console(server_id, project_id=PROJECT))
-        handle = driver.start_rebuild(server_id, image, "rebuild", project_id=PROJECT)
+        offset = len(driver.read_console(server_id, project_id=self.project_id))
+        handle = driver.start_rebuild(server_id, image, "rebuild", project_id=self.project_id)
         assert result_of(driver, handle) == server_id
-        after = driver.get_server(server_id, project_id=PROJECT)
+        after = driver.get_server(server_id, project_id=self.project_id)
         assert after.state is (ServerState.STOPPED if stopped else ServerState.RUNNING)
-        driver.start_server(server_id, project_id=PROJECT)
+        driver.start_server(server_id, project_id=self.project_id)
         self.console(driver, server_id, offset=offset)
         assert after.image_id == "the-other-image"
         assert (after.name, after.disks) == (before.name, before.disks)
@@ -65,9 +64,9 @@ class ComputeRebuildConformance(ComputeDiskConformance):
             return
         server_id = self.server(driver, spec)
         wrong = dataclasses.replace(spec.disks[0], digest="0" * 128, image_id="wrong")
-        handle = driver.start_rebuild(server_id, wrong, "wrong", project_id=PROJECT)
+        handle = driver.start_rebuild(server_id, wrong, "wrong", project_id=self.project_id)
         assert follow(driver, handle).state is ProgressState.FAILED
-        found = driver.get_server(server_id, project_id=PROJECT)
+        found = driver.get_server(server_id, project_id=self.project_id)
         assert (found.state, found.image_id) == (ServerState.RUNNING, spec.image_id)
 
     def test_a_server_of_another_project_is_not_rebuilt(
@@ -78,7 +77,7 @@ class ComputeRebuildConformance(ComputeDiskConformance):
             return
         server_id = self.server(driver, spec)
         with pytest.raises(errors.NotFound):
-            driver.start_rebuild(server_id, spec.disks[0], "foreign", project_id=FOREIGN)
+            driver.start_rebuild(server_id, spec.disks[0], "foreign", project_id=self.foreign_id)
 
     def test_a_rebuild_is_found_by_its_token_and_one_not_begun_never_begins(
         self, driver: compute.ComputeDriver, spec: ServerSpec
@@ -90,10 +89,10 @@ class ComputeRebuildConformance(ComputeDiskConformance):
         server_id = self.server(driver, spec)
         for _ in range(2):
             assert driver.forestall_rebuild("never") is None
-        handle = driver.start_rebuild(server_id, image, "never", project_id=PROJECT)
+        handle = driver.start_rebuild(server_id, image, "never", project_id=self.project_id)
         assert follow(driver, handle).state is ProgressState.CANCELLED
-        assert driver.get_server(server_id, project_id=PROJECT).image_id == spec.image_id
-        handle = driver.start_rebuild(server_id, image, "known", project_id=PROJECT)
+        assert driver.get_server(server_id, project_id=self.project_id).image_id == spec.image_id
+        handle = driver.start_rebuild(server_id, image, "known", project_id=self.project_id)
         for _ in range(2):
             assert self.again(driver).forestall_rebuild("known") == handle
         follow(driver, handle)
@@ -111,14 +110,14 @@ class ComputeRebuildConformance(ComputeDiskConformance):
             self.REBUILD_CRASH_POINTS,
             "start_rebuild",
             lambda one: (server_id, image, one),
-            project_id=PROJECT,
+            project_id=self.project_id,
         ):
-            offset = len(driver.read_console(server_id, project_id=PROJECT))
-            driver.stop_server(server_id, project_id=PROJECT)
-            driver.start_server(server_id, project_id=PROJECT)
+            offset = len(driver.read_console(server_id, project_id=self.project_id))
+            driver.stop_server(server_id, project_id=self.project_id)
+            driver.start_server(server_id, project_id=self.project_id)
             self.console(driver, server_id, offset=offset)
-            handle = driver.start_rebuild(server_id, image, token, project_id=PROJECT)
+            handle = driver.start_rebuild(server_id, image, token, project_id=self.project_id)
             assert result_of(driver, handle) == server_id, token
-            found = driver.get_server(server_id, project_id=PROJECT)
+            found = driver.get_server(server_id, project_id=self.project_id)
             assert (found.state, found.image_id) == (ServerState.RUNNING, image.image_id), token
             assert len(found.disks) == 2

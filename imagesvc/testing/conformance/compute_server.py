@@ -28,6 +28,9 @@ class ComputeServerConformance(OperationConformance):
     CAPABILITY = ComputeCapability
     # Address of this machine under which the backend fetches images from the suite.
     ADDRESS: ClassVar[str] = "127.0.0.1"
+    # Two projects; against a cloud that keeps projects of its own, the fixture `driver` sets them.
+    project_id: str = PROJECT
+    foreign_id: str = FOREIGN
 
     @abc.abstractmethod
     @pytest.fixture
@@ -38,15 +41,18 @@ class ComputeServerConformance(OperationConformance):
     def spec(self, image_source: ImageSource) -> ServerSpec:
         """The servers of the suite."""
         return ServerSpec(
-            name="law", project_id=PROJECT, disks=(image_source,), image_id=image_source.image_id
+            name="law",
+            project_id=self.project_id,
+            disks=(image_source,),
+            image_id=image_source.image_id,
         )
 
     @pytest.fixture(autouse=True)
     def _no_server_stays(self, driver: compute.ComputeDriver) -> Iterator[None]:
         yield
         driver.open()
-        for server in driver.list_servers(PROJECT, limit=1000):
-            driver.delete_server(server.server_id, project_id=PROJECT)
+        for server in driver.list_servers(self.project_id, limit=1000):
+            driver.delete_server(server.server_id, project_id=self.project_id)
 
     @pytest.fixture
     def start_work(self, spec: ServerSpec) -> Callable[[Any, str], Handle]:
@@ -65,7 +71,7 @@ class ComputeServerConformance(OperationConformance):
         """Wait until the console after `offset` holds `text`, and give it."""
         deadline = time.monotonic() + _LIMIT_S
         while True:
-            log = driver.read_console(server_id, project_id=PROJECT, offset=offset)
+            log = driver.read_console(server_id, project_id=self.project_id, offset=offset)
             if text in log:
                 return log
             assert time.monotonic() < deadline, f"{text!r} is not in {log!r}"
@@ -73,8 +79,8 @@ class ComputeServerConformance(OperationConformance):
 
     def snapshot(self, driver: compute.ComputeDriver, server_id: str) -> str:
         """Snapshot the system disk."""
-        disk = driver.get_server(server_id, project_id=PROJECT).disks[0]
+        disk = driver.get_server(server_id, project_id=self.project_id).disks[0]
         handle = driver.start_snapshot(
-            server_id, disk.disk_id, uuid.uuid4().hex, project_id=PROJECT
+            server_id, disk.disk_id, uuid.uuid4().hex, project_id=self.project_id
         )
         return str(result_of(driver, handle))

@@ -13,11 +13,11 @@ from imagesvc.domain.capture import CapturedDisk
 from imagesvc.domain.image import ImageDisk
 from imagesvc.manager import image_bytes
 from imagesvc.manager.operation import Step as AuditStep
-from imagesvc.worker import intake
+from imagesvc.worker import adoption, intake
 from imagesvc.worker.flow import Step, StepContext, Wait
 from imagesvc.worker.step.store import stored
 
-Disks = list[tuple[CapturedDisk, ImageDisk]]
+Disks = list[tuple[CapturedDisk, ImageDisk, Mapping[str, Any]]]  # with the memo's facts
 
 
 class Activate(Step):
@@ -41,11 +41,11 @@ class Activate(Step):
             used: dict[str | None, int] = {}
             for image_id, disks in images.items():
                 if len(images) > 1 and image_rows.get(conn, image_id, lock=True) is None:
-                    for _, disk in disks:
+                    for _, disk, _ in disks:
                         intake.doom(conn, *disk.locations[0])
                     continue
                 owner = _publish(ctx, conn, image_id, disks, consistency)
-                size_bytes = sum(disk.size_bytes for _, disk in disks)
+                size_bytes = sum(disk.size_bytes for _, disk, _ in disks)
                 used[owner] = used.get(owner, 0) + size_bytes
                 _record(ctx, conn, image_id, size_bytes, consistency)
             for owner, size_bytes in used.items():
@@ -68,7 +68,7 @@ def _by_image(ctx: StepContext) -> dict[str, Disks]:
     found: dict[str, Disks] = {}
     disks = capture.disks(ctx.job)
     for disk, facts in zip(disks, stored(ctx.results["store"]), strict=True):
-        found.setdefault(disk.image_id, []).append((disk, _disk(disk, facts)))
+        found.setdefault(disk.image_id, []).append((disk, _disk(disk, facts), facts))
     return found
 
 
@@ -76,7 +76,7 @@ def _disk(disk: CapturedDisk, facts: Mapping[str, Any]) -> ImageDisk:
     return ImageDisk(
         index=disk.index,
         role=disk.role,
-        disk_format="raw",
+        disk_format=facts.get("disk_format") or "raw",
         size_bytes=facts["size_bytes"],
         virtual_size_bytes=facts["virtual_size_bytes"],
         md5=facts["md5"],
@@ -91,13 +91,11 @@ def _publish(
     ctx: StepContext, conn: Any, image_id: str, disks: Disks, consistency: dict[str, str]
 ) -> str | None:
     """All disks of one image; gives its owner."""
-    (_, first), *others = disks
+    first, *others = (adoption.take(ctx, conn, image_id, disk, facts) for _, disk, facts in disks)
     ctx.service.guests.fill(conn, image_id, first, own=True)
-    owner = image_bytes.publish(
-        conn, image_id, first, "import_done", others=tuple(disk for _, disk in others)
-    )
+    owner = image_bytes.publish(conn, image_id, first, "import_done", others=tuple(others))
     image_rows.set_properties(conn, image_id, consistency, ())
-    for _, disk in disks:
+    for _, disk, _ in disks:
         pending.remove(conn, *disk.locations[0])
     return owner
 

@@ -11,13 +11,15 @@ from imagesvc.domain import capture
 from imagesvc.domain.capture import CapturedDisk
 from imagesvc.interface.storage import StorageDriver
 from imagesvc.stream import pipe
-from imagesvc.worker import disk_source, intake
+from imagesvc.worker import adoption, disk_source, intake
 from imagesvc.worker.flow import Step, StepContext, Wait
 from imagesvc.worker.step.snapshot import snapshots
 
 
 class Store(Step):
-    """Write each raw disk to a fresh key; memo: writing (store_id, key), stored (a dict a disk)."""
+    """Write each raw disk to a fresh key, or take over what is an image here already; memo:
+    writing (store_id, key), stored (a dict a disk).
+    """
 
     name = "store"
 
@@ -64,6 +66,11 @@ def _place(facts: Mapping[str, Any]) -> tuple[str, str]:
 
 def _store(ctx: StepContext, disk: CapturedDisk, before: int, total: int) -> None:
     """Store one disk, `before` bytes of all `total` being stored already."""
+    snapshot_id = snapshots(ctx.job, ctx.results["snapshot"])[disk.disk_id]
+    adopted = adoption.find(ctx, disk_source.driver(ctx), snapshot_id)
+    if adopted is not None:
+        ctx.memo.put(stored=[*stored(ctx.memo), adopted])
+        return
     store_id = ctx.service.backends.default_id("storage") or ""
     key = f"{disk.image_id}/{ctx.job.id}-{ctx.lease_token}"
     if disk.index:
@@ -76,7 +83,7 @@ def _store(ctx: StepContext, disk: CapturedDisk, before: int, total: int) -> Non
     ctx.memo["writing"] = [store_id, key]
     crashpoint("step.store.begin")
     store = ctx.service.backends.storage(store_id)
-    result = _write(ctx, store, key, disk, lambda done: ctx.progress(before + done, total))
+    result = _write(ctx, store, key, snapshot_id, lambda done: ctx.progress(before + done, total))
     crashpoint("step.store.committed")
     if before:
         crashpoint("step.store.further_committed")
@@ -93,10 +100,9 @@ def _write(
     ctx: StepContext,
     store: StorageDriver,
     key: str,
-    disk: CapturedDisk,
+    snapshot_id: str,
     progress: Callable[[int], None],
 ) -> pipe.PipeResult:
-    snapshot_id = snapshots(ctx.job, ctx.results["snapshot"])[disk.disk_id]
     driver = disk_source.driver(ctx)
     size_bytes = driver.snapshot_size(snapshot_id)
     with (

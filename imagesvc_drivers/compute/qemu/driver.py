@@ -34,6 +34,7 @@ _CAPABILITIES = frozenset(
         ComputeCapability.CONSISTENT_GROUP,
         ComputeCapability.CONSOLE_WRITE,
         ComputeCapability.ATTACH,
+        ComputeCapability.DATA_DISK,
         ComputeCapability.EMPTY_DISK,
         ComputeCapability.QUIESCE,
         ComputeCapability.REBUILD,
@@ -48,7 +49,7 @@ Work = creation.Creation | snapshot.Snapshotting | rebuilding.Rebuilding
 class QemuCompute(compute.ComputeDriver):
     """One QEMU process a server."""
 
-    contract = base.Version(1, 2)
+    contract = base.Version(1, 3)
     OPTS = OPTS
 
     def __init__(self, options: Any, *, backend_id: str) -> None:

@@ -327,3 +327,19 @@ class AttachingToAll(Attaching):
 class AnyProtocol(Attaching):
     def attach_volume(self, server_id, connection, *, project_id):
         super().attach_volume(server_id, connection | {"protocol": "file"}, project_id=project_id)
+
+
+class NoDataDisks(FolderCompute):
+    """Takes disks that it does not promise."""
+
+    contract = base.Version(1, 3)
+
+
+class NamingImages(FolderCompute):
+    """Names an image for each snapshot, also for those that are gone."""
+
+    def info(self):
+        return promising(super().info(), ComputeCapability.SNAPSHOT_IMAGE)
+
+    def snapshot_image(self, snapshot_id):
+        return snapshot_id

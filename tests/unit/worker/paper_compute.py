@@ -32,7 +32,8 @@ class PaperCompute(compute.ComputeDriver):
         self.servers = {}
         self.tokens = []
         self.disk_ids = ["vda", "vdb"]
-        self.capabilities = frozenset(compute.ComputeCapability)
+        images = compute.ComputeCapability.SNAPSHOT_IMAGE
+        self.capabilities = frozenset(compute.ComputeCapability) - {images}
         self.specs = []
         self.broken = {}
         self.rebuilt = []

@@ -1,0 +1,56 @@
+"""The bytes of an image of the image service, as a file."""
+
+import io
+from typing import Any, BinaryIO, cast
+
+from imagesvc.interface import errors
+from imagesvc_drivers.client import openstack
+
+_BUFFER_BYTES = 1 << 20
+
+
+def opened(
+    cloud: openstack.Cloud, project_id: str, image_id: str, offset: int, size_bytes: int
+) -> BinaryIO:
+    """What follows after `offset`; whoever calls closes. Raises NotFound, Unavailable."""
+    if offset == size_bytes:
+        return io.BytesIO()
+    with cloud.calling():
+        answer = openstack.checked(
+            cloud.project(project_id).image.get(
+                f"/images/{image_id}/file",
+                headers={"Range": f"bytes={offset}-", "Accept-Encoding": "identity"},
+                stream=True,
+            )
+        )
+    if offset and answer.status_code != 206:
+        answer.close()
+        raise errors.NotSupported("The image service of Nova does not give parts of images.")
+    raw = _Body(cloud, answer, size_bytes - offset)
+    return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+
+class _Body(io.RawIOBase):
+    """A body that must have its length."""
+
+    def __init__(self, cloud: openstack.Cloud, answer: Any, length: int) -> None:
+        self._cloud = cloud
+        self._answer = answer
+        self._left = length
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with self._cloud.calling():
+            data: bytes = self._answer.raw.read(min(len(buffer), self._left))
+        if not data and self._left:
+            raise errors.Unavailable("The image service of Nova broke off.")
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._answer.close()
+        super().close()
