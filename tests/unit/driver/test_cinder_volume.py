@@ -16,11 +16,12 @@ from tests import web_server
 
 PROJECT = "p1"
 IDS = [f"3f2f4f0e-0000-4000-8000-00000000000{number}" for number in range(4)]
-VERSIONS = {
-    "versions": [
-        {"id": "v3.0", "status": "CURRENT", "version": "3.71", "min_version": "3.0", "links": []}
-    ]
-}
+VERSION = {
+    "version": {
+        "id": "v3.0", "status": "CURRENT", "version": "3.71", "min_version": "3.0",
+        "links": [{"rel": "self", "href": "/v3/"}],
+    }
+}  # fmt: skip
 HANDLE = f"create:{PROJECT}:1:{'a' * 40}"
 SPEC = VolumeSpec("law", PROJECT, 1 << 30)
 SOURCE = ImageSource("i1", 0, "raw", 512, 512, "0" * 128, "http://127.0.0.1:9/none")
@@ -36,7 +37,7 @@ class Cinder:
     def __call__(self, head, connection):
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
         path = urllib.parse.urlsplit(target).path.removeprefix("/v3").rstrip("/")
-        status, body = "200 OK", VERSIONS
+        status, body = "200 OK", VERSION
         if path:
             self.asked.append((method, path))
             status, body = self.answers.get((method, path), ("404 Not Found", {}))
