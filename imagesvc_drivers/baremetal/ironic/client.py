@@ -28,14 +28,14 @@ class IronicClient:
     def node(self, node_id: str) -> Node:
         """One node. Raises NotFound."""
         try:
-            found: Node = self._ask("GET", f"/v1/nodes/{node_id}")
+            found: Node = self._ask("GET", f"/nodes/{node_id}")
         except errors.NotFound as exc:
             raise not_found(node_id, exc.operator_message) from exc
         return found
 
     def nodes(self) -> Iterator[Node]:
         """All nodes, by id."""
-        yield from self._pages("/v1/nodes/detail", "nodes")
+        yield from self._pages("/nodes/detail", "nodes")
 
     def patch(self, node_id: str, changes: Sequence[tuple[str, str, Any]]) -> Node:
         """Change fields, all or none: (add or remove, path, value). Raises Busy, NotFound."""
@@ -43,35 +43,35 @@ class IronicClient:
             {"op": verb, "path": path} | ({} if verb == "remove" else {"value": value})
             for verb, path, value in changes
         ]
-        found: Node = self._ask("PATCH", f"/v1/nodes/{node_id}", json=body, **_AGAIN)
+        found: Node = self._ask("PATCH", f"/nodes/{node_id}", json=body, **_AGAIN)
         return found
 
     def provision(self, node_id: str, target: str) -> None:
         """Ask for a change of the provision state. Raises Busy, InvalidArgument, NotFound."""
-        path = f"/v1/nodes/{node_id}/states/provision"
+        path = f"/nodes/{node_id}/states/provision"
         self._ask("PUT", path, json={"target": target}, **_AGAIN)
 
     def version(self) -> str:
         """The newest microversion that it speaks."""
-        found = self._ask("GET", "/v1/")
+        found = self._ask("GET", "/")
         return str(found["version"]["version"])
 
     def chassis(self, chassis_id: str) -> dict[str, Any]:
         """One chassis. Raises NotFound."""
-        found: dict[str, Any] = self._ask("GET", f"/v1/chassis/{chassis_id}")
+        found: dict[str, Any] = self._ask("GET", f"/chassis/{chassis_id}")
         return found
 
     def every_chassis(self) -> Iterator[dict[str, Any]]:
         """All of them, by id."""
-        yield from self._pages("/v1/chassis/detail", "chassis")
+        yield from self._pages("/chassis/detail", "chassis")
 
     def create_chassis(self, body: dict[str, Any]) -> None:
         """Make one of this `uuid`. Raises Busy if it is there."""
-        self._ask("POST", "/v1/chassis", json=body)
+        self._ask("POST", "/chassis", json=body)
 
     def delete_chassis(self, chassis_id: str) -> None:
         """Remove one. Raises NotFound."""
-        self._ask("DELETE", f"/v1/chassis/{chassis_id}")
+        self._ask("DELETE", f"/chassis/{chassis_id}")
 
     def _pages(self, path: str, name: str) -> Iterator[dict[str, Any]]:
         after: dict[str, str] = {}
