@@ -39,7 +39,7 @@ class Cloud:
     def __init__(self, options: Any, title: str, endpoints: Mapping[str, str | None]) -> None:
         self._options = options
         self._title = title
-        self._settings = {
+        self._settings: dict[str, Any] = {
             f"{service}_endpoint_override": url for service, url in endpoints.items() if url
         }
         self._lock = threading.Lock()  # guards _known and _http

@@ -183,6 +183,22 @@ class VolumeConformance(VolumeKillConformance):
             with pytest.raises(errors.NotFound):
                 call(snapshot_id)
 
+    def test_a_snapshot_is_an_image_only_with_its_capability(
+        self, driver: volume.VolumeDriver, spec: VolumeSpec
+    ) -> None:
+        """snapshot_image (SNAPSHOT_IMAGE): an id, the same each time; NotFound once it is gone."""
+        if not self.has(driver, VolumeCapability.SNAPSHOT_IMAGE):
+            with pytest.raises(errors.NotSupported):
+                driver.snapshot_image(UNKNOWN)
+            return
+        snapshot_id = self.snapshot(driver, self.make_volume(driver, spec))
+        image_id = driver.snapshot_image(snapshot_id)
+        assert image_id
+        assert self.again(driver).snapshot_image(snapshot_id) == image_id
+        driver.delete_snapshot(snapshot_id)
+        with pytest.raises(errors.NotFound):
+            driver.snapshot_image(snapshot_id)
+
     def test_optional_methods_say_so_when_missing(self, driver: volume.VolumeDriver) -> None:
         """Without the capability a method raises NotSupported."""
         optional: list[Callable[[], Any]] = [

@@ -8,20 +8,24 @@ import contextlib
 import hashlib
 import re
 import time
-from typing import Any
+from typing import Any, BinaryIO
 
 from oslo_config import cfg
 
 from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import base, errors, volume
 from imagesvc.interface.operation import Handle, Progress
-from imagesvc.interface.volume import VolumeSpec
+from imagesvc.interface.volume import VolumeCapability, VolumeSpec
 from imagesvc_drivers.client import openstack_option
-from imagesvc_drivers.volume.cinder import creation, view
-from imagesvc_drivers.volume.cinder.client import CinderClient
+from imagesvc_drivers.volume.cinder import creation, snapshot, view
+from imagesvc_drivers.volume.cinder.client import CinderClient, Volume
 
 _VOLUME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_HANDLE = re.compile(r"create:([A-Za-z0-9_-]{1,64}):([0-9]{1,4}):([0-9a-f]{40})")
+# Of a creation the third part is how many, of a snapshot the volume.
+_HANDLE = re.compile(
+    r"(?:create:([A-Za-z0-9_-]{1,64}):([0-9]{1,4})|snapshot:([A-Za-z0-9_-]{1,64}):([0-9a-f-]{36}))"
+    r":([0-9a-f]{40})"
+)
 _DIGEST = re.compile(r"[0-9a-f]{128}")
 _TOKEN_CHARS_MAX = 1024
 
@@ -29,16 +33,22 @@ _TOKEN_CHARS_MAX = 1024
 class CinderVolume(volume.VolumeDriver):
     """Volumes in the projects of the cloud."""
 
-    contract = base.Version(1, 0)
+    contract = base.Version(1, 1)
     OPTS = (
         *openstack_option.OPTS,
+        cfg.StrOpt(
+            "image_endpoint",
+            help="URL of Cinder's image service, instead of that in the catalog: this service, as "
+            "Cinder reaches it.",
+        ),
         cfg.IntOpt("create_count_max", default=100, min=1, help="Most volumes of one creation."),
     )
 
     def __init__(self, options: Any, *, backend_id: str) -> None:
         super().__init__(options, backend_id=backend_id)
-        endpoints = {"block_storage": options.endpoint}
+        endpoints = {"block_storage": options.endpoint, "image": options.image_endpoint}
         self._cloud = openstack_option.cloud(options, "cinder", "Cinder", endpoints)
+        self._snapshots = snapshot.Snapshots(self._cloud)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -50,6 +60,7 @@ class CinderVolume(volume.VolumeDriver):
             name="cinder",
             vendor="imagesvc",
             version="1.0",
+            capabilities=frozenset({VolumeCapability.SNAPSHOT, VolumeCapability.SNAPSHOT_IMAGE}),
             limits={"create_count_max": self.options.create_count_max},
         )
 
@@ -75,7 +86,7 @@ class CinderVolume(volume.VolumeDriver):
             cinder = self._cinder(project_id)
         except errors.NotFound:
             return []
-        shown = []
+        shown: list[Volume] = []
         for each in cinder.volumes():
             if len(shown) >= limit:
                 break
@@ -93,10 +104,8 @@ class CinderVolume(volume.VolumeDriver):
             raise errors.InvalidArgument(
                 f"The count {count} is not in 1..{self.options.create_count_max}."
             )
-        if not 1 <= len(token) <= _TOKEN_CHARS_MAX:
-            raise errors.InvalidArgument(f"A token has 1 to {_TOKEN_CHARS_MAX} characters.")
         _check_image(spec)
-        work = hashlib.sha256(token.encode()).hexdigest()[:40]
+        work = _work(token)
         creation.begin(self._cinder(spec.project_id), work, spec, count)
         return f"create:{spec.project_id}:{count}:{work}"
 
@@ -135,30 +144,59 @@ class CinderVolume(volume.VolumeDriver):
                 with contextlib.suppress(errors.NotFound):
                     cinder.delete_attachment(each["id"])
 
+    def start_snapshot(self, volume_id: str, token: str, *, project_id: str) -> Handle:
+        """Have Cinder upload the volume to the image service."""
+        work = _work(token)
+        if not _VOLUME.fullmatch(volume_id):
+            raise _missing(volume_id)
+        self._snapshots.start(self._cinder(project_id), project_id, volume_id, work)
+        return f"snapshot:{project_id}:{volume_id}:{work}"
+
+    def snapshot_size(self, snapshot_id: str) -> int:
+        """Size of the raw disk."""
+        return int(self._snapshots.image(snapshot_id)["size"])
+
+    def open_snapshot(self, snapshot_id: str, *, offset: int = 0) -> BinaryIO:
+        """Read the raw bytes through the image service."""
+        return self._snapshots.open(snapshot_id, offset)
+
+    def snapshot_image(self, snapshot_id: str) -> str:
+        """The image that Cinder wrote."""
+        return str(self._snapshots.image(snapshot_id)["id"])
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove the image."""
+        self._snapshots.remove(snapshot_id)
+
     def poll(self, handle: Handle) -> Progress:
-        """Say how far it is, by the volumes that are there."""
-        project_id, count, work = _parse(handle)
-        return creation.progress(self._cinder(project_id), work, count)
+        """Say how far it is, by what is there."""
+        project_id, subject, work = _parse(handle)
+        cinder = self._cinder(project_id)
+        if isinstance(subject, int):
+            return creation.progress(cinder, work, subject)
+        return self._snapshots.progress(cinder, project_id, subject, work)
 
     def cancel(self, handle: Handle) -> None:
-        """Remove the volumes, as soon as Cinder lets go of them."""
-        project_id, _, work = _parse(handle)
-        creation.doom(self._cinder(project_id), work)
+        """Remove what was made, as soon as Cinder lets go of it."""
+        project_id, subject, work = _parse(handle)
+        if isinstance(subject, int):
+            creation.doom(self._cinder(project_id), work)
+        else:
+            self._snapshots.cancel(project_id, work)
 
     def _cinder(self, project_id: str) -> CinderClient:
         return CinderClient(self._cloud, self._cloud.project(project_id))
 
     def _find(self, cinder: CinderClient, volume_id: str, project_id: str) -> volume.Volume:
         """A volume that stands. Raises NotFound."""
-        missing = errors.NotFound(f"No volume {volume_id} was found.")
         if not _VOLUME.fullmatch(volume_id):
-            raise missing
+            raise _missing(volume_id)
         try:
             found = cinder.volume(volume_id)
         except errors.NotFound as exc:
-            raise missing from exc
+            raise _missing(volume_id) from exc
         if view.is_gone(found) or not view.is_made(found):
-            raise missing
+            raise _missing(volume_id)
         free = found["status"] == "available"
         return view.describe(found, project_id, {} if free else _servers(cinder, volume_id))
 
@@ -185,10 +223,21 @@ def _check_image(spec: VolumeSpec) -> None:
         )
 
 
-def _parse(handle: Handle) -> tuple[str, int, str]:
-    """Project, count and work of a handle. Raises NotFound."""
+def _missing(volume_id: str) -> errors.NotFound:
+    return errors.NotFound(f"No volume {volume_id} was found.")
+
+
+def _work(token: str) -> str:
+    """The name of the work that a token stands for. Raises InvalidArgument."""
+    if not 1 <= len(token) <= _TOKEN_CHARS_MAX:
+        raise errors.InvalidArgument(f"A token has 1 to {_TOKEN_CHARS_MAX} characters.")
+    return hashlib.sha256(token.encode()).hexdigest()[:40]
+
+
+def _parse(handle: Handle) -> tuple[str, int | str, str]:
+    """Project, count or volume, and work of a handle. Raises NotFound."""
     found = _HANDLE.fullmatch(handle)
     if found is None:
         raise errors.NotFound("No such work is known.", f"handle {handle!r}")
-    project_id, count, work = found.groups()
-    return project_id, int(count), work
+    maker, count, project_id, volume_id, work = found.groups()
+    return (maker, int(count), work) if maker else (project_id, volume_id, work)
