@@ -5,14 +5,12 @@ The environment is made once, from PyPI with fixed versions, in IMAGESVC_KEYSTON
 """
 
 import base64
-import contextlib
 import fcntl
 import os
 import pathlib
 import secrets
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -131,13 +129,6 @@ class KeystoneServer:
         name = name or f"project-{uuid.uuid4().hex}"
         return self._made("project", {"name": name, "domain_id": "default"})
 
-    def project_of_id(self, project_id: str) -> None:
-        """Make a project of this very id, which Keystone itself gives nobody the choice of."""
-        made = self.project()
-        with contextlib.closing(sqlite3.connect(self.folder / "keystone.db", timeout=60)) as conn:
-            conn.execute("UPDATE project SET id = ? WHERE id = ?", (project_id, made))
-            conn.commit()
-
     def user(self, project_id: str, *roles: str, name: str = "") -> str:
         """Make a user with roles in a project; its name, the password is PASSWORD."""
         name = name or f"user-{uuid.uuid4().hex}"
@@ -158,6 +149,11 @@ class KeystoneServer:
     def grant_system(self, user: str, role: str) -> None:
         """Give a user a role on the system as a whole."""
         self.call("PUT", f"/system/users/{self._ids[user]}/roles/{self._role(role)}")
+
+    def grant_everywhere(self, user: str, role: str) -> None:
+        """Give a user a role in each project of the domain, also in those to come."""
+        path = f"/OS-INHERIT/domains/default/users/{self._ids[user]}/roles/{self._role(role)}"
+        self.call("PUT", f"{path}/inherited_to_projects")
 
     def withdraw(self, user: str, project_id: str, role: str) -> None:
         """Take it away."""

@@ -27,12 +27,17 @@ CAPABILITY = {
         "consistent-group": "``start_group_snapshot``: all disks of a server at one instant",
         "quiesce": "``start_snapshot(quiesce=True)``: file systems are frozen inside the guest",
         "empty-disk": "``start_create`` with ``empty_disks``: data disks without content",
+        "data-disk": "``start_create`` with several images: data disks with content",
+        "snapshot-image": "``snapshot_image``: snapshots are images of the image service, and are "
+        "taken over where that is this service",
         "console-write": "``write_console``: the serial console takes input",
         "attach": "``attach_volume``, ``detach_volume``",
         "rebuild": "``start_rebuild``: a new system disk, data disks kept",
     },
     "volume": {
         "snapshot": "``start_snapshot``: a volume is read as it is at one instant",
+        "snapshot-image": "``snapshot_image``: snapshots are images of the image service, and are "
+        "taken over where that is this service",
     },
     "baremetal": {
         "capture": "``start_snapshot``: the disk of a node is read",
@@ -56,6 +61,7 @@ CAPABILITY = {
 
 # Values of options without a default, so that a driver can be made and asked what it can.
 SAMPLE = {
+    "endpoint": "http://nowhere",
     "url": "https://imagesvc.example/",
     "auth_url": "https://identity.example/v3",
     "username": "imagesvc",

@@ -8,12 +8,20 @@ from collections import Counter
 import pytest
 
 from tests import keystone_service
-from tests.keystone_server import KeystoneServer
+from tests.keystone_server import PASSWORD, KeystoneServer
 from tests.peer import cinder_server, ironic_server, nova_server
 
-DATABASE = """
+MORE = """
 [database]
 url = {url}
+[compute]
+enabled_backends = nova:nova
+[compute_nova]
+auth_url = {keystone}
+username = {user}
+password = {password}
+networks = none
+timeout_s = 60
 """
 
 
@@ -24,7 +32,13 @@ def cloud(tmp_path_factory, postgresql_server, postgresql_template):
     with contextlib.ExitStack() as stack:
         stack.callback(keystone.remove)
         keystone.start()
-        more = DATABASE.format(url=postgresql_server.create(postgresql_template))
+        keystone.grant_everywhere(keystone.service_user, "member")
+        more = MORE.format(
+            url=postgresql_server.create(postgresql_template),
+            keystone=keystone.url,
+            user=keystone.service_user,
+            password=PASSWORD,
+        )
         folder = tmp_path_factory.mktemp("cloud")
         yield stack.enter_context(keystone_service.started(folder, keystone, more))
 

@@ -64,6 +64,12 @@ endpoint_override = http://127.0.0.1:{neutron_port}
 backend = nova.keymgr.conf_key_mgr.ConfKeyManager
 [vnc]
 enabled = false
+[oslo_policy]
+policy_file = {folder}/policy.yaml
+"""
+# Flavors whose system disk is as large as the image, so that snapshots are small.
+POLICY = """
+os_compute_api:servers:create:zero_disk_flavor: ""
 """
 PLACEMENT_CONF = """
 [DEFAULT]
@@ -103,6 +109,7 @@ def started(folder: Path, keystone: KeystoneServer, user: str) -> Iterator[Path]
     for name in ("state", "instances", "lock"):
         (folder / name).mkdir()
     (folder / "placement.conf").write_text(PLACEMENT_CONF.format(folder=folder))
+    (folder / "policy.yaml").write_text(POLICY)
     (folder / "nova.conf").write_text(
         CONF.format(
             folder=folder, venv=venv, keystone=keystone.url, login=login(keystone, user),

@@ -10,7 +10,7 @@ from imagesvc.interface import errors
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import ProgressState
 from imagesvc.interface.volume import VolumeSpec, VolumeState
-from imagesvc.testing.conformance.volume import FOREIGN, PROJECT, VolumeConformance
+from imagesvc.testing.conformance.volume import VolumeConformance
 from imagesvc_drivers.volume.cinder import CinderVolume
 from tests import keystone_service, poll
 from tests.keystone_server import PASSWORD
@@ -34,31 +34,21 @@ default_backend = block
 
 
 @pytest.fixture(scope="module")
-def user(cloud, service_project):
-    """The service's own user, a member of the projects of the laws."""
-    name = cloud.keystone.user(service_project, "member")
-    for project_id in (PROJECT, FOREIGN):
-        cloud.keystone.project_of_id(project_id)
-        cloud.keystone.grant(name, project_id, "member")
-    return name
-
-
-@pytest.fixture(scope="module")
-def login(cloud, cinder, user):
-    """Options of the driver."""
+def login(cloud, cinder):
+    """Options of the driver: the service's own user, a member of every project but `service`."""
+    cloud.keystone.grant_everywhere(cloud.keystone.service_user, "member")
     return {
-        "auth_url": cloud.keystone.url, "username": user, "password": PASSWORD,
-        "region_name": "RegionOne", "timeout_s": 120.0,
+        "auth_url": cloud.keystone.url, "username": cloud.keystone.service_user,
+        "password": PASSWORD, "region_name": "RegionOne", "timeout_s": 120.0,
     }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def law_image(cloud, user, disk):
+def law_image(cloud, disk):
     """An image of the laws' project at the image service that Cinder uses; its id."""
-    cloud.add_cloud("law", user, PROJECT)
     return cloud.json(
         "image", "create", "--disk-format", "raw", "--container-format", "bare",
-        "--file", disk, "law", cloud="law",
+        "--file", disk, "law",
     )["id"]  # fmt: skip
 
 
@@ -68,7 +58,8 @@ class TestCinderVolume(VolumeConformance):
     CONNECT_CRASH_POINTS = ("volume.cinder.connected",)
 
     @pytest.fixture
-    def driver(self, login):
+    def driver(self, cloud, login):
+        self.project_id, self.foreign_id = cloud.projects["demo"], cloud.projects["other"]
         return self.make(CinderVolume, **login)
 
     @pytest.fixture
@@ -90,27 +81,28 @@ class TestCinderVolume(VolumeConformance):
 
     def test_an_image_that_is_not_there_is_told(self, driver, image_spec, image_source):
         gone = ImageSource(str(uuid.uuid4()), 0, "raw", 512, 512, image_source.digest, "")
-        spec = VolumeSpec("gone", PROJECT, 1 << 30, gone, gone.image_id)
+        spec = VolumeSpec("gone", self.project_id, 1 << 30, gone, gone.image_id)
         with pytest.raises(errors.DriverError) as raised:
             driver.start_create(spec, 1, "gone")
         assert gone.image_id in raised.value.user_message
         assert not raised.value.retryable
 
     def test_a_volume_that_was_made_elsewhere_is_shown(self, driver, cloud):
-        made = cloud.json("volume", "create", "--size", "1", "elsewhere", cloud="law")["id"]
-        (found,) = driver.list_volumes(PROJECT)
+        made = cloud.json("volume", "create", "--size", "1", "elsewhere")["id"]
+        (found,) = driver.list_volumes(self.project_id)
         assert (found.volume_id, found.name) == (made, "elsewhere")
         assert found.state in (VolumeState.CREATING, VolumeState.AVAILABLE)
 
-    def test_a_project_that_cinder_is_not_open_to_has_none(self, driver, cloud):
-        assert driver.list_volumes(cloud.projects["other"]) == []
+    def test_a_project_that_cinder_is_not_open_to_has_none(self, driver):
+        unknown = uuid.uuid4().hex
+        assert driver.list_volumes(unknown) == []
         with pytest.raises(errors.NotFound, match="not open"):
-            driver.start_create(VolumeSpec("v", cloud.projects["other"], 1 << 30), 1, "closed")
+            driver.start_create(VolumeSpec("v", unknown, 1 << 30), 1, "closed")
 
     def test_more_than_the_quota_is_refused_and_leaves_nothing(self, driver, spec):
         with pytest.raises(errors.NoSpace, match="quota"):
             driver.start_create(spec, 11, "many")
-        assert driver.list_volumes(PROJECT) == []
+        assert driver.list_volumes(self.project_id) == []
 
         def gone():
             try:
@@ -132,12 +124,9 @@ def compare(volume, disk, folder):
     subprocess.run(["qemu-img", "compare", "-F", "raw", volume, whole], check=True, timeout=120)
 
 
-def test_a_volume_is_made_of_an_image_through_our_own_api(
-    cloud, cinder, user, login, disk, tmp_path
-):
+def test_a_volume_is_made_of_an_image_through_our_own_api(cloud, cinder, login, disk, tmp_path):
     more = SECTIONS + "".join(f"{name} = {value}\n" for name, value in login.items())
     with keystone_service.started(tmp_path, cloud.keystone, more) as own:
-        cloud.keystone.grant(user, own.projects["demo"], "member")
         image = own.json(
             "image", "create", "--disk-format", "raw", "--container-format", "bare",
             "--file", disk, "of-volume",

@@ -6,7 +6,7 @@ that made it. Should two requests of one work have gone through, the servers of 
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from imagesvc.crashpoint import crashpoint
@@ -55,7 +55,10 @@ class Creation:
         return work.Work(work.CREATE, spec.project_id, str(count), mark).handle
 
     def poll(self, asked: work.Work) -> Progress:
-        """How far it is; what ended is written down in the servers."""
+        """How far it is; what ended well is written down in the servers, what did not is removed.
+
+        CANCELLED where there is nothing, or nothing any more.
+        """
         servers = self._chosen(asked)
         if not servers:
             return Progress(ProgressState.CANCELLED)
@@ -67,6 +70,7 @@ class Creation:
             if server_view.state(server) is ServerState.ERROR and not _ended(server)
         }
         if len(failed) == len(servers):
+            self._remove(asked.project_id, servers.values())
             return Progress(ProgressState.FAILED, error=next(iter(failed.values())))
         self._end(asked.project_id, servers, failed)
         known = {**_errors(servers), **failed}
@@ -77,8 +81,7 @@ class Creation:
         """Delete what was made, unless it has ended well."""
         if self.poll(asked).state is ProgressState.DONE:
             return
-        for server in self._servers.tagged(asked.project_id, _WORK + asked.mark):
-            self._servers.delete(asked.project_id, server.id)
+        self._remove(asked.project_id, self._servers.tagged(asked.project_id, _WORK + asked.mark))
 
     def _ask(self, spec: ServerSpec, count: int, mark: str) -> str:
         """Send the request; gives why it was not sent, or nothing."""
@@ -125,8 +128,7 @@ class Creation:
             by_request.setdefault(_request(server), []).append(server)
         first = min(by_request, key=lambda name: _rank(name, by_request[name]))
         for name in by_request.keys() - {first}:
-            for server in by_request[name]:
-                self._servers.delete(asked.project_id, server.id)
+            self._remove(asked.project_id, by_request[name])
         return {_number(server, asked): server for server in by_request[first]}
 
     def _end(self, project_id: str, servers: dict[int, Any], failed: dict[int, str]) -> None:
@@ -140,8 +142,11 @@ class Creation:
             for server in good:
                 if not _ended(server):
                     compute.add_tag_to_server(server, _ENDED)
-        for number in failed:
-            self._servers.delete(project_id, servers[number].id)
+        self._remove(project_id, [servers[number] for number in failed])
+
+    def _remove(self, project_id: str, servers: Iterable[Any]) -> None:
+        for server in servers:
+            self._servers.delete(project_id, server.id)
 
 
 def _request(server: Any) -> str:

@@ -18,7 +18,18 @@ class FileDriver(fake.MediumFakeDriver):
         """Copy the image to the disk."""
         if instance.image_ref:
             glance.API().download(context, instance.image_ref, dest_path=_disk(instance))
+        _boot(instance)
         return super().spawn(context, instance, image_meta, *args, **named)
+
+    def power_on(self, context, instance, *args, **named):
+        """It says so on its console."""
+        _boot(instance)
+        return super().power_on(context, instance, *args, **named)
+
+    def get_console_output(self, context, instance):
+        """Its log from the first boot on."""
+        with open(_console(instance), "rb") as log:
+            return log.read()
 
     def snapshot(self, context, instance, image_id, update_task_state):
         """Upload the disk, with the properties that the libvirt driver adds."""
@@ -43,11 +54,21 @@ class FileDriver(fake.MediumFakeDriver):
             images.update(context, image_id, described, disk, purge_props=False)
 
     def destroy(self, context, instance, *args, **named):
-        """Remove the disk too."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_disk(instance))
+        """Remove the disk and the log too."""
+        for path in (_disk(instance), _console(instance)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         return super().destroy(context, instance, *args, **named)
 
 
 def _disk(instance):
     return os.path.join(CONF.instances_path, f"{instance.uuid}.raw")
+
+
+def _console(instance):
+    return os.path.join(CONF.instances_path, f"{instance.uuid}.log")
+
+
+def _boot(instance):
+    with open(_console(instance), "a") as log:
+        log.write("booted\n")
