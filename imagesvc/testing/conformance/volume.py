@@ -21,8 +21,10 @@ from imagesvc.interface.volume import VolumeCapability, VolumeSpec, VolumeState
 from imagesvc.testing.conformance import http_file
 from imagesvc.testing.conformance.operation import follow, result_of
 from imagesvc.testing.conformance.volume_disk import (
+    FOREIGN,
     MARGIN_BYTES,
     OTHER_SERVER,
+    PROJECT,
     SERVER,
     UNKNOWN,
 )
