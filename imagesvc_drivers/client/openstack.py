@@ -57,13 +57,18 @@ class Cloud:
         """Around calls of a connection: raises DriverError alone."""
         return openstack_fault.translated(self._title)
 
-    def ask(self, service: Any, method: str, path: str, **named: Any) -> Any:
-        """One request to a service of a connection; its JSON, {} where it says nothing.
+    def ask(
+        self, connection: Connection, service: str, method: str, path: str, **named: Any
+    ) -> Any:
+        """One request to a service, by its name in openstacksdk; its JSON, {} where it says nothing.
 
-        Raises DriverError, for answers of failure too.
+        It is not repeated but where `named` says so. Raises DriverError, for answers of failure too.
         """
         with self.calling():
-            answer = service.request(path, method, raise_exc=False, **named)
+            # Only here: to look at a service is to ask it for its versions.
+            adapter = getattr(connection, service)
+            again = {"status_code_retries": 0} | named
+            answer = adapter.request(path, method, raise_exc=False, **again)
             sdk_errors.raise_from_response(answer)
             return answer.json() if answer.content else {}
 

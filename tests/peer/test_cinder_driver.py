@@ -82,10 +82,8 @@ class TestCinderVolume(VolumeConformance):
     def test_an_image_that_is_not_there_is_told(self, driver, image_spec, image_source):
         gone = ImageSource(str(uuid.uuid4()), 0, "raw", 512, 512, image_source.digest, "")
         spec = VolumeSpec("gone", self.project_id, 1 << 30, gone, gone.image_id)
-        with pytest.raises(errors.DriverError) as raised:
+        with pytest.raises(errors.InvalidArgument, match="image identifier"):
             driver.start_create(spec, 1, "gone")
-        assert gone.image_id in raised.value.user_message
-        assert not raised.value.retryable
 
     def test_a_volume_that_was_made_elsewhere_is_shown(self, driver, cloud):
         made = cloud.json("volume", "create", "--size", "1", "elsewhere")["id"]

@@ -85,7 +85,7 @@ class IronicClient:
 
     def _ask(self, method: str, path: str, **named: Any) -> Any:
         return self._cloud.ask(
-            self._cloud.own().baremetal, method, path, microversion=VERSION, **named
+            self._cloud.own(), "baremetal", method, path, microversion=VERSION, **named
         )
 
 

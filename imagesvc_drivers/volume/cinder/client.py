@@ -95,5 +95,5 @@ class CinderClient:
 
     def _ask(self, method: str, path: str, **named: Any) -> Any:
         return self._cloud.ask(
-            self._connection.block_storage, method, path, microversion=VERSION, **named
+            self._connection, "block_storage", method, path, microversion=VERSION, **named
         )

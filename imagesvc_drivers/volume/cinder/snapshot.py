@@ -109,7 +109,7 @@ class Snapshots:
             self._ask(project_id, "DELETE", f"/images/{image_id}")
 
     def _ask(self, project_id: str, method: str, path: str, **named: Any) -> Any:
-        return self._cloud.ask(self._cloud.project(project_id).image, method, path, **named)
+        return self._cloud.ask(self._cloud.project(project_id), "image", method, path, **named)
 
 
 def _name(work: str) -> str:
