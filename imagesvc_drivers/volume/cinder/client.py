@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 VERSION = "3.44"
 _PAGE = 500
 # Of these marks in a volume's metadata, `WORK` and `INDEX` say which creation made it and as which
-# of its volumes, `DIGEST` what the image has to be, `MADE` that the creation is through.
-WORK, INDEX, IMAGE, DIGEST, MADE, DOOMED = (
-    f"imagesvc_{name}" for name in ("work", "index", "image", "digest", "made", "doomed")
+# of its volumes, `IMAGE` of what, `MADE` that the creation is through, `DOOMED` that it is undone.
+WORK, INDEX, IMAGE, MADE, DOOMED = (
+    f"imagesvc_{name}" for name in ("work", "index", "image", "made", "doomed")
 )
 
 Volume = dict[str, Any]

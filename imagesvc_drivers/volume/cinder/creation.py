@@ -14,7 +14,6 @@ from imagesvc.interface.operation import Progress, ProgressState
 from imagesvc.interface.volume import VolumeSpec
 from imagesvc_drivers.volume.cinder import view
 from imagesvc_drivers.volume.cinder.client import (
-    DIGEST,
     DOOMED,
     IMAGE,
     INDEX,
@@ -25,7 +24,6 @@ from imagesvc_drivers.volume.cinder.client import (
 )
 
 _DELETABLE = ("available", "error", "error_deleting", "error_restoring")
-_OTHER_BYTES = "The image that Cinder read is not the one that was asked for."
 
 
 def begin(cinder: CinderClient, work: str, spec: VolumeSpec, count: int) -> None:
@@ -113,18 +111,10 @@ def _first_of_each(cinder: CinderClient, found: list[Volume]) -> list[Volume]:
 
 
 def _failed(found: Volume) -> bool:
-    return str(found["status"]).startswith("error") or _has_other_bytes(found)
-
-
-def _has_other_bytes(found: Volume) -> bool:
-    kept = (found.get("volume_image_metadata") or {}).get("os_hash_value")
-    wanted = found["metadata"].get(DIGEST)
-    return kept is not None and wanted is not None and kept != wanted
+    return str(found["status"]).startswith("error")
 
 
 def _reason(cinder: CinderClient, found: Volume) -> str:
-    if _has_other_bytes(found):
-        return _OTHER_BYTES
     reasons = cinder.reasons(found["id"])
     return f"Cinder could not make the volume: {reasons[0] if reasons else 'it does not say why.'}"
 
@@ -146,6 +136,6 @@ def _body(work: str, spec: VolumeSpec, count: int, index: int) -> dict[str, Any]
         "metadata": marks,
     }
     if spec.source is not None:
-        marks |= {IMAGE: spec.source.image_id, DIGEST: spec.source.digest}
+        marks[IMAGE] = spec.source.image_id
         body["imageRef"] = spec.source.image_id
     return body

@@ -14,11 +14,12 @@ from oslo_config import cfg
 
 from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import base, errors, volume
-from imagesvc.interface.operation import Handle, Progress
+from imagesvc.interface.operation import Handle, Progress, ProgressState
 from imagesvc.interface.volume import VolumeCapability, VolumeSpec
 from imagesvc_drivers.client import openstack_option
 from imagesvc_drivers.volume.cinder import creation, snapshot, view
 from imagesvc_drivers.volume.cinder.client import CinderClient, Volume
+from imagesvc_drivers.volume.cinder.image import Images
 
 _VOLUME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Of a creation the third part is how many, of a snapshot the volume.
@@ -26,6 +27,8 @@ _HANDLE = re.compile(
     r"(?:create:([A-Za-z0-9_-]{1,64}):([0-9]{1,4})|snapshot:([A-Za-z0-9_-]{1,64}):([0-9a-f-]{36}))"
     r":([0-9a-f]{40})"
 )
+# The handle of work that failed before Cinder was asked.
+_REFUSED = "refused:bytes"
 _DIGEST = re.compile(r"[0-9a-f]{128}")
 _TOKEN_CHARS_MAX = 1024
 
@@ -48,7 +51,8 @@ class CinderVolume(volume.VolumeDriver):
         super().__init__(options, backend_id=backend_id)
         endpoints = {"block_storage": options.endpoint, "image": options.image_endpoint}
         self._cloud = openstack_option.cloud(options, "cinder", "Cinder", endpoints)
-        self._snapshots = snapshot.Snapshots(self._cloud)
+        self._images = Images(self._cloud)
+        self._snapshots = snapshot.Snapshots(self._images)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -106,6 +110,8 @@ class CinderVolume(volume.VolumeDriver):
             )
         _check_image(spec)
         work = _work(token)
+        if spec.source and self._images.has_other_bytes(spec.project_id, spec.source):
+            return _REFUSED
         creation.begin(self._cinder(spec.project_id), work, spec, count)
         return f"create:{spec.project_id}:{count}:{work}"
 
@@ -170,6 +176,9 @@ class CinderVolume(volume.VolumeDriver):
 
     def poll(self, handle: Handle) -> Progress:
         """Say how far it is, by what is there."""
+        if handle == _REFUSED:
+            error = "The image service of Cinder has other bytes under the id of this image."
+            return Progress(ProgressState.FAILED, error=error)
         project_id, subject, work = _parse(handle)
         cinder = self._cinder(project_id)
         if isinstance(subject, int):
@@ -178,6 +187,8 @@ class CinderVolume(volume.VolumeDriver):
 
     def cancel(self, handle: Handle) -> None:
         """Remove what was made, as soon as Cinder lets go of it."""
+        if handle == _REFUSED:
+            return
         project_id, subject, work = _parse(handle)
         if isinstance(subject, int):
             creation.doom(self._cinder(project_id), work)

@@ -11,20 +11,19 @@ from imagesvc.interface.operation import ProgressState
 from imagesvc.interface.volume import VolumeSpec, VolumeState
 from imagesvc.testing.conformance.options import options_of
 from imagesvc_drivers.volume.cinder import CinderVolume
-from imagesvc_drivers.volume.cinder.client import DIGEST, DOOMED, INDEX, MADE, WORK
+from imagesvc_drivers.volume.cinder.client import DOOMED, INDEX, MADE, WORK
 from tests import web_server
 
 PROJECT = "p1"
 IDS = [f"3f2f4f0e-0000-4000-8000-00000000000{number}" for number in range(4)]
-VERSION = {
-    "version": {
-        "id": "v3.0", "status": "CURRENT", "version": "3.71", "min_version": "3.0",
-        "links": [{"rel": "self", "href": "/v3/"}],
-    }
-}  # fmt: skip
+VERSIONS = {
+    "/v3": {"id": "v3.0", "version": "3.71", "min_version": "3.0"},
+    "/v2": {"id": "v2.16"},
+}
 HANDLE = f"create:{PROJECT}:1:{'a' * 40}"
 SPEC = VolumeSpec("law", PROJECT, 1 << 30)
 SOURCE = ImageSource("i1", 0, "raw", 512, 512, "0" * 128, "http://127.0.0.1:9/none")
+OF_IMAGE = VolumeSpec("v", PROJECT, 1 << 30, SOURCE, "i1")
 
 
 class Cinder:
@@ -36,13 +35,17 @@ class Cinder:
 
     def __call__(self, head, connection):
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-        path = urllib.parse.urlsplit(target).path.removeprefix("/v3").rstrip("/")
-        status, body = "200 OK", VERSION
+        path = urllib.parse.urlsplit(target).path
+        root, path = path[:3], path[3:].rstrip("/")
+        links = [{"rel": "self", "href": f"{root}/"}]
+        status = "200 OK"
+        body = {"version": {"status": "CURRENT", "links": links, **VERSIONS.get(root, {})}}
         if path:
             self.asked.append((method, path))
             status, body = self.answers.get((method, path), ("404 Not Found", {}))
         kind = "Content-Type: application/json"
-        connection.sendall(web_server.answer(json.dumps(body).encode(), kind, status=status))
+        text = b"" if body is None else json.dumps(body).encode()
+        connection.sendall(web_server.answer(text, kind, status=status))
 
 
 @pytest.fixture
@@ -55,7 +58,10 @@ def made():
         context = web_server.serving(cinder)
         server = context.__enter__()
         stack.append(context)
-        values = {"token": "t:{project_id}", "endpoint": server.url("/v3"), "timeout_s": 5.0}
+        values = {
+            "token": "t:{project_id}", "endpoint": server.url("/v3"), "timeout_s": 5.0,
+            "image_endpoint": server.url("/v2"),
+        }  # fmt: skip
         drivers.append(CinderVolume(options_of(CinderVolume, values), backend_id="test"))
         return drivers[-1], cinder
 
@@ -164,13 +170,71 @@ def test_a_creation_that_failed_tells_what_cinder_says_and_leaves_nothing(made):
     assert cinder.asked[-1] == ("DELETE", f"/volumes/{IDS[0]}")
 
 
-def test_a_volume_of_other_bytes_is_none(made):
-    wrong = volume_of(**{DIGEST: "0" * 128})
-    wrong["volume_image_metadata"] = {"os_hash_value": "1" * 128}
-    driver, _ = made(listed(wrong) | {("DELETE", f"/volumes/{IDS[0]}"): ("202 Accepted", {})})
-    ended = driver.poll(HANDLE)
+@pytest.mark.parametrize(
+    ("algorithm", "value", "state"),
+    [
+        ("sha512", "1" * 128, ProgressState.FAILED),
+        ("sha512", SOURCE.digest, ProgressState.RUNNING),
+        ("sha256", "1" * 64, ProgressState.RUNNING),
+    ],
+)
+def test_an_image_of_other_bytes_makes_no_volume(made, algorithm, value, state):
+    image = {"id": "i1", "os_hash_algo": algorithm, "os_hash_value": value}
+    answers = listed(volume_of(status="creating")) | {("GET", "/images/i1"): ("200 OK", image)}
+    driver, cinder = made(answers)
+    handle = driver.start_create(OF_IMAGE, 1, "t")
+    found = driver.poll(handle)
+    assert found.state is state
+    assert ("other bytes" in found.error) == (state is ProgressState.FAILED)
+    assert {method for method, _ in cinder.asked} == {"GET"}
+    if state is ProgressState.FAILED:
+        driver.cancel(handle)
+        assert driver.poll(handle) == found
+
+
+def test_a_snapshot_is_uploaded_once_under_a_name_of_its_work(made):
+    image = {"id": IDS[3], "status": "saving", "size": None}
+    volume = {"volume": volume_of(status="uploading")}
+    driver, cinder = made(
+        {
+            ("GET", "/images"): ("200 OK", {"images": [image]}),
+            ("GET", f"/volumes/{IDS[0]}"): ("200 OK", volume),
+        }
+    )
+    handle = driver.start_snapshot(IDS[0], "t", project_id=PROJECT)
+    assert driver.poll(handle).state is ProgressState.RUNNING
+    assert ("POST", f"/volumes/{IDS[0]}/action") not in cinder.asked
+    image |= {"status": "active", "size": 1 << 30}
+    assert driver.poll(handle).result == f"{PROJECT}.{IDS[3]}"
+
+
+def test_a_volume_in_use_is_not_copied(made):
+    refusal = {"badRequest": {"message": "Volume status must be available"}}
+    driver, _ = made(
+        {
+            ("GET", "/images"): ("200 OK", {"images": []}),
+            ("POST", f"/volumes/{IDS[0]}/action"): ("400 Bad Request", refusal),
+        }
+    )
+    with pytest.raises(errors.Busy, match="must be available"):
+        driver.start_snapshot(IDS[0], "t", project_id=PROJECT)
+
+
+def test_an_upload_that_failed_tells_what_cinder_says(made):
+    image = {"id": IDS[3], "status": "queued"}
+    driver, cinder = made(
+        {
+            ("GET", "/images"): ("200 OK", {"images": [image]}),
+            ("GET", f"/images/{IDS[3]}"): ("200 OK", image),
+            ("DELETE", f"/images/{IDS[3]}"): ("204 No Content", None),
+            ("GET", f"/volumes/{IDS[0]}"): ("200 OK", {"volume": volume_of()}),
+            ("GET", "/messages"): ("200 OK", {"messages": [{"user_message": "no room"}]}),
+        }
+    )
+    ended = driver.poll(f"snapshot:{PROJECT}:{IDS[0]}:{'a' * 40}")
     assert ended.state is ProgressState.FAILED
-    assert "not the one" in ended.error
+    assert "no room" in ended.error
+    assert ("DELETE", f"/images/{IDS[3]}") in cinder.asked
 
 
 def test_what_is_being_made_or_removed_is_not_listed(made):
@@ -219,5 +283,5 @@ def test_an_image_is_asked_for_by_its_id(made):
     driver, cinder = made(
         listed() | {("POST", "/volumes"): ("202 Accepted", {"volume": volume_of()})}
     )
-    driver.start_create(VolumeSpec("v", PROJECT, 1 << 30, SOURCE, "i1"), 1, "t")
+    driver.start_create(OF_IMAGE, 1, "t")
     assert ("POST", "/volumes") in cinder.asked
