@@ -16,7 +16,7 @@ from imagesvc.testing.conformance import http_file
 from imagesvc.testing.conformance.baremetal import PROJECT, BaremetalConformance
 from imagesvc.testing.conformance.operation import follow, result_of
 from imagesvc_drivers.baremetal.ironic import IronicBaremetal
-from tests import keystone_service, poll
+from tests import poll
 from tests.keystone_server import PASSWORD
 from tests.peer.ironic_agent import AgentKeeper
 
@@ -153,30 +153,19 @@ class TestIronicBaremetal(BaremetalConformance):
             baremetal.patch_node(node_id, [{"op": "remove", "path": "/instance_uuid"}])
 
 
-SECTIONS = """
-[baremetal]
-enabled_backends = metal:ironic
-[baremetal_metal]
-"""
-
-
-def test_a_node_is_deployed_and_freed_through_our_own_api(
-    cloud, baremetal, keeper, login, disk, disks, tmp_path
-):
-    more = SECTIONS + "".join(f"{name} = {value}\n" for name, value in login.items())
-    with keystone_service.started(tmp_path, cloud.keystone, more) as own:
-        node_id = make_node(baremetal, own.projects["demo"])
-        image = own.json(
-            "image", "create", "--disk-format", "raw", "--container-format", "bare",
-            "--file", disk, "of-metal",
-        )["id"]  # fmt: skip
-        assert [each["ID"] for each in own.json("node", "list", command="imagesvc")] == [node_id]
-        own.imagesvc("node", "deploy", "--image", image, "--wait", node_id)
-        assert (disks / node_id).read_bytes() == disk.read_bytes()
-        found = own.json("node", "show", node_id, command="imagesvc")
-        assert (found["state"], found["image_id"]) == ("active", image)
-        refused = own.run("imagesvc", "--os-cloud", "other", "node", "show", node_id, check=False)
-        assert refused.returncode != 0
-        own.imagesvc("node", "undeploy", "--wait", node_id)
-        assert not any((disks / node_id).read_bytes())
-        assert own.json("node", "show", node_id, command="imagesvc")["state"] == "available"
+def test_a_node_is_deployed_and_freed_through_our_own_api(cloud, baremetal, keeper, disk, disks):
+    node_id = make_node(baremetal, cloud.projects["demo"])
+    image = cloud.json(
+        "image", "create", "--disk-format", "raw", "--container-format", "bare",
+        "--file", disk, "of-metal",
+    )["id"]  # fmt: skip
+    assert [each["ID"] for each in cloud.json("node", "list", command="imagesvc")] == [node_id]
+    cloud.imagesvc("node", "deploy", "--image", image, "--wait", node_id)
+    assert (disks / node_id).read_bytes() == disk.read_bytes()
+    found = cloud.json("node", "show", node_id, command="imagesvc")
+    assert (found["state"], found["image_id"]) == ("active", image)
+    refused = cloud.run("imagesvc", "--os-cloud", "other", "node", "show", node_id, check=False)
+    assert refused.returncode != 0
+    cloud.imagesvc("node", "undeploy", "--wait", node_id)
+    assert not any((disks / node_id).read_bytes())
+    assert cloud.json("node", "show", node_id, command="imagesvc")["state"] == "available"
