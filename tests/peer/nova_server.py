@@ -60,6 +60,10 @@ auth_type = admin_token
 token = admin
 endpoint = http://127.0.0.1:{neutron_port}
 endpoint_override = http://127.0.0.1:{neutron_port}
+[quota]
+instances = -1
+cores = -1
+ram = -1
 [key_manager]
 backend = nova.keymgr.conf_key_mgr.ConfKeyManager
 [vnc]

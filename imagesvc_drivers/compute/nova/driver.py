@@ -119,7 +119,8 @@ class NovaCompute(compute.ComputeDriver):
         asked = work.parse(handle)
         if asked.kind == work.REFUSED:
             return Progress(ProgressState.FAILED, error=asked.subject)
-        return self._crew(asked).poll(asked)
+        progress: Progress = self._crew(asked).poll(asked)
+        return progress
 
     def cancel(self, handle: Handle) -> None:
         """Take back what was made; ended work is left as it is."""

@@ -59,5 +59,5 @@ def _facts(image: Any) -> ImageFacts:
     return ImageFacts(
         size_bytes=image.virtual_size or image.size or 0,
         os_type=image.os_type if image.os_type in _SYSTEMS else plain.os_type,
-        architecture=image.hw_architecture or image.architecture or plain.architecture,
+        architecture=image.architecture or plain.architecture,
     )

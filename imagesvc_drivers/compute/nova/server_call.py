@@ -1,5 +1,6 @@
 """Calls of Nova about servers: found, listed, booted, powered off, deleted."""
 
+import itertools
 import time
 import uuid
 from collections.abc import Iterator
@@ -40,11 +41,11 @@ class Servers:
     def page(self, project_id: str, after: str | None, limit: int) -> list[Any]:
         """Those after the id `after`, by id; none of a project that is not open to us."""
         order = {"sort_key": "uuid", "sort_dir": "asc", "limit": max(1, min(limit, _PAGE))}
+        after_it = {"marker": after} if after else {}
         try:
             try:
-                return self._take(
-                    project_id, limit, **order, **({"marker": after} if after else {})
-                )
+                found = self._each(project_id, **order, **after_it)
+                return list(itertools.islice(found, limit))
             except errors.InvalidArgument:
                 if after is None:
                     raise
@@ -85,14 +86,6 @@ class Servers:
         except (errors.Busy, errors.NotFound):
             return b""
         return str((said or {}).get("output") or "").encode()
-
-    def _take(self, project_id: str, limit: int, **query: Any) -> list[Any]:
-        found: list[Any] = []
-        for server in self._each(project_id, **query):
-            if len(found) == limit:
-                break
-            found.append(server)
-        return found
 
     def _each(self, project_id: str, **query: Any) -> Iterator[Any]:
         with self._cloud.calling():
