@@ -37,11 +37,20 @@ def login(cloud, cinder):
 
 
 @pytest.fixture(scope="module")
-def law_image(cloud, disk):
+def projects(cloud):
+    """Projects without volumes of other tests, each with a member: the cloud of its name."""
+    made = {name: cloud.keystone.project() for name in ("law", "strange", "walk")}
+    for name, project_id in made.items():
+        cloud.add_cloud(name, cloud.keystone.user(project_id, "member"), project_id)
+    return made
+
+
+@pytest.fixture(scope="module")
+def law_image(cloud, projects, disk):
     """An image of the laws' project at the image service that Cinder uses; its id."""
     return cloud.json(
         "image", "create", "--disk-format", "raw", "--container-format", "bare",
-        "--file", disk, "law",
+        "--file", disk, "law", cloud="law",
     )["id"]  # fmt: skip
 
 
@@ -51,8 +60,8 @@ class TestCinderVolume(VolumeConformance):
     CONNECT_CRASH_POINTS = ("volume.cinder.connected",)
 
     @pytest.fixture
-    def driver(self, cloud, login):
-        self.project_id, self.foreign_id = cloud.projects["demo"], cloud.projects["other"]
+    def driver(self, projects, login):
+        self.project_id, self.foreign_id = projects["law"], projects["strange"]
         made = self.make(CinderVolume, **login)
         made.health()  # a login costs Keystone more than the law of health allows a busy machine
         return made
@@ -81,7 +90,7 @@ class TestCinderVolume(VolumeConformance):
             driver.start_create(spec, 1, "gone")
 
     def test_a_volume_that_was_made_elsewhere_is_shown(self, driver, cloud):
-        made = cloud.json("volume", "create", "--size", "1", "elsewhere")["id"]
+        made = cloud.json("volume", "create", "--size", "1", "elsewhere", cloud="law")["id"]
         (found,) = driver.list_volumes(self.project_id)
         assert (found.volume_id, found.name) == (made, "elsewhere")
         assert found.state in (VolumeState.CREATING, VolumeState.AVAILABLE)
@@ -118,27 +127,39 @@ def compare(volume, disk, folder):
 
 
 def test_an_image_becomes_volumes_and_a_volume_an_image_through_our_own_api(
-    cloud, cinder, disk, tmp_path
+    cloud, cinder, projects, disk, tmp_path
 ):
     image = cloud.json(
         "image", "create", "--disk-format", "raw", "--container-format", "bare",
-        "--file", disk, "of-volume",
+        "--file", disk, "of-volume", cloud="walk",
     )["id"]  # fmt: skip
-    cloud.imagesvc("volume", "create", "--image", image, "--count", "2", "--wait", "own")
-    listed = cloud.json("volume", "list", command="imagesvc")
+    cloud.imagesvc(
+        "volume", "create", "--image", image, "--count", "2", "--wait", "own", cloud="walk"
+    )
+    listed = cloud.json("volume", "list", command="imagesvc", cloud="walk")
     assert sorted(each["Name"] for each in listed) == ["own-1", "own-2"]
-    assert {each["Name"] for each in cloud.json("volume", "list")} >= {"own-1", "own-2"}
+    assert {each["Name"] for each in cloud.json("volume", "list", cloud="walk")} >= {
+        "own-1",
+        "own-2",
+    }
     for each in listed:
         compare(cinder / f"volume-{each['ID']}", disk, tmp_path)
     volume_id = listed[0]["ID"]
     made = cloud.json(
-        "volume", "capture", volume_id, "--name", "back", "--wait", command="imagesvc"
+        "volume",
+        "capture",
+        volume_id,
+        "--name",
+        "back",
+        "--wait",
+        command="imagesvc",
+        cloud="walk",
     )
     saved = tmp_path / "saved"
-    cloud.openstack("image", "save", "--file", saved, made["image_id"])
+    cloud.openstack("image", "save", "--file", saved, made["image_id"], cloud="walk")
     compare(cinder / f"volume-{volume_id}", saved, tmp_path)
-    names = [each["Name"] for each in cloud.json("image", "list")]
+    names = [each["Name"] for each in cloud.json("image", "list", cloud="walk")]
     assert names.count("back") == 1
     assert not any(name.startswith("imagesvc-snapshot") for name in names)
-    cloud.imagesvc("volume", "delete", *[each["ID"] for each in listed])
-    assert cloud.json("volume", "list", command="imagesvc") == []
+    cloud.imagesvc("volume", "delete", *[each["ID"] for each in listed], cloud="walk")
+    assert cloud.json("volume", "list", command="imagesvc", cloud="walk") == []
