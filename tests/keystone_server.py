@@ -146,6 +146,10 @@ class KeystoneServer:
         """Give a user a role in a project."""
         self.call("PUT", self._grant(user, project_id, role))
 
+    def grant_system(self, user: str, role: str) -> None:
+        """Give a user a role on the system as a whole."""
+        self.call("PUT", f"/system/users/{self._ids[user]}/roles/{self._role(role)}")
+
     def grant_everywhere(self, user: str, role: str) -> None:
         """Give a user a role in each project of the domain, also in those to come."""
         path = f"/OS-INHERIT/domains/default/users/{self._ids[user]}/roles/{self._role(role)}"
@@ -219,7 +223,7 @@ class KeystoneServer:
         self.register("identity", self.url)
         service = self.project("service")
         user = self.user(service, "service", name=self.service_user)
-        self.call("PUT", f"/system/users/{self._ids[user]}/roles/{self._role('reader')}")
+        self.grant_system(user, "reader")
 
     def _wait(self) -> None:
         end = time.monotonic() + START_S

@@ -36,6 +36,8 @@ CAPABILITY = {
     },
     "volume": {
         "snapshot": "``start_snapshot``: a volume is read as it is at one instant",
+        "snapshot-image": "``snapshot_image``: snapshots are images of the image service, and are "
+        "taken over where that is this service",
     },
     "backup": {
         "sees-servers": "``start_create``: the service copies a server by itself",

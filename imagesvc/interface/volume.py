@@ -11,7 +11,7 @@ from imagesvc.interface import base, errors
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle, Progress
 
-VERSION = base.Version(1, 0)
+VERSION = base.Version(1, 1)
 
 # What a compute driver needs to attach a volume: `volume_id`, `protocol`, and what the protocol
 # says. `file`: `path` of a file on the same machine, and its `format`, which is never probed.
@@ -22,6 +22,7 @@ class VolumeCapability(base.Capability):
     """What a volume driver may offer beyond the required methods."""
 
     SNAPSHOT = "snapshot"
+    SNAPSHOT_IMAGE = "snapshot-image"
 
 
 class VolumeState(enum.StrEnum):
@@ -51,7 +52,8 @@ class Volume:
 @dataclasses.dataclass(frozen=True, slots=True)
 class VolumeSpec:
     """What to create. Without `source` it is empty and reads as zeros; else it reads as the disk
-    of the image, and as zeros behind it. `size_bytes` is at least what the image's disk has.
+    of the image, and as zeros behind it. A backend that fetches images itself does so by
+    `source.image_id`, where this service is its image service. `size_bytes` is at least what the image's disk has.
     With a count above one the volumes are named `name-1`, `name-2`, ...
     """
 
@@ -114,6 +116,14 @@ class VolumeDriver(base.Driver):
     def open_snapshot(self, snapshot_id: str, *, offset: int = 0) -> BinaryIO:
         """Read the raw bytes of a snapshot from `offset`. Raises NotFound, InvalidArgument."""
         raise errors.NotSupported("This volume backend cannot snapshot volumes.")
+
+    def snapshot_image(self, snapshot_id: str) -> str:
+        """The id of the image that the backend wrote into its image service (SNAPSHOT_IMAGE).
+
+        Where that service is the one that asks, it takes the bytes over with the record, whatever
+        their format, and reads nothing. `open_snapshot` is for any other. Raises NotFound.
+        """
+        raise errors.NotSupported("Snapshots of this volume backend are no images.")
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Remove a snapshot; one that is gone is success."""

@@ -57,8 +57,23 @@ class Cloud:
         """Around calls of a connection: raises DriverError alone."""
         return openstack_fault.translated(self._title)
 
+    def ask(
+        self, connection: Connection, service: str, method: str, path: str, **named: Any
+    ) -> Any:
+        """One request to a service, by its name in openstacksdk; its JSON, {} where it says nothing.
+
+        It is not repeated but where `named` says so. Raises DriverError, for answers of failure too.
+        """
+        with self.calling():
+            # Only here: to look at a service is to ask it for its versions.
+            adapter = getattr(connection, service)
+            again = {"status_code_retries": 0} | named
+            answer = adapter.request(path, method, raise_exc=False, **again)
+            sdk_errors.raise_from_response(answer)
+            return answer.json() if answer.content else {}
+
     def own(self) -> Connection:
-        """The service's own user in its own project."""
+        """The service's own user in its own project, or in the system where that is asked for."""
         return self._connection(None)
 
     def project(self, project_id: str) -> Connection:
@@ -129,7 +144,9 @@ def _credentials(options: Any, project_id: str | None) -> Any:
             application_credential_secret=options.application_credential_secret,
         )
     named = {"user_domain_name": options.user_domain_name}
-    if project_id is None:
+    if project_id is None and getattr(options, "system_scope", False):
+        named["system_scope"] = "all"
+    elif project_id is None:
         named["project_name"] = options.project_name
         named["project_domain_name"] = options.project_domain_name
     else:

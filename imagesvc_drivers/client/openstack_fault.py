@@ -56,7 +56,7 @@ def _refusal(status: int, words: str, title: str, whole: str) -> errors.DriverEr
             f"{title} does not serve this service; its operator has to look.",
             f"{operator}: correct the credentials, or the roles of the user",
         )
-    if status == 403 and "quota" in words.lower():
+    if status in (403, 413) and "quota" in words.lower():  # Cinder says 413
         return errors.NoSpace(f"{title} refused: {words}", operator)
     if status == 403:
         return errors.AccessDenied(f"{title} does not allow this: {words}", operator)

@@ -22,6 +22,20 @@ username = {user}
 password = {password}
 networks = none
 timeout_s = 60
+[volume]
+enabled_backends = cinder:cinder
+[volume_cinder]
+auth_url = {keystone}
+username = {user}
+password = {password}
+timeout_s = 60
+[baremetal]
+enabled_backends = ironic:ironic
+[baremetal_ironic]
+auth_url = {keystone}
+username = {administrator}
+password = {password}
+timeout_s = 60
 """
 
 
@@ -33,10 +47,13 @@ def cloud(tmp_path_factory, postgresql_server, postgresql_template):
         stack.callback(keystone.remove)
         keystone.start()
         keystone.grant_everywhere(keystone.service_user, "member")
+        administrator = keystone.user(keystone.project())
+        keystone.grant_system(administrator, "admin")
         more = MORE.format(
             url=postgresql_server.create(postgresql_template),
             keystone=keystone.url,
             user=keystone.service_user,
+            administrator=administrator,
             password=PASSWORD,
         )
         folder = tmp_path_factory.mktemp("cloud")

@@ -1,8 +1,8 @@
 """What runs in the memory of a bare-metal node while Ironic deploys it, as a process can be it.
 
 Ironic's own agent wants hardware, so this one stands in for it: it speaks the agent's protocol
-(version 1 of ironic-python-agent's API) and does the one thing that concerns an image service, to
-fetch the image that it is told, check the digest, and write it to the disk.
+(version 1 of ironic-python-agent's API) and does what concerns an image service, to fetch the
+image that it is told, check the digest, and write it to the disk; and to erase the disk.
 """
 
 import hashlib
@@ -18,9 +18,14 @@ API_VERSION = "1.72"
 AGENT_VERSION = "11.0.0"
 DEPLOY_S = 180.0
 BEAT_S = 1.0
+LOOK_S = 0.5
 # Ironic asks for steps again and again until there is one; priority 0 means that it runs none.
 _STEP = {"interface": "deploy", "step": "nothing", "priority": 0}
+_ERASE = {"interface": "deploy", "step": "erase_devices", "priority": 10, "abortable": True}
+WAITING = ("wait call-back", "clean wait")
+BUSY = ("deploying", "cleaning", *WAITING)
 _RESULTS = {
+    "get_clean_steps": {"clean_steps": {"peer": [_ERASE]}, "hardware_manager_version": {}},
     "get_deploy_steps": {"deploy_steps": {"peer": [_STEP]}, "hardware_manager_version": {}},
     "get_partition_uuids": {},
 }
@@ -41,7 +46,7 @@ class IronicAgent:
         self._commands: list[dict] = []
 
     def serve(self, state) -> None:
-        """Do what Ironic tells until `state()` is no longer `wait call-back`."""
+        """Do what Ironic tells as long as `state()` is one in which it may."""
         agent = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -77,9 +82,9 @@ class IronicAgent:
         }
 
         end = time.monotonic() + DEPLOY_S
-        while (now := state()) in ("deploying", "wait call-back"):
+        while (now := state()) in BUSY:
             assert time.monotonic() < end, f"the node is still {now}"
-            if now == "wait call-back":
+            if now in WAITING:
                 self._call("POST", f"/v1/heartbeat/{self._node_id}", body)
             time.sleep(BEAT_S)
 
@@ -101,6 +106,9 @@ class IronicAgent:
             "command_error": None,
             "command_result": _RESULTS.get(name, {}),
         }
+        if name == "execute_clean_step":
+            done["command_result"] = {"clean_result": "", "clean_step": command["params"]["step"]}
+            self.disk.write_bytes(bytes(self.disk.stat().st_size if self.disk.exists() else 0))
         if name == "execute_deploy_step":
             step = command["params"]["step"]
             done["command_result"] = {"deploy_result": "", "deploy_step": step}
@@ -124,3 +132,43 @@ class IronicAgent:
                 digest.update(chunk)
                 disk.write(chunk)
         assert digest.hexdigest() == (value or told["checksum"]), f"{url} has another digest"
+
+
+class AgentKeeper:
+    """Gives each node an agent whenever Ironic has booted it into one.
+
+    `nodes` lists the nodes as openstacksdk shows them; the disks are files of `folder`, by node id.
+    """
+
+    def __init__(self, url: str, folder: Path, nodes) -> None:
+        self._url = url
+        self._folder = folder
+        self._nodes = nodes
+        self._served: dict[str, threading.Thread] = {}
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "AgentKeeper":
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._watcher.join()
+
+    def _watch(self):
+        while not self._over.wait(LOOK_S):
+            for node in self._nodes():
+                thread = self._served.get(node.id)
+                if node.provision_state in WAITING and not (thread and thread.is_alive()):
+                    self._served[node.id] = threading.Thread(
+                        target=self._serve, args=(node.id,), daemon=True
+                    )
+                    self._served[node.id].start()
+
+    def _serve(self, node_id):
+        agent = IronicAgent(self._url, node_id, self._folder / node_id)
+        agent.serve(lambda: self._state(node_id))
+
+    def _state(self, node_id):
+        return next(node.provision_state for node in self._nodes() if node.id == node_id)

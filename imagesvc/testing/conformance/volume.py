@@ -41,7 +41,7 @@ class VolumeConformance(VolumeKillConformance):
     ) -> None:
         """VolumeSpec: with a count above one the volumes are named name-1, name-2, ..."""
         made = result_of(driver, driver.start_create(spec, 3, "three"))
-        found = [driver.get_volume(each, project_id=PROJECT) for each in made]
+        found = [driver.get_volume(each, project_id=self.project_id) for each in made]
         assert [each.name for each in found] == ["law-1", "law-2", "law-3"]
         assert {each.state for each in found} == {VolumeState.AVAILABLE}
         assert all(each.size_bytes >= spec.size_bytes for each in found)
@@ -53,20 +53,24 @@ class VolumeConformance(VolumeKillConformance):
     ) -> None:
         """list_volumes: ordered by id, those after the id `after`, of this project."""
         result_of(driver, driver.start_create(spec, 2, "pages"))
-        every = [found.volume_id for found in driver.list_volumes(PROJECT)]
+        every = [found.volume_id for found in driver.list_volumes(self.project_id)]
         assert every == sorted(every)
         assert len(every) == 2
-        first = driver.list_volumes(PROJECT, limit=1)
-        rest = driver.list_volumes(PROJECT, after=first[0].volume_id)
+        first = driver.list_volumes(self.project_id, limit=1)
+        rest = driver.list_volumes(self.project_id, after=first[0].volume_id)
         assert [found.volume_id for found in (*first, *rest)] == every
-        assert driver.list_volumes(FOREIGN) == []
+        assert driver.list_volumes(self.foreign_id) == []
 
     def test_a_volume_of_another_project_is_not_found(
         self, driver: volume.VolumeDriver, spec: VolumeSpec
     ) -> None:
         """A volume of another project is NotFound, and nothing happens to it."""
         mine = self.make_volume(driver, spec)
-        for volume_id, project_id in ((mine, FOREIGN), (UNKNOWN, PROJECT), ("../x", PROJECT)):
+        for volume_id, project_id in (
+            (mine, self.foreign_id),
+            (UNKNOWN, self.project_id),
+            ("../x", self.project_id),
+        ):
             calls: list[Callable[[str, str], Any]] = [
                 lambda i, p: driver.get_volume(i, project_id=p),
                 lambda i, p: driver.connect(i, SERVER, project_id=p),
@@ -78,7 +82,7 @@ class VolumeConformance(VolumeKillConformance):
                 with pytest.raises(errors.NotFound):
                     call(volume_id, project_id)
             driver.delete_volume(volume_id, project_id=project_id)
-        assert driver.get_volume(mine, project_id=PROJECT).server_id is None
+        assert driver.get_volume(mine, project_id=self.project_id).server_id is None
 
     def test_another_instance_finds_the_volumes_and_a_deletion_may_be_repeated(
         self, driver: volume.VolumeDriver, spec: VolumeSpec
@@ -87,18 +91,18 @@ class VolumeConformance(VolumeKillConformance):
         volume_id = self.make_volume(driver, spec)
         driver.close()
         other = self.again(driver)
-        assert other.get_volume(volume_id, project_id=PROJECT).name == "law"
+        assert other.get_volume(volume_id, project_id=self.project_id).name == "law"
         for _ in range(2):
-            other.delete_volume(volume_id, project_id=PROJECT)
+            other.delete_volume(volume_id, project_id=self.project_id)
         with pytest.raises(errors.NotFound):
-            driver.get_volume(volume_id, project_id=PROJECT)
+            driver.get_volume(volume_id, project_id=self.project_id)
 
     def test_a_volume_of_an_image_reads_as_its_disk_and_as_zeros_behind(
         self, driver: volume.VolumeDriver, image_spec: VolumeSpec, image_source: ImageSource
     ) -> None:
         """VolumeSpec: it reads as the disk of the image, and as zeros behind it."""
         volume_id = self.make_volume(driver, image_spec)
-        found = driver.get_volume(volume_id, project_id=PROJECT)
+        found = driver.get_volume(volume_id, project_id=self.project_id)
         assert found.image_id == image_source.image_id
         content = self.content(driver, volume_id)
         if content is not None:
@@ -129,7 +133,7 @@ class VolumeConformance(VolumeKillConformance):
         ended = follow(driver, handle)
         assert ended.state is ProgressState.FAILED
         assert ended.error
-        assert driver.list_volumes(PROJECT) == []
+        assert driver.list_volumes(self.project_id) == []
 
     def test_a_volume_smaller_than_its_image_is_refused(
         self, driver: volume.VolumeDriver, image_spec: VolumeSpec
@@ -145,22 +149,24 @@ class VolumeConformance(VolumeKillConformance):
     ) -> None:
         """connect, disconnect and delete_volume, as another instance sees them too."""
         volume_id = self.make_volume(driver, spec)
-        connection = driver.connect(volume_id, SERVER, project_id=PROJECT)
+        connection = driver.connect(volume_id, SERVER, project_id=self.project_id)
         assert connection["volume_id"] == volume_id
         assert connection["protocol"]
-        assert driver.connect(volume_id, SERVER, project_id=PROJECT) == connection
+        assert driver.connect(volume_id, SERVER, project_id=self.project_id) == connection
         other = self.again(driver)
-        found = other.get_volume(volume_id, project_id=PROJECT)
+        found = other.get_volume(volume_id, project_id=self.project_id)
         assert (found.state, found.server_id) == (VolumeState.IN_USE, SERVER)
         with pytest.raises(errors.Busy):
-            other.connect(volume_id, OTHER_SERVER, project_id=PROJECT)
+            other.connect(volume_id, OTHER_SERVER, project_id=self.project_id)
         with pytest.raises(errors.Busy):
-            other.delete_volume(volume_id, project_id=PROJECT)
-        other.disconnect(volume_id, OTHER_SERVER, project_id=PROJECT)
-        assert driver.get_volume(volume_id, project_id=PROJECT).server_id == SERVER
+            other.delete_volume(volume_id, project_id=self.project_id)
+        other.disconnect(volume_id, OTHER_SERVER, project_id=self.project_id)
+        assert driver.get_volume(volume_id, project_id=self.project_id).server_id == SERVER
         for _ in range(2):
-            other.disconnect(volume_id, SERVER, project_id=PROJECT)
-        assert driver.get_volume(volume_id, project_id=PROJECT).state is VolumeState.AVAILABLE
+            other.disconnect(volume_id, SERVER, project_id=self.project_id)
+        assert (
+            driver.get_volume(volume_id, project_id=self.project_id).state is VolumeState.AVAILABLE
+        )
 
     def test_a_snapshot_reads_as_the_raw_disk_though_the_volume_is_gone(
         self, driver: volume.VolumeDriver, image_spec: VolumeSpec
@@ -170,7 +176,7 @@ class VolumeConformance(VolumeKillConformance):
             return
         volume_id = self.make_volume(driver, image_spec)
         snapshot_id = self.snapshot(driver, volume_id)
-        driver.delete_volume(volume_id, project_id=PROJECT)
+        driver.delete_volume(volume_id, project_id=self.project_id)
         assert driver.snapshot_size(snapshot_id) >= image_spec.size_bytes
         with driver.open_snapshot(snapshot_id) as stream:
             whole = stream.read()
@@ -183,10 +189,26 @@ class VolumeConformance(VolumeKillConformance):
             with pytest.raises(errors.NotFound):
                 call(snapshot_id)
 
+    def test_a_snapshot_is_an_image_only_with_its_capability(
+        self, driver: volume.VolumeDriver, spec: VolumeSpec
+    ) -> None:
+        """snapshot_image (SNAPSHOT_IMAGE): an id, the same each time; NotFound once it is gone."""
+        if not self.has(driver, VolumeCapability.SNAPSHOT_IMAGE):
+            with pytest.raises(errors.NotSupported):
+                driver.snapshot_image(UNKNOWN)
+            return
+        snapshot_id = self.snapshot(driver, self.make_volume(driver, spec))
+        image_id = driver.snapshot_image(snapshot_id)
+        assert image_id
+        assert self.again(driver).snapshot_image(snapshot_id) == image_id
+        driver.delete_snapshot(snapshot_id)
+        with pytest.raises(errors.NotFound):
+            driver.snapshot_image(snapshot_id)
+
     def test_optional_methods_say_so_when_missing(self, driver: volume.VolumeDriver) -> None:
         """Without the capability a method raises NotSupported."""
         optional: list[Callable[[], Any]] = [
-            lambda: driver.start_snapshot(UNKNOWN, "none", project_id=PROJECT),
+            lambda: driver.start_snapshot(UNKNOWN, "none", project_id=self.project_id),
             lambda: driver.snapshot_size(UNKNOWN),
             lambda: driver.open_snapshot(UNKNOWN),
         ]

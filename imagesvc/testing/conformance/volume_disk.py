@@ -26,6 +26,9 @@ class VolumeDiskConformance(OperationConformance):
 
     VERSION = volume.VERSION
     CAPABILITY = VolumeCapability
+    # A backend that keeps projects itself has others: let the fixture `driver` set both.
+    project_id: str = PROJECT
+    foreign_id: str = FOREIGN
     # Address of this machine under which the backend fetches images from the suite.
     ADDRESS: ClassVar[str] = "127.0.0.1"
 
@@ -35,15 +38,16 @@ class VolumeDiskConformance(OperationConformance):
         """A raw image, whose bytes the suite reads at its `local_path`."""
 
     @pytest.fixture
-    def spec(self) -> VolumeSpec:
+    def spec(self, driver: volume.VolumeDriver) -> VolumeSpec:
         """An empty volume of 4 MiB."""
-        return VolumeSpec(name="law", project_id=PROJECT, size_bytes=4 << 20)
+        return VolumeSpec(name="law", project_id=self.project_id, size_bytes=4 << 20)
 
     @pytest.fixture
-    def image_spec(self, image_source: ImageSource) -> VolumeSpec:
+    def image_spec(self, driver: volume.VolumeDriver, image_source: ImageSource) -> VolumeSpec:
         """A volume of an image, with a margin behind it."""
         return VolumeSpec(
-            name="law", project_id=PROJECT, source=image_source, image_id=image_source.image_id,
+            name="law", project_id=self.project_id,
+            source=image_source, image_id=image_source.image_id,
             size_bytes=image_source.virtual_size_bytes + MARGIN_BYTES,
         )  # fmt: skip
 
@@ -51,10 +55,10 @@ class VolumeDiskConformance(OperationConformance):
     def _no_volume_stays(self, driver: volume.VolumeDriver) -> Iterator[None]:
         yield
         driver.open()
-        for found in driver.list_volumes(PROJECT, limit=1000):
+        for found in driver.list_volumes(self.project_id, limit=1000):
             if found.server_id is not None:
-                driver.disconnect(found.volume_id, found.server_id, project_id=PROJECT)
-            driver.delete_volume(found.volume_id, project_id=PROJECT)
+                driver.disconnect(found.volume_id, found.server_id, project_id=self.project_id)
+            driver.delete_volume(found.volume_id, project_id=self.project_id)
 
     @pytest.fixture
     def start_work(self, spec: VolumeSpec) -> Callable[[Any, str], Handle]:
@@ -69,7 +73,9 @@ class VolumeDiskConformance(OperationConformance):
     def snapshot(self, driver: volume.VolumeDriver, volume_id: str) -> str:
         """Snapshot a volume, give the id of the snapshot."""
         token = uuid.uuid4().hex
-        return str(result_of(driver, driver.start_snapshot(volume_id, token, project_id=PROJECT)))
+        return str(
+            result_of(driver, driver.start_snapshot(volume_id, token, project_id=self.project_id))
+        )
 
     def content(self, driver: volume.VolumeDriver, volume_id: str) -> bytes | None:
         """What is on a volume; None where the driver cannot tell."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 from imagesvc.interface import volume
 from imagesvc.interface.volume import VolumeCapability, VolumeSpec
 from imagesvc.testing.conformance.operation import result_of
-from imagesvc.testing.conformance.volume_disk import PROJECT, SERVER, VolumeDiskConformance
+from imagesvc.testing.conformance.volume_disk import SERVER, VolumeDiskConformance
 from imagesvc.testing.conformance.work_kill import KilledWork
 
 
@@ -27,12 +27,12 @@ class VolumeKillConformance(KilledWork, VolumeDiskConformance):
             driver, points, "start_create", lambda one: (image_spec, 2, one)
         ):
             made = result_of(driver, driver.start_create(image_spec, 2, token))
-            there = [found.volume_id for found in driver.list_volumes(PROJECT)]
+            there = [found.volume_id for found in driver.list_volumes(self.project_id)]
             assert sorted(made) == there, token
             for volume_id in made:
                 content = self.content(driver, volume_id)
                 assert content is None or len(content) >= image_spec.size_bytes
-                driver.delete_volume(volume_id, project_id=PROJECT)
+                driver.delete_volume(volume_id, project_id=self.project_id)
 
     def test_a_snapshot_goes_on_after_a_kill(
         self, driver: volume.VolumeDriver, spec: VolumeSpec
@@ -43,9 +43,9 @@ class VolumeKillConformance(KilledWork, VolumeDiskConformance):
         volume_id = self.make_volume(driver, spec)
         for token in self.cut_short(
             driver, self.SNAPSHOT_CRASH_POINTS, "start_snapshot", lambda one: (volume_id, one),
-            project_id=PROJECT,
+            project_id=self.project_id,
         ):  # fmt: skip
-            handle = driver.start_snapshot(volume_id, token, project_id=PROJECT)
+            handle = driver.start_snapshot(volume_id, token, project_id=self.project_id)
             snapshot_id = result_of(driver, handle)
             with driver.open_snapshot(snapshot_id) as stream:
                 assert len(stream.read()) == driver.snapshot_size(snapshot_id)
@@ -58,9 +58,9 @@ class VolumeKillConformance(KilledWork, VolumeDiskConformance):
         volume_id = self.make_volume(driver, spec)
         for _ in self.cut_short(
             driver, self.CONNECT_CRASH_POINTS, "connect", lambda _: (volume_id, SERVER),
-            project_id=PROJECT,
+            project_id=self.project_id,
         ):  # fmt: skip
-            connection = driver.connect(volume_id, SERVER, project_id=PROJECT)
+            connection = driver.connect(volume_id, SERVER, project_id=self.project_id)
             assert connection["volume_id"] == volume_id
-            driver.disconnect(volume_id, SERVER, project_id=PROJECT)
-            assert driver.get_volume(volume_id, project_id=PROJECT).server_id is None
+            driver.disconnect(volume_id, SERVER, project_id=self.project_id)
+            assert driver.get_volume(volume_id, project_id=self.project_id).server_id is None

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import errors
 from imagesvc.interface.operation import Handle, Progress, ProgressState
-from imagesvc_drivers.client import openstack
-from imagesvc_drivers.compute.nova import image_facts, image_stream, server_call, server_view, work
+from imagesvc_drivers.client import openstack, openstack_image
+from imagesvc_drivers.compute.nova import image_facts, server_call, server_view, work
 
 # createImage answers with the image's id.
 _MICROVERSION = "2.45"
@@ -81,7 +81,7 @@ class Snapshotting:
         size_bytes = self.size(snapshot_id)
         if not 0 <= offset <= size_bytes:
             raise errors.InvalidArgument(f"Offset {offset} is outside of the snapshot.")
-        return image_stream.opened(self._cloud, project_id, image_id, offset, size_bytes)
+        return openstack_image.opened(self._cloud, project_id, image_id, offset, size_bytes)
 
     def remove(self, snapshot_id: str) -> None:
         """Remove it; one that is gone is success."""

@@ -36,6 +36,7 @@ CASES = [
     ("Cutting", "a_volume_smaller_than_its_image_is_refused"),
     ("Shared", "one_server_has_a_volume_until_it_is_taken_back"),
     ("Shifted", "a_snapshot_reads_as_the_raw_disk_though_the_volume_is_gone"),
+    ("NamingImages", "a_snapshot_is_an_image_only_with_its_capability"),
     ("Silent", "optional_methods_say_so_when_missing"),
 ]
 

@@ -6,7 +6,7 @@ import uuid
 
 from imagesvc.interface import base, errors
 from imagesvc.interface.operation import Progress, ProgressState
-from imagesvc.interface.volume import Volume
+from imagesvc.interface.volume import Volume, VolumeCapability
 from imagesvc_drivers.volume import local_task
 from imagesvc_drivers.volume.local import LocalVolume
 
@@ -177,3 +177,15 @@ class Silent(LocalVolume):
 
     def open_snapshot(self, snapshot_id, *, offset=0):
         return io.BytesIO()
+
+
+class NamingImages(LocalVolume):
+    """Names an image for each snapshot, also for those that are gone."""
+
+    def info(self):
+        found = super().info()
+        capabilities = found.capabilities | {VolumeCapability.SNAPSHOT_IMAGE}
+        return dataclasses.replace(found, capabilities=capabilities)
+
+    def snapshot_image(self, snapshot_id):
+        return "an image"

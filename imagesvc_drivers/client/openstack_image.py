@@ -25,7 +25,7 @@ def opened(
         )
     if offset and answer.status_code != 206:
         answer.close()
-        raise errors.NotSupported("The image service of Nova does not give parts of images.")
+        raise errors.NotSupported("The image service of the cloud does not give parts of images.")
     raw = _Body(cloud, answer, size_bytes - offset)
     return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
@@ -45,7 +45,7 @@ class _Body(io.RawIOBase):
         with self._cloud.calling():
             data: bytes = self._answer.raw.read(min(len(buffer), self._left))
         if not data and self._left:
-            raise errors.Unavailable("The image service of Nova broke off.")
+            raise errors.Unavailable("The image service of the cloud broke off.")
         buffer[: len(data)] = data
         self._left -= len(data)
         return len(data)

@@ -1,0 +1,105 @@
+"""Copies of volumes: images that Cinder uploads to its image service, under a name made of the work.
+
+Cinder lets a volume have one upload at a time. A snapshot's id is <project id>.<image id>.
+"""
+
+import contextlib
+import uuid
+from typing import Any, BinaryIO
+
+from imagesvc.crashpoint import crashpoint
+from imagesvc.interface import errors
+from imagesvc.interface.operation import Progress, ProgressState
+from imagesvc_drivers.volume.cinder.client import CinderClient
+from imagesvc_drivers.volume.cinder.image import Images
+
+_UPLOADING = "uploading"
+_READY = frozenset({"active", "deactivated"})
+
+
+class Snapshots:
+    """Starts, follows and reads them; safe for many threads."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+
+    def start(self, cinder: CinderClient, project_id: str, volume_id: str, work: str) -> None:
+        """Have Cinder upload the volume, unless it did. Raises NotFound, Busy if it is in use."""
+        if self._images.named(project_id, _name(work)):
+            return
+        body = {"image_name": _name(work), "disk_format": "raw", "container_format": "bare"}
+        try:
+            cinder.act(volume_id, "os-volume_upload_image", body)
+        except errors.InvalidArgument as exc:
+            # Of two processes that ask at once one is refused.
+            if not self._images.named(project_id, _name(work)):
+                raise errors.Busy(exc.user_message, exc.operator_message) from exc
+        crashpoint("volume.cinder.snapshot_asked")
+
+    def progress(
+        self, cinder: CinderClient, project_id: str, volume_id: str, work: str
+    ) -> Progress:
+        """How far it is: Cinder is at it as long as the volume says so."""
+        busy = False
+        with contextlib.suppress(errors.NotFound):
+            busy = cinder.volume(volume_id)["status"] == _UPLOADING
+        # Asked after the volume: what is not ready by now never will be.
+        images = self._images.named(project_id, _name(work))
+        ready = sorted(image["id"] for image in images if image["status"] in _READY)
+        if ready:
+            return Progress(ProgressState.DONE, result=f"{project_id}.{ready[0]}")
+        if busy:
+            return Progress(ProgressState.RUNNING)
+        for image in images:
+            self._images.remove(project_id, image["id"])
+        reasons = cinder.reasons(volume_id)
+        reason = reasons[0] if reasons else "it does not say why."
+        return Progress(ProgressState.FAILED, error=f"Cinder could not copy the volume: {reason}")
+
+    def cancel(self, project_id: str, work: str) -> None:
+        """Remove the image unless it is whole; Cinder stops when it finds it gone."""
+        images = self._images.named(project_id, _name(work))
+        if not any(image["status"] in _READY for image in images):
+            for image in images:
+                self._images.remove(project_id, image["id"])
+
+    def image(self, snapshot_id: str) -> dict[str, Any]:
+        """The image that the snapshot is. Raises NotFound."""
+        project_id, image_id = _parts(snapshot_id)
+        missing = errors.NotFound(f"No snapshot {snapshot_id} was found.")
+        try:
+            found = self._images.get(project_id, image_id)
+        except errors.NotFound as exc:
+            raise missing from exc
+        if found["status"] not in _READY:
+            raise missing
+        return found
+
+    def open(self, snapshot_id: str, offset: int) -> BinaryIO:
+        """The raw bytes from `offset`. Raises NotFound, InvalidArgument."""
+        project_id, image_id = _parts(snapshot_id)
+        size_bytes = int(self.image(snapshot_id)["size"])
+        if not 0 <= offset <= size_bytes:
+            raise errors.InvalidArgument(f"Offset {offset} is outside of the snapshot.")
+        return self._images.open(project_id, image_id, offset, size_bytes)
+
+    def remove(self, snapshot_id: str) -> None:
+        """Remove it; one that is gone is success."""
+        with contextlib.suppress(errors.NotFound):
+            self._images.remove(*_parts(snapshot_id))
+
+
+def _name(work: str) -> str:
+    return f"imagesvc-snapshot-{work}"
+
+
+def _parts(snapshot_id: str) -> tuple[str, str]:
+    """Project and image. Raises NotFound for what is no snapshot id."""
+    project_id, _, image_id = snapshot_id.rpartition(".")
+    try:
+        plain = str(uuid.UUID(image_id)) == image_id
+    except ValueError:
+        plain = False
+    if not (plain and project_id):
+        raise errors.NotFound(f"No snapshot {snapshot_id} was found.")
+    return project_id, image_id
