@@ -65,10 +65,14 @@ class Cloud:
         It is not repeated but where `named` says so. Raises DriverError, for answers of failure too.
         """
         with self.calling():
-            # Only here: to look at a service is to ask it for its versions.
-            adapter = getattr(connection, service)
-            again = {"status_code_retries": 0} | named
-            answer = adapter.request(path, method, raise_exc=False, **again)
+            try:
+                # Only here: to look at a service is to ask it for its versions.
+                adapter = getattr(connection, service)
+                again = {"status_code_retries": 0} | named
+                answer = adapter.request(path, method, raise_exc=False, **again)
+            except openstack_fault.NOT_IN_CATALOG:
+                self._forget(connection)  # the next login brings the catalog as it is then
+                raise
             sdk_errors.raise_from_response(answer)
             return answer.json() if answer.content else {}
 
@@ -100,6 +104,12 @@ class Cloud:
             f"{self._title} is not open to this service in project {project_id}.",
             f"the service's own user has no role in project {project_id}",
         )
+
+    def _forget(self, connection: Connection) -> None:
+        with self._lock:
+            for project_id, known in list(self._known.items()):
+                if known is connection:
+                    del self._known[project_id]
 
     def _connection(self, project_id: str | None) -> Connection:
         with self._lock:

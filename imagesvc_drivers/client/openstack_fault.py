@@ -11,6 +11,11 @@ from openstack import exceptions as sdk_errors
 from imagesvc.interface import errors
 
 _WORDS_MAX = 300
+NOT_IN_CATALOG = (
+    sdk_errors.EndpointNotFound,
+    sdk_errors.ServiceDisabledException,
+    auth_errors.CatalogException,
+)
 _RAISED = (
     sdk_errors.SDKException,
     auth_errors.ClientException,
@@ -34,7 +39,7 @@ def translate(exc: Exception, title: str) -> errors.DriverError:
     status = getattr(exc, "status_code", None) or getattr(exc, "http_status", None)
     if isinstance(exc, auth_errors.ConnectTimeout | requests.Timeout):
         return errors.Timeout(f"{title} did not answer in time.", str(exc))
-    if isinstance(exc, sdk_errors.EndpointNotFound | auth_errors.CatalogException):
+    if isinstance(exc, NOT_IN_CATALOG):
         return errors.Unavailable(
             f"{title} is not to be found.",
             f"{exc}: look at region_name, interface and endpoint, and at the catalog",

@@ -147,3 +147,26 @@ def test_without_the_library_the_error_says_what_to_install(monkeypatch):
     options = options_of(Driver, {"token": "t", "endpoint": "http://nova"})
     with pytest.raises(errors.InvalidConfiguration, match=r"pip install 'imagesvc\[openstack\]'"):
         openstack_option.cloud(options, "test", "Nova", {})
+
+
+def test_a_service_that_comes_into_the_catalog_later_is_found_by_the_next_call():
+    catalog = []
+
+    def script(head, connection):
+        path = head.split(b" ", 2)[1]
+        body, kinds, status = {"servers": []}, ["Content-Type: application/json"], "200 OK"
+        if path.endswith(b"/auth/tokens"):
+            until = "2099-01-01T00:00:00.000000Z"
+            body = {"token": {"methods": [], "expires_at": until, "catalog": list(catalog)}}
+            kinds, status = [*kinds, "X-Subject-Token: t"], "201 Created"
+        connection.sendall(web_server.answer(json.dumps(body).encode(), *kinds, status=status))
+
+    with web_server.serving(script) as server:
+        values = {"auth_url": server.url("/v3"), "username": "u", "password": "p"}
+        options = options_of(Driver, values)
+        cloud = openstack_option.cloud(options, "test", "Nova", {})
+        with pytest.raises(errors.Unavailable, match="Nova is not to be found"):
+            cloud.ask(cloud.own(), "compute", "GET", "/servers")
+        place = {"interface": "internal", "url": server.url("/v2.1"), "region": "r", "id": "e"}
+        catalog.append({"type": "compute", "name": "nova", "id": "s", "endpoints": [place]})
+        assert cloud.ask(cloud.own(), "compute", "GET", "/servers") == {"servers": []}
