@@ -8,6 +8,7 @@ from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.db import doomed, metadata, pending
 from imagesvc.domain.image import NewImage
+from imagesvc.domain.image_query import ImageQuery
 from imagesvc.interface.compute import ComputeCapability
 from imagesvc.interface.errors import NotFound, Unavailable
 from imagesvc.manager import quota_verify
@@ -79,13 +80,7 @@ def look(service, capture):
 
 
 def images(service):
-    return {each.id for each in service.images.list(CALLER, image_query()).images}
-
-
-def image_query():
-    from imagesvc.domain.image_query import ImageQuery
-
-    return ImageQuery()
+    return {each.id for each in service.images.list(CALLER, ImageQuery()).images}
 
 
 def left(service):
@@ -156,8 +151,8 @@ def test_a_record_that_goes_before_it_is_taken_over_fails_the_job(
 ):
     found = adoption.find
 
-    def find_and_lose(ctx, driver, snapshot_id):
-        facts = found(ctx, driver, snapshot_id)
+    def find_and_lose(ctx, disk):
+        facts = found(ctx, disk)
         service.images.delete(CALLER, compute.image)
         return facts
 
