@@ -1,12 +1,25 @@
-"""The bytes of an image of the image service, as a file."""
+"""Snapshots that are images of the image service, and the bytes of one as a file."""
 
 import io
+import uuid
 from typing import Any, BinaryIO, cast
 
 from imagesvc.interface import errors
 from imagesvc_drivers.client import openstack
 
 _BUFFER_BYTES = 1 << 20
+
+
+def of_snapshot(snapshot_id: str) -> tuple[str, str]:
+    """Project and image of a snapshot id `PROJECT.IMAGE`. Raises NotFound for what is none."""
+    project_id, _, image_id = snapshot_id.rpartition(".")
+    try:
+        plain = str(uuid.UUID(image_id)) == image_id
+    except ValueError:
+        plain = False
+    if not (plain and project_id):
+        raise errors.NotFound(f"No snapshot {snapshot_id} was found.")
+    return project_id, image_id
 
 
 def opened(

@@ -4,7 +4,6 @@ A property of the image says for which work it was made. Nova itself lets a serv
 snapshot at a time; a request that came second may leave a record without bytes, which is removed.
 """
 
-import uuid
 from typing import Any, BinaryIO
 
 from imagesvc.crashpoint import crashpoint
@@ -77,7 +76,7 @@ class Snapshotting:
 
     def open(self, snapshot_id: str, offset: int) -> BinaryIO:
         """The raw bytes from `offset`. Raises as `size`, and InvalidArgument."""
-        project_id, image_id = _parts(snapshot_id)
+        project_id, image_id = openstack_image.of_snapshot(snapshot_id)
         size_bytes = self.size(snapshot_id)
         if not 0 <= offset <= size_bytes:
             raise errors.InvalidArgument(f"Offset {offset} is outside of the snapshot.")
@@ -86,7 +85,7 @@ class Snapshotting:
     def remove(self, snapshot_id: str) -> None:
         """Remove it; one that is gone is success."""
         try:
-            project_id, image_id = _parts(snapshot_id)
+            project_id, image_id = openstack_image.of_snapshot(snapshot_id)
             # Looked for first: the image service writes refused deletions down.
             self._images.get(project_id, image_id)
         except errors.NotFound:
@@ -120,7 +119,7 @@ class Snapshotting:
     def _image(self, snapshot_id: str) -> Any:
         missing = errors.NotFound(f"No snapshot {snapshot_id} was found.")
         try:
-            image = self._images.get(*_parts(snapshot_id))
+            image = self._images.get(*openstack_image.of_snapshot(snapshot_id))
         except errors.NotFound as exc:
             raise missing from exc
         if image.status not in _READY:
@@ -139,15 +138,3 @@ def _raw_size(image: Any) -> int:
             "let Nova use this service as its Glance, or set [libvirt] snapshot_image_format = raw",
         )
     return int(image.size)
-
-
-def _parts(snapshot_id: str) -> tuple[str, str]:
-    """Project and image. Raises NotFound for what is no snapshot id."""
-    project_id, _, image_id = snapshot_id.rpartition(".")
-    try:
-        plain = str(uuid.UUID(image_id)) == image_id
-    except ValueError:
-        plain = False
-    if not (plain and project_id):
-        raise errors.NotFound(f"No snapshot {snapshot_id} was found.")
-    return project_id, image_id

@@ -4,12 +4,12 @@ Cinder lets a volume have one upload at a time. A snapshot's id is <project id>.
 """
 
 import contextlib
-import uuid
 from typing import Any, BinaryIO
 
 from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import errors
 from imagesvc.interface.operation import Progress, ProgressState
+from imagesvc_drivers.client import openstack_image
 from imagesvc_drivers.volume.cinder.client import CinderClient
 from imagesvc_drivers.volume.cinder.image import Images
 
@@ -65,7 +65,7 @@ class Snapshots:
 
     def image(self, snapshot_id: str) -> dict[str, Any]:
         """The image that the snapshot is. Raises NotFound."""
-        project_id, image_id = _parts(snapshot_id)
+        project_id, image_id = openstack_image.of_snapshot(snapshot_id)
         missing = errors.NotFound(f"No snapshot {snapshot_id} was found.")
         try:
             found = self._images.get(project_id, image_id)
@@ -77,7 +77,7 @@ class Snapshots:
 
     def open(self, snapshot_id: str, offset: int) -> BinaryIO:
         """The raw bytes from `offset`. Raises NotFound, InvalidArgument."""
-        project_id, image_id = _parts(snapshot_id)
+        project_id, image_id = openstack_image.of_snapshot(snapshot_id)
         size_bytes = int(self.image(snapshot_id)["size"])
         if not 0 <= offset <= size_bytes:
             raise errors.InvalidArgument(f"Offset {offset} is outside of the snapshot.")
@@ -86,20 +86,8 @@ class Snapshots:
     def remove(self, snapshot_id: str) -> None:
         """Remove it; one that is gone is success."""
         with contextlib.suppress(errors.NotFound):
-            self._images.remove(*_parts(snapshot_id))
+            self._images.remove(*openstack_image.of_snapshot(snapshot_id))
 
 
 def _name(work: str) -> str:
     return f"imagesvc-snapshot-{work}"
-
-
-def _parts(snapshot_id: str) -> tuple[str, str]:
-    """Project and image. Raises NotFound for what is no snapshot id."""
-    project_id, _, image_id = snapshot_id.rpartition(".")
-    try:
-        plain = str(uuid.UUID(image_id)) == image_id
-    except ValueError:
-        plain = False
-    if not (plain and project_id):
-        raise errors.NotFound(f"No snapshot {snapshot_id} was found.")
-    return project_id, image_id
