@@ -6,7 +6,6 @@ and nothing that destroys a disk is asked for twice: Ironic lets one `instance_u
 """
 
 import re
-import time
 from typing import Any
 
 from oslo_config import cfg
@@ -18,7 +17,7 @@ from imagesvc_drivers.baremetal.ironic import node, work
 from imagesvc_drivers.baremetal.ironic.client import IronicClient, Node, not_found
 from imagesvc_drivers.baremetal.ironic.node import Mark
 from imagesvc_drivers.baremetal.ironic.order import Change, Orders
-from imagesvc_drivers.client import openstack_option
+from imagesvc_drivers.client import openstack_option, probe
 
 _NODE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGEST = re.compile(r"[0-9a-f]{128}")
@@ -56,6 +55,7 @@ class IronicBaremetal(baremetal.BaremetalDriver):
         endpoints = {"baremetal": options.endpoint}
         self._cloud = openstack_option.cloud(options, "ironic", "Ironic", endpoints)
         self._ironic = IronicClient(self._cloud)
+        self._probe = probe.Probe(self._ironic.version)
         self._orders = Orders(self._ironic)
         self._shared = frozenset(options.shared_resource_classes)
 
@@ -69,12 +69,7 @@ class IronicBaremetal(baremetal.BaremetalDriver):
 
     def health(self) -> base.Health:
         """Ask Ironic for its version, as the service's own user."""
-        begun = time.perf_counter()
-        try:
-            self._ironic.version()
-        except errors.DriverError as exc:
-            return base.Health(base.HealthState.DOWN, exc.operator_message)
-        return base.Health(base.HealthState.OK, "", (time.perf_counter() - begun) * 1000)
+        return self._probe.health()
 
     def get_node(self, node_id: str, *, project_id: str) -> baremetal.Node:
         """Describe one node."""

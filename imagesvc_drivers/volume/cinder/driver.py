@@ -7,7 +7,6 @@ one. This driver keeps nothing of its own: what it does stands in Cinder, so any
 import contextlib
 import hashlib
 import re
-import time
 from typing import Any, BinaryIO
 
 from oslo_config import cfg
@@ -16,7 +15,7 @@ from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import base, errors, volume
 from imagesvc.interface.operation import Handle, Progress, ProgressState
 from imagesvc.interface.volume import VolumeCapability, VolumeSpec
-from imagesvc_drivers.client import openstack_option
+from imagesvc_drivers.client import openstack_option, probe
 from imagesvc_drivers.volume.cinder import creation, snapshot, view
 from imagesvc_drivers.volume.cinder.client import CinderClient, Volume
 from imagesvc_drivers.volume.cinder.image import Images
@@ -53,6 +52,7 @@ class CinderVolume(volume.VolumeDriver):
         self._cloud = openstack_option.cloud(options, "cinder", "Cinder", endpoints)
         self._images = Images(self._cloud)
         self._snapshots = snapshot.Snapshots(self._images)
+        self._probe = probe.Probe(self._ask)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -70,12 +70,10 @@ class CinderVolume(volume.VolumeDriver):
 
     def health(self) -> base.Health:
         """Ask Cinder for the limits of the service's own project."""
-        begun = time.perf_counter()
-        try:
-            CinderClient(self._cloud, self._cloud.own()).limits()
-        except errors.DriverError as exc:
-            return base.Health(base.HealthState.DOWN, exc.operator_message)
-        return base.Health(base.HealthState.OK, "", (time.perf_counter() - begun) * 1000)
+        return self._probe.health()
+
+    def _ask(self) -> None:
+        CinderClient(self._cloud, self._cloud.own()).limits()
 
     def get_volume(self, volume_id: str, *, project_id: str) -> volume.Volume:
         """Describe one volume."""
