@@ -14,7 +14,7 @@ from imagesvc.policy.check import Enforcer
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1000
 # Nouns of actions that make something of an image; what was made is the project's that made it.
-MADE = frozenset({"server", "volume", "node", "export", "backup"})
+MADE = frozenset({"server", "volume", "node", "backup"})
 
 
 class AuditManager:
