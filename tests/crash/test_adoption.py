@@ -7,9 +7,10 @@ from tests.crash.ledger_compute import DISK
 from tests.crash.paper_station import CALLER
 
 
-@pytest.mark.parametrize(
-    "point", ["step.store.kept", "step.activate.adopted", "step.activate.done"]
-)
+POINTS = ("step.store.kept", "step.activate.adopted", "step.activate.done")
+
+
+@pytest.mark.parametrize("point", POINTS)
 def test_one_image_is_left_wherever_a_worker_dies(paper, point):
     station = paper()
     written = station.image()

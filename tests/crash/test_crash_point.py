@@ -5,6 +5,7 @@ from pathlib import Path
 
 from imagesvc.domain import state
 from tests.crash import (
+    test_adoption,
     test_backup,
     test_baremetal,
     test_bucket,
@@ -27,6 +28,9 @@ from tests.driver.test_local_backup import TestLocalBackup as Backup
 from tests.driver.test_local_baremetal import Local as Baremetal
 from tests.driver.test_local_volume import TestLocalVolume as Volume
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
+from tests.peer.test_cinder_driver import TestCinderVolume as Cinder
+from tests.peer.test_ironic_driver import TestIronicBaremetal as Ironic
+from tests.peer.test_nova_compute import TestNovaCompute as Nova
 
 ROOT = Path(__file__).parent.parent.parent
 POINT = re.compile(r"\bcrashpoint\(\"([a-z._]+)\"\)")
@@ -77,6 +81,14 @@ TESTED = {
     *Baremetal.SNAPSHOT_CRASH_POINTS,
     *Volume.SNAPSHOT_CRASH_POINTS,
     *Volume.CONNECT_CRASH_POINTS,
+    *test_adoption.POINTS,
+    *Nova.CREATE_CRASH_POINTS,
+    *Nova.SNAPSHOT_CRASH_POINTS,
+    *Cinder.CREATE_CRASH_POINTS,
+    *Cinder.SNAPSHOT_CRASH_POINTS,
+    *Cinder.CONNECT_CRASH_POINTS,
+    *Ironic.DEPLOY_CRASH_POINTS,
+    *Ironic.UNDEPLOY_CRASH_POINTS,
     *test_syslog_audit_sink.TestTcp.crashpoints,
     *test_webhook_audit_sink.TestWebhook.crashpoints,
 }
