@@ -117,6 +117,13 @@ def test_disks_that_cannot_be_copied_at_one_instant_are_refused_and_one_disk_is_
     assert content(service, made()) == [DISK]
 
 
+def test_a_server_without_disks_of_its_own_is_not_backed_up_here(service, compute):
+    """It boots from a volume, say."""
+    compute.disk_ids = []
+    with pytest.raises(errors.InvalidRequest, match="no disk of its own"):
+        service.backups.create(CALLER, server_id="server", name="b")
+
+
 def test_a_disk_that_is_kept_is_not_copied_again(service, compute, made, monkeypatch):
     opened, open_write = [], LocalBackup.open_write
 
@@ -256,6 +263,28 @@ def test_a_server_is_not_rebuilt_before_its_backup_has_copied_its_disks(
     work()
     assert state(service, job) == ("done", None)
     assert service.rebuilds.start(CALLER, **asked)
+
+
+def test_a_server_is_not_rebuilt_while_a_service_copies_it(service, foreign, active_image, work):
+    job = service.backups.create(CALLER, server_id="server", name="b")
+    with service.database.write() as conn:
+        table = job_table.TABLE
+        conn.execute(table.update().where(table.c.id == job.id).values(step=3))
+    asked = {"server_ids": ("server",), "image_id": active_image.id}
+    with pytest.raises(errors.Conflict, match="captured"):
+        service.rebuilds.start(CALLER, **asked)
+    until_ended(service, work, job)
+    assert service.rebuilds.start(CALLER, **asked)
+
+
+def test_several_disks_go_to_a_backend_that_has_data_disks(service, compute, made):
+    backup_id = made()
+    compute.capabilities -= {ComputeCapability.DATA_DISK}
+    with pytest.raises(NotSupported, match="system disk alone"):
+        service.backups.restore(CALLER, backup_id, name="again")
+    compute.capabilities |= {ComputeCapability.CONSISTENT_GROUP}
+    compute.disk_ids = ["vda"]
+    assert service.backups.restore(CALLER, made(), name="again")
 
 
 def test_a_restoration_that_is_cancelled_leaves_no_server(service, compute, made, work):
