@@ -151,5 +151,6 @@ class LocalBackup(backup.BackupDriver):
             if size_bytes != disk.size_bytes:
                 raise errors.InvalidArgument(f"Disk {disk.disk_id} was not written whole.")
         with local_folder.translated(backup_id):
+            folder.clear(list(disks))
             folder.seal(list(disks), consistency)
         crashpoint("backup.local.finished")

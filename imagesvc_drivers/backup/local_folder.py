@@ -69,6 +69,13 @@ class BackupFolder:
             created_at=datetime.datetime.fromisoformat(created_at),
         )
 
+    def clear(self, disks: list[BackupDisk]) -> None:
+        """Remove what is no part of the backup: parts that a writer left when it was killed."""
+        kept = {self.path / "spec.json", *(self.disk_path(disk.disk_id) for disk in disks)}
+        for path in self.path.iterdir():
+            if path not in kept:
+                path.unlink(missing_ok=True)
+
     def seal(self, disks: list[BackupDisk], consistency: Consistency) -> None:
         """Say that the backup is whole."""
         body = {

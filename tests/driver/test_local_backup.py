@@ -72,7 +72,7 @@ class TestLocalBackup(BackupConformance):
         assert {path.name for path in root.iterdir()} == {going, whole}
 
     def test_a_writer_that_was_killed_leaves_no_trace_in_the_backup(
-        self, driver: LocalBackup, spec: BackupSpec
+        self, driver: LocalBackup, spec: BackupSpec, tmp_path: Path
     ) -> None:
         backup_id = driver.prepare(spec, "killed")
         writer = driver.open_write(backup_id, "vda")
@@ -80,6 +80,9 @@ class TestLocalBackup(BackupConformance):
         self.fill(driver, backup_id)
         found = driver.get_backup(backup_id, project_id=PROJECT)
         assert self.content(driver, found)[0] != b"x" * 1000
+        disks = {driver.path(backup_id, disk.disk_id).name for disk in found.disks}
+        folder = tmp_path / "backup" / "backups" / backup_id
+        assert {path.name for path in folder.iterdir()} == {"spec.json", "backup.json", *disks}
         writer.close()
         with pytest.raises(errors.InvalidArgument):
             writer.write(b"more")
