@@ -405,6 +405,67 @@ def test_a_backup_that_is_being_deleted_is_not_read(service, compute, made, work
         service.backups.delete(CALLER, backup_id)
 
 
+def begin_to_read(service, begun):
+    """Restore the one backup that there is; gives its id."""
+    (found,) = service.backups.list(CALLER)
+    begun.append(service.backups.restore(CALLER, found.backup_id, name="again"))
+    return found.backup_id
+
+
+@EACH
+def test_a_backup_that_is_taken_back_is_read_to_the_end_and_by_nobody_anew(
+    service, compute, work, folder, monkeypatch
+):
+    finish, delete, begun = LocalBackup.finish, LocalBackup.delete_backup, []
+
+    def lost(self, *args):
+        finish(self, *args)
+        if not begun:
+            begin_to_read(service, begun)
+        raise driver_errors.DriverError("The answer was lost.", "lost")
+
+    def deleting(self, backup_id, *, project_id):
+        assert state(service, begun[0]) == ("done", None)
+        with pytest.raises(errors.BackupInUse):
+            begin_to_read(service, begun)
+        delete(self, backup_id, project_id=project_id)
+
+    monkeypatch.setattr(LocalBackup, "finish", lost)
+    monkeypatch.setattr(LocalBackup, "delete_backup", deleting)
+    job = service.backups.create(CALLER, server_id="server", name="b")
+    until_ended(service, work, job)
+    assert state(service, job) == ("failed", "The answer was lost.")
+    assert state(service, begun[0]) == ("done", None)
+    assert len(begun) == 1
+    assert list(folder.iterdir()) == []
+
+
+def test_a_backup_by_a_service_is_taken_back_when_nobody_reads_it(
+    service, foreign, work, monkeypatch
+):
+    start, delete, begun = FolderBackup.start_create, FolderBackup.delete_backup, []
+
+    def lost(self, spec, token):
+        result_of(self, start(self, spec, token))
+        if not begun:
+            begin_to_read(service, begun)
+        monkeypatch.setattr(FolderBackup, "start_create", start)
+        raise driver_errors.DriverError("The answer was lost.", "lost")
+
+    def deleting(self, backup_id, *, project_id):
+        assert state(service, begun[0]) == ("done", None)
+        with pytest.raises(errors.BackupInUse):
+            begin_to_read(service, begun)
+        delete(self, backup_id, project_id=project_id)
+
+    monkeypatch.setattr(FolderBackup, "start_create", lost)
+    monkeypatch.setattr(FolderBackup, "delete_backup", deleting)
+    job = service.backups.create(CALLER, server_id="server", name="b")
+    until_ended(service, work, job)
+    assert state(service, job) == ("failed", "The answer was lost.")
+    assert foreign.list_backups(CALLER.project_id) == []
+
+
 @EACH
 def test_a_backup_is_never_read_and_deleted_at_once(service, made):
     backup_id = made()
