@@ -391,6 +391,13 @@ HOSTILE = {
     "not gzip": (
         ova.packed(ova.machine(Part("a.vmdk", file='o:compression="gzip"')), FILES), "not packed",
     ),
+    "nothing inside of gzip": (
+        ova.packed(
+            ova.machine(Part("a.raw", format="", file='o:compression="gzip"')),
+            {"a.raw": gzip.compress(b"")},
+        ),
+        "a disk of the OVA is empty",
+    ),
     "bomb": (
         ova.packed(
             ova.machine(Part("a.raw", format="", file='o:compression="gzip"')),
