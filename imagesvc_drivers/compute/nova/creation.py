@@ -44,7 +44,7 @@ class Creation:
         if len(spec.disks) > 1 or spec.empty_disks:
             raise errors.NotSupported("Servers of this compute backend have a system disk alone.")
         if spec.image_id is None:
-            raise errors.NotSupported("Nova makes servers of images; make an image of it first.")
+            raise errors.NotSupported("Nova makes servers of images alone; make an image first.")
         if count < 1:
             raise errors.InvalidArgument("count is at least 1.")
         mark = work.mark(token)

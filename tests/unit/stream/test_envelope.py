@@ -51,14 +51,23 @@ LONG = root("<a " + repeated('x:a{n}="" ', 4000) + "/>", "xmlns:x='" + "u" * 50_
 @pytest.mark.parametrize(
     ("data", "cause"),
     [
-        (LONG, "too many attributes"),
+        (LONG, "names no disk"),
+        (root("<a " + repeated('a{n}="" ', 19_000) + "/>"), "names no disk"),
         (root("<a " + repeated('a{n}="" ', 100_000) + "/>"), "too many attributes"),
         (root(repeated('<a b{n}="" c{n}=""/>', 19_000)), "too many attributes"),
         (root(repeated("<x:a{n}/>", 15_000), "xmlns:x='" + "u" * 500_000 + "'"), "names no disk"),
         (root("<a/>" * 200_000), "too long"),
         (root(repeated('<File id="f{n}" href="f{n}" size="64" chunkSize="1"/>', 4500)), "files"),
     ],
-    ids=["long names", "one tag", "many tags", "many elements", "short elements", "many parts"],
+    ids=[
+        "long names",
+        "one tag",
+        "a longer tag",
+        "many tags",
+        "many elements",
+        "short elements",
+        "many parts",
+    ],
 )
 def test_a_descriptor_costs_little_whatever_it_says(data: bytes, cause: str) -> None:
     assert len(data) <= envelope.BYTES_MAX
