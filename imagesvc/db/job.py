@@ -159,15 +159,20 @@ def retry(
 
 
 def unread_servers(conn: sa.Connection, project_id: str) -> frozenset[str]:
-    """Servers of a project whose captures have not copied their disks yet."""
+    """Servers of a project whose disks a capture or a backup has not copied yet.
+
+    A snapshot is the first step; a service that makes a backup by itself reads them to its end.
+    """
     wanted = sa.and_(
         TABLE.c.project_id == project_id,
         TABLE.c.type.in_(sorted(domain.CAPTURES_SERVER)),
         TABLE.c.state.not_in(sorted(state.JOB_ENDED)),
-        TABLE.c.step == 0,
+        sa.or_(TABLE.c.step == 0, TABLE.c.type == domain.JobType.CREATE_BACKUP),
     )
     return frozenset(
-        args["server_id"] for args in conn.scalars(sa.select(TABLE.c.args).where(wanted))
+        args["server_id"]
+        for step, args in conn.execute(sa.select(TABLE.c.step, TABLE.c.args).where(wanted))
+        if step == 0 or args["ordered"]
     )
 
 

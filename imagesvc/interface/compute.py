@@ -93,8 +93,8 @@ class ServerSpec:
     DATA_DISK.
 
     `memory_mib` in MiB; `disk_bytes` is the least size of the system disk. `empty_disks`, by
-    rising index from 1 on, stand between and after the others; only with EMPTY_DISK. With a count
-    above one the servers are named `name-1`, `name-2`, ...
+    rising index from 1 on, stand between and after the others; only with EMPTY_DISK. `image_id` is
+    None for disks of a backup. With a count above one the servers are named `name-1`, `name-2`, ...
     """
 
     name: str

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt
@@ -48,8 +49,8 @@ class BackupManager:
         """Start a job that backs all disks of a server up, as they are at one instant.
 
         `quiesce` freezes the guest's file systems at that instant if it answers. Raises
-        ServerNotFound, Forbidden, NotSupported if the disks cannot be copied at one instant,
-        Conflict if the key belongs to another kind of job.
+        ServerNotFound, Forbidden, InvalidRequest if it has no disk of its own, NotSupported if the
+        disks cannot be copied at one instant, Conflict if the key belongs to another kind of job.
         """
 
         def submit() -> Job:
@@ -70,6 +71,8 @@ class BackupManager:
         found_id, server = server_backend.find(
             self._backends, project.require(ctx, "backups"), server_id, compute_id
         )
+        if not server.disks and not ordered:
+            raise errors.InvalidRequest(f"Server {server_id} has no disk of its own to back up.")
         if len(server.disks) > 1 and not ordered:
             server_source.require_capability(
                 self._backends.compute(found_id),
@@ -164,8 +167,10 @@ class BackupManager:
     ) -> Job:
         """Start a job that makes a new server of a backup, with all its disks in order.
 
-        Without `memory_mib` it has as much as the server had, if that is known. Raises BackupNotFound, Forbidden, BackupInUse while a job deletes it, NotSupported if
-        neither the service nor imagesvc can make a server of it, Conflict if the key belongs to
+        Without `memory_mib` it has as much as the server had, if that is known. Raises
+        BackupNotFound, Forbidden, BackupInUse while a job deletes it, NotSupported if
+        neither the service nor imagesvc can make a server of it, or the compute backend not with as
+        many disks, Conflict if the key belongs to
         another kind of job.
         """
 
@@ -179,19 +184,19 @@ class BackupManager:
                 args = {
                     "backup_id": backup_id,
                     "backend_id": backend_id,
-                    "ordered": self._restores(backend_id, found),
+                    "ordered": self._restores(backend_id, found, compute_id),
                     "compute_id": compute_id or self._backends.default_id("compute"),
                     "name": name,
                     "memory_mib": memory_mib or found.memory_mib or _MEMORY_MIB,
                     "vcpus": vcpus,
                 }
-                self._backends.compute(compute_id)
             return self._submit_restoration(ctx, args, idempotency_key)
 
         return self._jobs.once(ctx, JobType.RESTORE_BACKUP, idempotency_key, submit)
 
-    def _restores(self, backend_id: str, found: backup.Backup) -> bool:
+    def _restores(self, backend_id: str, found: backup.Backup, compute_id: str | None) -> bool:
         """Whether the service makes the server by itself. Raises NotSupported."""
+        driver = self._backends.compute(compute_id)
         if BackupCapability.RESTORE in self._backends.backup(backend_id).info().capabilities:
             return True
         if not all(disk.digest for disk in found.disks):
@@ -199,6 +204,8 @@ class BackupManager:
                 "This backup backend makes no servers, and the digests of the backup's disks are "
                 "not known; make an image of it first."
             )
+        if len(found.disks) > 1:
+            server_source.require_data_disks(driver)
         return False
 
     @attempt.again

@@ -12,6 +12,8 @@ _DIGEST = re.compile(r"(SHA1|SHA256|SHA512) ?\((.+)\) ?= ?([0-9A-Fa-f]+)")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._()+-]{0,99}")
 _PLAIN = ("", "identity")
 CHUNKS_MAX = 64
+# Files, and entries of all of them: no archive may have more.
+_ENTRIES_MAX = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,13 +77,18 @@ class Descriptor:
             raise refusal.unsafe("the OVF descriptor names no disk, or one that is no file.")
         self.entries: dict[str, Chunk] = {}
         for file in self.files.values():
-            if file.entries.keys() & self.entries.keys():
+            entries = file.entries
+            if entries.keys() & self.entries.keys():
                 raise refusal.unsafe("the OVF descriptor names a file twice.")
-            self.entries |= file.entries
+            self.entries |= entries
+            if len(self.entries) > _ENTRIES_MAX:
+                raise refusal.unsafe("the OVF descriptor names too many files.")
         self.disk_names = frozenset(self.files[one].name for one in named)
 
     def _take_file(self, own: dict[str, str]) -> None:
         one = own.get("id", "")
+        if len(self.files) == _ENTRIES_MAX:
+            raise refusal.unsafe("the OVF descriptor names too many files.")
         if not one or one in self.files or "href" not in own:
             raise refusal.unsafe("a file of the OVF descriptor has no id of its own, or no name.")
         if not NAME.fullmatch(own["href"]):

@@ -11,6 +11,11 @@ from imagesvc.stream.format import refusal
 BYTES_MAX = 1 << 20
 _NAMESPACE = re.compile(r"http://schemas\.dmtf\.org/ovf/envelope/[12]")
 _DEPTH_MAX, _ELEMENTS_MAX = 64, 20_000
+# What begins the value of an attribute.
+_VALUE = re.compile(rb"=[ \t\r\n]*[\"']")
+_VALUES_MAX = 20_000
+# What is wrong is found before much more is read.
+_FEED_BYTES = 4096
 
 
 @dataclasses.dataclass(slots=True)
@@ -43,8 +48,10 @@ class Element:
 
 def parse(data: bytes) -> Element:
     """The root. Raises UnsupportedImage for what is no plain OVF: any DTD, or another encoding."""
+    _check_attributes(data)
     reader = _Reader()
-    parser = expat.ParserCreate("UTF-8", namespace_separator=" ")
+    # Namespaces are looked up here: expat would join that of each name to it, however long it is.
+    parser = expat.ParserCreate("UTF-8")
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = _refuse_declarations
     parser.EntityDeclHandler = _refuse_declarations
@@ -53,11 +60,19 @@ def parse(data: bytes) -> Element:
     parser.CharacterDataHandler = reader.take_text
     try:
         data.decode("utf-8")
-        parser.Parse(data, True)
+        for begin in range(0, len(data), _FEED_BYTES):
+            parser.Parse(data[begin : begin + _FEED_BYTES], False)
+        parser.Parse(b"", True)
     except (expat.ExpatError, ValueError) as exc:
         # Whatever the parser finds wrong is wrong with the descriptor.
         raise refusal.unsafe("the OVF descriptor is not readable.") from exc
     return reader.root
+
+
+def _check_attributes(data: bytes) -> None:
+    """Bound what expat keeps of a tag before it shows it; what looks alike in texts counts too."""
+    if sum(1 for _ in _VALUE.finditer(data)) > _VALUES_MAX:
+        raise refusal.unsafe("the OVF descriptor has too many attributes.")
 
 
 class _Reader:
@@ -71,11 +86,12 @@ class _Reader:
         self._count += 1
         if len(self._open) == _DEPTH_MAX or self._count > _ELEMENTS_MAX:
             raise refusal.unsafe("the OVF descriptor is too deep or too long.")
-        space, _, name = element.rpartition(" ")
-        if not self._open and not (name == "Envelope" and _NAMESPACE.fullmatch(space)):
+        name = _local(element)
+        if not self._open and not (name == "Envelope" and _is_ovf(element, attributes)):
             raise refusal.unsafe("the OVF descriptor is no OVF envelope.")
-        own = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
-        if len(own) != len(attributes):
+        said = {key: value for key, value in attributes.items() if not _declares(key)}
+        own = {_local(key): value for key, value in said.items()}
+        if len(own) != len(said):
             raise refusal.unsafe("the OVF descriptor says one thing twice.")
         one = Element(name, own)
         if self._open:
@@ -90,6 +106,28 @@ class _Reader:
 
     def take_text(self, text: str) -> None:
         self._texts[-1].append(text)
+
+
+def _local(name: str) -> str:
+    """The name without its prefix, of which there is at most one."""
+    prefix, colon, local = name.partition(":")
+    if not colon:
+        return name
+    if not (prefix and local) or ":" in local:
+        raise refusal.unsafe("the OVF descriptor is not readable.")
+    return local
+
+
+def _declares(key: str) -> bool:
+    """Whether an attribute gives a namespace its prefix."""
+    return key == "xmlns" or key.startswith("xmlns:")
+
+
+def _is_ovf(element: str, attributes: dict[str, str]) -> bool:
+    """Whether the root is of the namespace of OVF envelopes, by its own declarations."""
+    prefix, colon, _ = element.partition(":")
+    space = attributes.get(f"xmlns:{prefix}" if colon else "xmlns", "")
+    return _NAMESPACE.fullmatch(space) is not None
 
 
 def _refuse_declarations(*_: object) -> NoReturn:

@@ -1,11 +1,13 @@
-"""Backups that jobs read."""
+"""Backups that jobs read, or take back."""
 
 import contextlib
 import hashlib
 from collections.abc import Iterator
 
+from imagesvc.db import job as job_rows
 from imagesvc.interface.backup import Backup, BackupDriver
 from imagesvc.interface.errors import IntegrityError, NotFound
+from imagesvc.manager import backup_use
 from imagesvc.stream import limit
 from imagesvc.worker.flow import StepContext
 from imagesvc.worker.proof import Proved
@@ -20,6 +22,18 @@ def find(ctx: StepContext) -> Backup:
     """The job's backup. Raises NotFound."""
     backup_id = ctx.job.args["backup_id"]
     return driver(ctx).get_backup(backup_id, project_id=ctx.job.project_id)
+
+
+def take_back(ctx: StepContext, backup_id: str) -> None:
+    """Delete a backup that the job made, once nobody reads it; the step's memo names it.
+
+    It may be whole, and so found by others. From the beginning of the unwinding on none of them
+    begins to read it. Raises BackupInUse while one does that began before, LeaseLost.
+    """
+    with ctx.service.database.write() as conn:
+        job_rows.fence(conn, ctx.job)
+        backup_use.require_unread(conn, ctx.job.project_id, backup_id)
+    driver(ctx).delete_backup(backup_id, project_id=ctx.job.project_id)
 
 
 @contextlib.contextmanager

@@ -69,13 +69,15 @@ def land(
 
     `reserved`: the job has room for these bytes set aside already. The bytes are of the image's
     format, unless `disk_format` says of which they are. `before_bytes` of the image are stored, and
-    counted nowhere yet. Raises UnsupportedImage, QuotaExceeded,
-    and what the two ends and `check` raise.
+    counted nowhere yet; if the job set less aside than all it stores, the quota bounds the rest.
+    Raises UnsupportedImage, QuotaExceeded, and what the two ends and `check` raise.
     """
     store_id, key = place
     store = ctx.service.backends.storage(store_id)
     # Further copies of an image count no more bytes.
     if image.status == ImageStatus.IMPORTING and not reserved:
+        # What the job set aside counts as reserved already, and is for these bytes.
+        before_bytes -= ctx.job.args.get("size_bytes", 0)
         reader = Within(ctx, reader, image.owner, size_bytes or 0, before_bytes)
     with store.open_write(key, size=size_bytes) as writer:
         result = intake.pump(
@@ -146,7 +148,10 @@ def said(args: Mapping[str, Any]) -> dict[str, str]:
 
 
 class Within:
-    """Gives the bytes of a reader as long as the owner has room for them. Raises QuotaExceeded."""
+    """Gives the bytes of a reader as long as the owner has room for them. Raises QuotaExceeded.
+
+    `before_bytes` need room too; they are negative while what was set aside is not used up.
+    """
 
     def __init__(
         self,

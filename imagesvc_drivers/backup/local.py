@@ -3,6 +3,7 @@
 Any number of service processes may use one state folder at once.
 """
 
+import itertools
 import os
 import time
 import uuid
@@ -70,25 +71,16 @@ class LocalBackup(backup.BackupDriver):
 
     def get_backup(self, backup_id: str, *, project_id: str) -> Backup:
         """Describe one backup."""
-        found = self._folders.whole(backup_id)[1]
-        if found.project_id != project_id:
+        if self._folders.project_id(backup_id) != project_id:
             raise errors.NotFound(f"No backup {backup_id} was found.")
-        return found
+        return self._folders.whole(backup_id)[1]
 
     def list_backups(
         self, project_id: str, *, after: str | None = None, limit: int = 100
     ) -> list[Backup]:
         """List a project's backups ordered by id."""
-        found: list[Backup] = []
-        for folder in self._folders:
-            if len(found) >= limit:
-                break
-            if after is not None and folder.backup_id <= after:
-                continue
-            known = folder.read()
-            if known is not None and known.project_id == project_id:
-                found.append(known)
-        return found
+        found = self._folders.readable(after)
+        return list(itertools.islice((one for one in found if one.project_id == project_id), limit))
 
     def delete_backup(self, backup_id: str, *, project_id: str) -> None:
         """Remove a backup, whole or not."""
@@ -97,8 +89,10 @@ class LocalBackup(backup.BackupDriver):
         except errors.NotFound:
             return
         known = folder.spec()
-        if known is not None and known[0].project_id == project_id:
-            self._folders.remove(folder)
+        # What is gone may have left something in the trash.
+        if known is None or known[0].project_id == project_id:
+            with local_folder.translated(backup_id):
+                self._folders.remove(folder)
 
     def open_disk(self, backup_id: str, disk_id: str, *, offset: int = 0) -> BinaryIO:
         """Read the raw bytes of a disk."""
@@ -125,6 +119,7 @@ class LocalBackup(backup.BackupDriver):
         """Begin a backup; its id follows from the token."""
         backup_id = str(uuid.uuid5(_NAMESPACE, f"{spec.project_id}/{token}"))
         with local_folder.translated(backup_id):
+            self._folders.tidy()
             folder = self._folders.make(backup_id)
             if folder.spec() is None:
                 folder.begin(spec)
@@ -151,5 +146,6 @@ class LocalBackup(backup.BackupDriver):
             if size_bytes != disk.size_bytes:
                 raise errors.InvalidArgument(f"Disk {disk.disk_id} was not written whole.")
         with local_folder.translated(backup_id):
+            folder.clear(list(disks))
             folder.seal(list(disks), consistency)
         crashpoint("backup.local.finished")

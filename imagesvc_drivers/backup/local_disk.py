@@ -3,6 +3,7 @@
 import os
 import uuid
 
+from imagesvc.crashpoint import crashpoint
 from imagesvc.interface import errors
 from imagesvc.interface.backup import DiskWriter
 from imagesvc_drivers.backup import local_folder
@@ -32,6 +33,7 @@ class DiskFile(DiskWriter):
             for begin, end in sparse.filled(data, self._offset):
                 while begin < end:
                     begin += os.pwrite(descriptor, view[begin:end], self._offset + begin)
+        crashpoint("backup.local.written")
         self._offset += len(data)
         self._writeback.reached(descriptor, self._offset)
 

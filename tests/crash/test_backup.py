@@ -8,7 +8,7 @@ from tests.crash.station import until
 from tests.crash.test_capture import clean, kill_and_recover, run_here, upload
 from tests.crash.test_whole_capture import STATE, bytes_of, server_of
 
-KEEP_POINTS = ("step.keep.kept", "step.keep.finished")
+KEEP_POINTS = ("backup.local.written", "step.keep.kept", "step.keep.finished")
 RESTORE_POINTS = ("step.restore.started", "step.restore.done")
 DELETE_POINTS = ("step.delete.deleted",)
 CAPTURE_POINTS = ("step.store.kept", "step.activate.done")
@@ -45,7 +45,11 @@ def check_kept(station, guest, backup_id):
     assert second == guest.read_bytes()
     assert len(first) == len(second)
     assert first[STATE] != second[STATE]  # the system disk has counted its boot
-    assert [path.name for path in (station.folder / "backup" / "backups").iterdir()] == [backup_id]
+    (folder,) = (station.folder / "backup" / "backups").iterdir()
+    assert folder.name == backup_id
+    names = sorted(path.name for path in folder.iterdir() if path.suffix != ".raw")
+    assert names == ["backup.json", "spec.json"]
+    assert len(list(folder.glob("[!.]*.raw"))) == len(list(folder.iterdir())) - 2 == 2
     assert list((station.folder / "compute" / "snapshots").iterdir()) == []
     return first, second
 
@@ -70,7 +74,7 @@ def check_restored(station, ended):
 def test_a_backup_is_made_and_read_though_the_workers_die(station, guest):
     source = upload(station, guest)
     server_id = server_of(station, source, 1)
-    ended = kill_and_recover(station, create(station, server_id), "step.keep.kept")
+    ended = kill_and_recover(station, create(station, server_id), "backup.local.written")
     assert (ended.state, ended.error_text) == ("done", None)
     backup_id = ended.result["backup_id"]
     disks = check_kept(station, guest, backup_id)

@@ -1,5 +1,6 @@
 """Backups as files: the laws of the kind, and what is odd about this driver."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -71,8 +72,73 @@ class TestLocalBackup(BackupConformance):
         driver.open()
         assert {path.name for path in root.iterdir()} == {going, whole}
 
+    def test_what_was_left_is_removed_when_another_backup_begins(
+        self, driver: LocalBackup, spec: BackupSpec, tmp_path: Path
+    ) -> None:
+        root, trash = (tmp_path / "backup" / name for name in ("backups", "trash"))
+        left = root / driver.prepare(spec, "left")
+        long_ago = time.time() - 30 * 24 * 3600
+        for path in (left / "spec.json", left):
+            os.utime(path, (long_ago, long_ago))
+        (trash / "old").mkdir()
+        begun = driver.prepare(spec, "going")
+        assert [path.name for path in root.iterdir()] == [begun]
+        assert list(trash.iterdir()) == []
+
+    def test_a_backup_that_cannot_be_removed_is_told_and_removed_later(
+        self, driver: LocalBackup, spec: BackupSpec, tmp_path: Path
+    ) -> None:
+        backup_id = driver.prepare(spec, "busy")
+        self.fill(driver, backup_id)
+        root, trash = (tmp_path / "backup" / name for name in ("backups", "trash"))
+        inside = root / backup_id / "inside"
+        inside.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(inside)]
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+        try:
+            for _ in range(2):
+                with pytest.raises(errors.Unavailable):
+                    driver.delete_backup(backup_id, project_id=PROJECT)
+            driver.open()
+            assert list(root.iterdir()) == []
+        finally:
+            for path in tmp_path.rglob("inside"):
+                subprocess.run(["umount", "--lazy", str(path)], check=True)
+        driver.delete_backup(backup_id, project_id=PROJECT)
+        assert list(trash.iterdir()) == []
+
+    @pytest.mark.parametrize("name", ["spec.json", "backup.json"])
+    @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"spec": {}, "disks": [{}]}'])
+    def test_a_damaged_record_hides_no_other_and_is_told(
+        self, driver: LocalBackup, spec: BackupSpec, tmp_path: Path, name: str, text: str
+    ) -> None:
+        whole, damaged = driver.prepare(spec, "whole"), driver.prepare(spec, "damaged")
+        for backup_id in (whole, damaged):
+            self.fill(driver, backup_id)
+        (tmp_path / "backup" / "backups" / damaged / name).write_text(text)
+        assert [one.backup_id for one in driver.list_backups(PROJECT)] == [whole]
+        with pytest.raises(errors.DriverError, match=f"record of backup {damaged} is damaged"):
+            driver.get_backup(damaged, project_id=PROJECT)
+
+    def test_what_a_newer_release_wrote_besides_is_passed_over(
+        self, driver: LocalBackup, spec: BackupSpec, tmp_path: Path
+    ) -> None:
+        backup_id = driver.prepare(spec, "newer")
+        self.fill(driver, backup_id)
+        before = driver.get_backup(backup_id, project_id=PROJECT)
+        folder = tmp_path / "backup" / "backups" / backup_id
+        kept, whole = (json.loads((folder / n).read_text()) for n in ("spec.json", "backup.json"))
+        for body in (kept, kept["spec"], whole, *whole["disks"]):
+            body["newer"] = 1
+        (folder / "spec.json").write_text(json.dumps(kept))
+        (folder / "backup.json").write_text(json.dumps(whole))
+        assert driver.get_backup(backup_id, project_id=PROJECT) == before
+        assert driver.list_backups(PROJECT) == [before]
+
     def test_a_writer_that_was_killed_leaves_no_trace_in_the_backup(
-        self, driver: LocalBackup, spec: BackupSpec
+        self, driver: LocalBackup, spec: BackupSpec, tmp_path: Path
     ) -> None:
         backup_id = driver.prepare(spec, "killed")
         writer = driver.open_write(backup_id, "vda")
@@ -80,6 +146,9 @@ class TestLocalBackup(BackupConformance):
         self.fill(driver, backup_id)
         found = driver.get_backup(backup_id, project_id=PROJECT)
         assert self.content(driver, found)[0] != b"x" * 1000
+        disks = {driver.path(backup_id, disk.disk_id).name for disk in found.disks}
+        folder = tmp_path / "backup" / "backups" / backup_id
+        assert {path.name for path in folder.iterdir()} == {"spec.json", "backup.json", *disks}
         writer.close()
         with pytest.raises(errors.InvalidArgument):
             writer.write(b"more")

@@ -71,6 +71,7 @@ def _land(ctx: StepContext, image: Image, stream: DiskStream) -> None:
         (store_id, key),
         image,
         size_bytes,
+        _require_bytes,
         disk_format=stream.disk.disk_format,
         before_bytes=sum(each["size_bytes"] for each in landed),
     )
@@ -81,6 +82,12 @@ def _land(ctx: StepContext, image: Image, stream: DiskStream) -> None:
         **intake.found(ctx, result, (store_id, key)),
     }  # fmt: skip
     intake.keep(ctx, (store_id, key), landed=[*landed, facts])
+
+
+def _require_bytes(result: pipe.PipeResult) -> None:
+    """As the archive does for a disk that is not packed."""
+    if not result.size_bytes:
+        raise refusal.unsafe("a disk of the OVA is empty.")
 
 
 def _opened(

@@ -53,7 +53,7 @@ class KeepBackup(Step):
         return None
 
     def undo(self, ctx: StepContext) -> Wait | None:
-        """Remove what was written."""
+        """Remove what was written. Raises BackupInUse while others read a backup that is whole."""
         if "asked" not in ctx.memo:
             return None
         driver = backup_source.driver(ctx)
@@ -65,7 +65,7 @@ class KeepBackup(Step):
             if exc.retryable:
                 raise
             return None  # refused for good: nothing was begun
-        driver.delete_backup(backup_id, project_id=ctx.job.project_id)
+        backup_source.take_back(ctx, backup_id)
         return None
 
 

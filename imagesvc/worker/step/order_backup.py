@@ -11,7 +11,7 @@ POLL_S = 1.0
 
 
 class OrderBackup(Step):
-    """Have the service make the backup; memo: asked, handle, result (its id)."""
+    """Have the service make the backup; memo: asked, handle, backup_id, result (its id)."""
 
     name = "order"
     final = True
@@ -28,11 +28,11 @@ class OrderBackup(Step):
         answer = remote_work.follow(ctx, driver, handle, POLL_S, "No backup could be made.")
         if isinstance(answer, Wait):
             return answer
-        ctx.memo["result"] = {"backup_id": answer}
+        ctx.memo.put(backup_id=answer, result={"backup_id": answer})
         return None
 
     def undo(self, ctx: StepContext) -> Wait | None:
-        """Stop it and remove what was made."""
+        """Stop it and remove what was made. Raises BackupInUse while others read that."""
         if "asked" not in ctx.memo:
             return None
         driver = backup_source.driver(ctx)
@@ -42,7 +42,8 @@ class OrderBackup(Step):
             if isinstance(made, Wait):
                 return made
         if made:
-            driver.delete_backup(made, project_id=ctx.job.project_id)
+            ctx.memo.once("backup_id", lambda: made)
+            backup_source.take_back(ctx, made)
         return None
 
 

@@ -40,9 +40,11 @@ class Creation:
         self._options = options
 
     def start(self, spec: ServerSpec, count: int, token: str) -> Handle:
-        """Ask Nova once. Raises NotSupported for more than a system disk."""
+        """Ask Nova once. Raises NotSupported for more than a system disk, or one of no image."""
         if len(spec.disks) > 1 or spec.empty_disks:
             raise errors.NotSupported("Servers of this compute backend have a system disk alone.")
+        if spec.image_id is None:
+            raise errors.NotSupported("Nova makes servers of images alone; make an image first.")
         if count < 1:
             raise errors.InvalidArgument("count is at least 1.")
         mark = work.mark(token)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import lzma
+import os
 import threading
 
 import pytest
@@ -15,6 +16,7 @@ from tests.api.caller import Caller
 from tests.api.glance.conftest import DATA, Several
 from tests.api.glance.test_image_import import begin, show, staged
 from tests.api.glance.test_task import imported
+from tests.api.native.tus import Tus
 from tests.web_server import answer
 
 PLUGINS = """
@@ -199,3 +201,16 @@ def test_a_cancel_is_heeded_though_nothing_comes_out_of_the_packing(site, answer
     site.done(image_id)
     (job,) = site.owner.get("/imagesvc/v1/jobs").json["jobs"]
     assert (job["image_id"], job["state"]) == (image_id, "cancelled")
+
+
+def test_what_an_upload_set_aside_does_not_count_against_what_was_packed(own):
+    tus, admin = Tus(Caller(own.app)), Caller(own.app, None, "admin", "member")
+    inside = os.urandom(50_000)
+    packed = gzip.compress(inside, mtime=0)
+    limits = {"stored_bytes": len(packed)}
+    path = f"/imagesvc/v1/quota/{tus.caller.project}"
+    assert admin.request("PUT", path, limits).status_code == 200
+    _, image_id, last = tus.whole(packed)
+    own.work()
+    assert (tus.status(image_id), tus.job(last)["cause"]) == ("active", None)
+    assert tus.quota()["stored_bytes"] == (len(inside), 0)

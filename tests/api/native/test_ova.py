@@ -221,6 +221,25 @@ def test_a_resumable_upload_of_an_ova_is_taken_apart(alone, archive, raws, tmp_p
     hold(alone, image, raws, tmp_path)
 
 
+def test_what_an_uploaded_ova_set_aside_does_not_count_against_its_disks(
+    tmp_path, s3_place, archive
+):
+    one = Customer(tmp_path, f"sqlite:///{tmp_path}/x.sqlite", s3_place, BLIND)
+    one.lay(archive)
+    image, _ = one.bring(disk_format="ova")
+    needed = sum(disk["size_bytes"] for disk in detail(one, image)["disks"])
+    admin, path = Caller(one.several.app, None, "admin", "member"), "/v2/images/" + image["id"]
+    assert one.owner.request("DELETE", path).status_code == 204
+    limits = {"stored_bytes": max(needed, len(archive))}
+    quota = f"{ROOT}/quota/{one.owner.project}"
+    assert admin.request("PUT", quota, limits).status_code == 200
+    tus, formats = Tus(one.owner), {"disk_format": "qcow2", "container_format": "bare"}
+    _, image_id, last = tus.whole(archive, image=formats, source_format="ova")
+    one.several.work()
+    assert (tus.status(image_id), tus.job(last)["cause"]) == ("active", None)
+    one.close()
+
+
 def test_an_upload_that_is_no_ova_leaves_its_image_queued(alone):
     tus = Tus(alone.owner)
     formats = {"disk_format": "raw", "container_format": "bare"}
@@ -371,6 +390,13 @@ HOSTILE = {
     ),
     "not gzip": (
         ova.packed(ova.machine(Part("a.vmdk", file='o:compression="gzip"')), FILES), "not packed",
+    ),
+    "nothing inside of gzip": (
+        ova.packed(
+            ova.machine(Part("a.raw", format="", file='o:compression="gzip"')),
+            {"a.raw": gzip.compress(b"")},
+        ),
+        "a disk of the OVA is empty",
     ),
     "bomb": (
         ova.packed(

@@ -176,3 +176,10 @@ def test_a_snapshot_of_another_format_says_what_to_set():
         with pytest.raises(errors.NotSupported) as raised:
             driver.open_snapshot(SNAPSHOT)
     assert "snapshot_image_format" in raised.value.operator_message
+
+
+def test_a_server_of_no_image_is_refused_before_nova_is_asked():
+    with web_server.serving(answering("200 OK", {})) as server:
+        with pytest.raises(errors.NotSupported, match="make an image first"):
+            driver_of(server).start_create(spec_of(), 1, "token")
+        assert server.requests == []

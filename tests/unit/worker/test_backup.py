@@ -117,6 +117,13 @@ def test_disks_that_cannot_be_copied_at_one_instant_are_refused_and_one_disk_is_
     assert content(service, made()) == [DISK]
 
 
+def test_a_server_without_disks_of_its_own_is_not_backed_up_here(service, compute):
+    """It boots from a volume, say."""
+    compute.disk_ids = []
+    with pytest.raises(errors.InvalidRequest, match="no disk of its own"):
+        service.backups.create(CALLER, server_id="server", name="b")
+
+
 def test_a_disk_that_is_kept_is_not_copied_again(service, compute, made, monkeypatch):
     opened, open_write = [], LocalBackup.open_write
 
@@ -258,6 +265,28 @@ def test_a_server_is_not_rebuilt_before_its_backup_has_copied_its_disks(
     assert service.rebuilds.start(CALLER, **asked)
 
 
+def test_a_server_is_not_rebuilt_while_a_service_copies_it(service, foreign, active_image, work):
+    job = service.backups.create(CALLER, server_id="server", name="b")
+    with service.database.write() as conn:
+        table = job_table.TABLE
+        conn.execute(table.update().where(table.c.id == job.id).values(step=3))
+    asked = {"server_ids": ("server",), "image_id": active_image.id}
+    with pytest.raises(errors.Conflict, match="captured"):
+        service.rebuilds.start(CALLER, **asked)
+    until_ended(service, work, job)
+    assert service.rebuilds.start(CALLER, **asked)
+
+
+def test_several_disks_go_to_a_backend_that_has_data_disks(service, compute, made):
+    backup_id = made()
+    compute.capabilities -= {ComputeCapability.DATA_DISK}
+    with pytest.raises(NotSupported, match="system disk alone"):
+        service.backups.restore(CALLER, backup_id, name="again")
+    compute.capabilities |= {ComputeCapability.CONSISTENT_GROUP}
+    compute.disk_ids = ["vda"]
+    assert service.backups.restore(CALLER, made(), name="again")
+
+
 def test_a_restoration_that_is_cancelled_leaves_no_server(service, compute, made, work):
     backup_id = made()
     compute.servers.clear()
@@ -374,6 +403,67 @@ def test_a_backup_that_is_being_deleted_is_not_read(service, compute, made, work
     assert list(folder.iterdir()) == []
     with pytest.raises(errors.BackupNotFound):
         service.backups.delete(CALLER, backup_id)
+
+
+def begin_to_read(service, begun):
+    """Restore the one backup that there is; gives its id."""
+    (found,) = service.backups.list(CALLER)
+    begun.append(service.backups.restore(CALLER, found.backup_id, name="again"))
+    return found.backup_id
+
+
+@EACH
+def test_a_backup_that_is_taken_back_is_read_to_the_end_and_by_nobody_anew(
+    service, compute, work, folder, monkeypatch
+):
+    finish, delete, begun = LocalBackup.finish, LocalBackup.delete_backup, []
+
+    def lost(self, *args):
+        finish(self, *args)
+        if not begun:
+            begin_to_read(service, begun)
+        raise driver_errors.DriverError("The answer was lost.", "lost")
+
+    def deleting(self, backup_id, *, project_id):
+        assert state(service, begun[0]) == ("done", None)
+        with pytest.raises(errors.BackupInUse):
+            begin_to_read(service, begun)
+        delete(self, backup_id, project_id=project_id)
+
+    monkeypatch.setattr(LocalBackup, "finish", lost)
+    monkeypatch.setattr(LocalBackup, "delete_backup", deleting)
+    job = service.backups.create(CALLER, server_id="server", name="b")
+    until_ended(service, work, job)
+    assert state(service, job) == ("failed", "The answer was lost.")
+    assert state(service, begun[0]) == ("done", None)
+    assert len(begun) == 1
+    assert list(folder.iterdir()) == []
+
+
+def test_a_backup_by_a_service_is_taken_back_when_nobody_reads_it(
+    service, foreign, work, monkeypatch
+):
+    start, delete, begun = FolderBackup.start_create, FolderBackup.delete_backup, []
+
+    def lost(self, spec, token):
+        result_of(self, start(self, spec, token))
+        if not begun:
+            begin_to_read(service, begun)
+        monkeypatch.setattr(FolderBackup, "start_create", start)
+        raise driver_errors.DriverError("The answer was lost.", "lost")
+
+    def deleting(self, backup_id, *, project_id):
+        assert state(service, begun[0]) == ("done", None)
+        with pytest.raises(errors.BackupInUse):
+            begin_to_read(service, begun)
+        delete(self, backup_id, project_id=project_id)
+
+    monkeypatch.setattr(FolderBackup, "start_create", lost)
+    monkeypatch.setattr(FolderBackup, "delete_backup", deleting)
+    job = service.backups.create(CALLER, server_id="server", name="b")
+    until_ended(service, work, job)
+    assert state(service, job) == ("failed", "The answer was lost.")
+    assert foreign.list_backups(CALLER.project_id) == []
 
 
 @EACH
