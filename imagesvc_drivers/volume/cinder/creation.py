@@ -92,7 +92,12 @@ def doom(cinder: CinderClient, work: str) -> None:
 
 def _volumes(cinder: CinderClient, work: str) -> list[Volume]:
     """The volumes of a creation by number and age; those that are through first."""
-    found = [each for each in cinder.volumes({WORK: work}) if not view.is_gone(each)]
+    found = [
+        each
+        for each in cinder.volumes({WORK: work})
+        # Cinder may be told not to know this filter, and then gives all.
+        if each["metadata"].get(WORK) == work and not view.is_gone(each)
+    ]
     return sorted(found, key=_rank)
 
 

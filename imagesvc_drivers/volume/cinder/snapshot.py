@@ -23,17 +23,19 @@ class Snapshots:
     def __init__(self, images: Images) -> None:
         self._images = images
 
+    def is_begun(self, project_id: str, work: str) -> bool:
+        """Whether there is an image of this work, whole or not."""
+        return bool(self._images.named(project_id, _name(work)))
+
     def start(self, cinder: CinderClient, project_id: str, volume_id: str, work: str) -> None:
-        """Have Cinder upload the volume, unless it did. Raises NotFound, Busy if it is in use."""
-        if self._images.named(project_id, _name(work)):
-            return
+        """Have Cinder upload the volume. Raises NotFound, and Busy, that passes, if it is in use."""
         body = {"image_name": _name(work), "disk_format": "raw", "container_format": "bare"}
         try:
             cinder.act(volume_id, "os-volume_upload_image", body)
         except errors.InvalidArgument as exc:
             # Of two processes that ask at once one is refused.
-            if not self._images.named(project_id, _name(work)):
-                raise errors.Busy(exc.user_message, exc.operator_message) from exc
+            if not self.is_begun(project_id, work):
+                raise errors.Busy(exc.user_message, exc.operator_message, retryable=True) from exc
         crashpoint("volume.cinder.snapshot_asked")
 
     def progress(
