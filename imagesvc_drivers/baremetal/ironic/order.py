@@ -87,8 +87,11 @@ class Orders:
 
     def take_back(self, found: Node, mark: Mark) -> None:
         """End a deployment of a free node as soon as Ironic lets go of it; other work goes on."""
-        if work.judge(found, mark) is Next.ASK:
+        verdict = work.judge(found, mark)
+        if verdict is Next.ASK:
             self._release(found, mark)
+        elif isinstance(verdict, Progress) and verdict.done:
+            return
         elif mark.kind == work.DEPLOY and mark.fresh and found["provision_state"] == node.WAITING:
             self._ask(found, "deleted")
 
