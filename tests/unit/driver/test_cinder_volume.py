@@ -109,8 +109,8 @@ def test_a_refusal_is_told_by_its_kind(made, status, body, error, retryable):
     assert raised.value.retryable == bool(retryable)
 
 
-def test_what_was_made_before_a_refusal_is_removed(made):
-    first = volume_of()
+def test_what_was_made_before_a_refusal_is_removed_and_the_refusal_told(made):
+    first = volume_of(status="creating")
     driver, cinder = made(
         listed(first)
         | {
@@ -119,9 +119,42 @@ def test_what_was_made_before_a_refusal_is_removed(made):
             ("DELETE", f"/volumes/{IDS[0]}"): ("202 Accepted", {}),
         }
     )
-    with pytest.raises(errors.NoSpace):
-        driver.start_create(SPEC, 2, "t")
+    handle = driver.start_create(SPEC, 2, "t")
+    assert cinder.asked[-1] == ("POST", f"/volumes/{IDS[0]}/metadata")
+    first["metadata"][DOOMED] = "Cinder refused: quota"
+    cinder.answers |= listed(first)
+    assert driver.start_create(SPEC, 2, "t") == handle
+    assert driver.poll(handle).state is ProgressState.RUNNING
+    cinder.answers |= listed(first | {"status": "available"})
+    ended = driver.poll(handle)
+    assert (ended.state, ended.error) == (ProgressState.FAILED, "Cinder refused: quota")
     assert cinder.asked[-1] == ("DELETE", f"/volumes/{IDS[0]}")
+
+
+@pytest.mark.parametrize("status", ["available", "error_extending"])
+def test_what_was_given_out_is_never_undone_though_another_was_removed(made, status):
+    driver, cinder = made(listed(volume_of(0, status, **{MADE: "yes"})))
+    handle = driver.start_create(SPEC, 2, "t")
+    found = driver.poll(handle)
+    assert (found.state, found.result) == (ProgressState.DONE, [IDS[0]])
+    driver.cancel(handle)
+    assert {method for method, _ in cinder.asked} == {"GET"}
+
+
+@pytest.mark.parametrize("said", [None, "", "x", "-1", "7", "9" * 200])
+def test_a_number_that_its_owner_spoiled_stops_no_undoing(made, said):
+    spoiled = volume_of(1)
+    del spoiled["metadata"][INDEX]
+    spoiled["metadata"] |= {} if said is None else {INDEX: said}
+    driver, cinder = made(
+        listed(spoiled, volume_of(0, "error"))
+        | {("POST", f"/volumes/{number}/metadata"): ("200 OK", {"metadata": {}}) for number in IDS}
+        | {("DELETE", f"/volumes/{number}"): ("202 Accepted", {}) for number in IDS}
+    )
+    driver.cancel(HANDLE)
+    removed = {path for method, path in cinder.asked if method == "DELETE"}
+    assert removed == {f"/volumes/{IDS[0]}", f"/volumes/{IDS[1]}"}
+    assert driver.poll(HANDLE).state is ProgressState.RUNNING
 
 
 def test_volumes_that_are_there_are_not_asked_for_again(made):
