@@ -355,3 +355,33 @@ def test_a_list_that_ignores_the_marks_removes_nothing_of_others(made):
     driver.cancel(HANDLE)
     assert driver.poll(HANDLE).state is ProgressState.CANCELLED
     assert {method for method, _ in cinder.asked} == {"GET"}
+
+
+def test_of_several_images_of_one_work_the_oldest_stays_and_all_go_with_the_snapshot(made):
+    name = f"imagesvc-snapshot-{WORK_OF_T}"
+    images = [
+        {"id": IDS[number], "status": "active", "size": 1, "name": name, "protected": number == 2,
+         "created_at": f"2026-11-29T10:00:0{9 - number}Z"}
+        for number in (1, 2)
+    ]  # fmt: skip
+    driver, cinder = made(
+        {
+            ("GET", "/images"): ("200 OK", {"images": images}),
+            ("GET", f"/volumes/{IDS[0]}"): ("200 OK", {"volume": volume_of()}),
+        }
+        | {("GET", f"/images/{image['id']}"): ("200 OK", image) for image in images}
+        | {("PATCH", f"/images/{image['id']}"): ("200 OK", image) for image in images}
+        | {("DELETE", f"/images/{image['id']}"): ("204 No Content", None) for image in images}
+    )
+    done = driver.poll(f"snapshot:{PROJECT}:{IDS[0]}:{WORK_OF_T}")
+    assert done.result == f"{PROJECT}.{IDS[2]}"
+    changes = [asked for asked in cinder.asked if asked[0] != "GET"]
+    assert changes == [("DELETE", f"/images/{IDS[1]}")]
+    cinder.asked.clear()
+    driver.delete_snapshot(done.result)
+    changes = [asked for asked in cinder.asked if asked[0] != "GET"]
+    assert changes == [
+        ("DELETE", f"/images/{IDS[1]}"),
+        ("PATCH", f"/images/{IDS[2]}"),
+        ("DELETE", f"/images/{IDS[2]}"),
+    ]
