@@ -109,9 +109,11 @@ def _kept(spec: ServerSpec) -> dict[str, Any]:
 
 
 def _spec_again(ctx: StepContext, kept: dict[str, Any]) -> ServerSpec:
+    names = {each.name for each in dataclasses.fields(ServerSpec)}  # of this release
+    known = {name: each for name, each in kept.items() if name in names}
     disks = tuple(kept_source.again(ctx, each) for each in kept["disks"])
     empty = tuple(EmptyDisk(**each) for each in kept["empty_disks"])
-    return ServerSpec(**kept | {"disks": disks, "empty_disks": empty})
+    return ServerSpec(**known | {"disks": disks, "empty_disks": empty})
 
 
 def _disks(ctx: StepContext, image: Image) -> tuple[tuple[ImageSource, ...], tuple[EmptyDisk, ...]]:
