@@ -1,10 +1,13 @@
 """An image that another service wrote here becomes the bytes of one that a job makes."""
 
+import itertools
+
 from imagesvc import errors
 from imagesvc.db import doomed, image_disk, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
-from imagesvc.domain.image import Image, ImageDisk
+from imagesvc.domain.image import Image, ImageDisk, Visibility
+from imagesvc.domain.image_property import RESERVED_PREFIX, Limits, facts_of
 from imagesvc.domain.state import ImageStatus
 from imagesvc.manager import job_token
 from imagesvc.manager.operation import Step
@@ -12,11 +15,18 @@ from imagesvc.manager.quota import QuotaManager
 
 # Marks of drivers, which say of an image for which work it was made; they stay behind.
 MARKS = "imagesvc_"
+_OWN = (Visibility.PRIVATE, Visibility.SHARED)
 
 
 def usable_disk(image: Image | None, disks: tuple[ImageDisk, ...], owner: str) -> ImageDisk | None:
-    """The one disk of an active image of `owner`, whose bytes are known; None for any other."""
+    """The one disk of an active image of `owner`, whose bytes are known; None for any other.
+
+    Only of an image as a driver's service writes one: what its owner has since packed otherwise, or
+    shown to everybody, is read like any snapshot.
+    """
     if image is None or image.owner != owner or image.status != ImageStatus.ACTIVE:
+        return None
+    if image.container_format != "bare" or image.visibility not in _OWN:
         return None
     if len(disks) != 1 or not (disks[0].locations and disks[0].hash_value):
         return None
@@ -47,16 +57,23 @@ def take(op: Step, quotas: QuotaManager, owner: str, hash_value: str) -> tuple[I
     return image, disk
 
 
-def inherit(op: Step, image_id: str, before: Image) -> None:
-    """Give the image what the record said of its bytes, where it says nothing itself."""
+def inherit(op: Step, image_id: str, before: Image, limits: Limits) -> None:
+    """Give the image what the record said of its bytes, where it says nothing itself.
+
+    As many properties as it may have; what this service writes of an image is not handed on.
+    """
     image = image_rows.get(op.conn, image_id)
     if image is None:
         raise errors.ImageGone(image_id=image_id)
     new = {
         name: value
         for name, value in before.properties.items()
-        if name not in image.properties and not name.startswith(MARKS)
+        if name not in image.properties and not name.startswith((MARKS, RESERVED_PREFIX))
     }
+    if limits.properties >= 0:
+        own = sum(not name.startswith(RESERVED_PREFIX) for name in image.properties)
+        room = max(0, limits.properties - own - len(facts_of(image)))
+        new = dict(itertools.islice(new.items(), room))
     image_rows.set_properties(op.conn, image_id, new, ())
     values = {
         "min_disk_gib": max(image.min_disk_gib, before.min_disk_gib),

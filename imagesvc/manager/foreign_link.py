@@ -103,18 +103,28 @@ class ForeignLinkManager:
         return image
 
 
-def settle(conn: Any, job: Job, disk: ImageDisk) -> None:
+def settle(conn: Any, job: Job, judged: Image, disk: ImageDisk) -> None:
     """The bytes were read whole, and these are their facts; an importing image is active by it.
 
-    In a transaction that holds the job's row. Raises ImageGone if they are not the image's any more.
+    In a transaction that holds the job's row; `judged` is the image as it was read by. Raises
+    ImageGone if they are not the image's any more, Conflict if it has another format since.
     """
     image = image_rows.get(conn, job.image_id or "", lock=True)
     if image is None or image.foreign_store is None:
         raise errors.ImageGone(image_id=job.image_id)
+    if _formats(image) != _formats(judged):
+        raise errors.Conflict(
+            "The format of image {image_id} was changed while its bytes were read.",
+            image_id=image.id, reason=Reason.FORMAT_MISMATCH,
+        )  # fmt: skip
     if image.status == ImageStatus.IMPORTING:
         image_rows.transition(conn, image.id, "link", facts_of(disk))
     else:
         image_rows.update(conn, image.id, facts_of(disk))
+
+
+def _formats(image: Image) -> tuple[str | None, str | None]:
+    return image.disk_format, image.container_format
 
 
 def refuse(conn: Any, job: Job) -> bool:

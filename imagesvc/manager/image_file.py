@@ -271,14 +271,11 @@ class ImageFileManager:
             os_type=image.os_type or (disk.guest.os_type if disk.guest else None),
         )
 
-    def open_signed(
-        self,
-        image_id: str,
-        disk: int,
-        *,
-        expires: int,
-        signature: str,
-    ) -> Download:
+    def sign(self, image_id: str, disk: int) -> str:
+        """The URL of a disk, whether it is there or not; a secret while it lives."""
+        return self._signer.sign(image_id, disk)
+
+    def open_signed(self, image_id: str, disk: int, *, expires: int, signature: str) -> Download:
         """The bytes that a signed URL names.
 
         Raises Forbidden (also IMAGE_DEACTIVATED), ImageNotFound, ImageDamaged.

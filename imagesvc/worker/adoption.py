@@ -58,6 +58,6 @@ def take(
     op = AuditStep(conn, facts["adopted"], detail=detail)
     before, found = adoption.take(op, ctx.service.quotas, ctx.job.project_id, facts["hash_value"])
     ctx.service.operation.record(conn, ctx.caller, "image:delete", "image", op, SUCCESS)
-    adoption.inherit(op, image_id, before)
+    adoption.inherit(op, image_id, before, ctx.service.limits)
     crashpoint("step.activate.adopted")
     return dataclasses.replace(disk, locations=found.locations)

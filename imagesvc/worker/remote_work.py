@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from imagesvc import errors
-from imagesvc.interface.errors import DriverError, NotFound
+from imagesvc.interface.errors import AccessDenied, DriverError, NotFound
 from imagesvc.interface.operation import Handle, Progress, ProgressState
 from imagesvc.worker.flow import StepContext, Wait
 
@@ -35,12 +35,13 @@ def withdraw(
 
     A kill may have come before the handle was kept: `find` then gives it by the work's token, or
     None if nothing was begun. Starting with the same token does too, where no harm is done if the
-    work begins only then.
+    work begins only then. Raises what passes, and AccessDenied: whoever is not let in cannot know
+    what was begun.
     """
     try:
         handle = ctx.memo.once("handle", find)
     except DriverError as exc:
-        if exc.retryable:
+        if exc.retryable or isinstance(exc, AccessDenied):
             raise
         return None  # refused for good: nothing was begun, or nothing can be found
     except (errors.ImageGone, errors.NoContent, errors.ImageDamaged):

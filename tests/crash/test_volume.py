@@ -1,6 +1,7 @@
 """A worker killed anywhere in the work on volumes: the job ends rightly, once."""
 
 import hashlib
+import json
 
 import pytest
 
@@ -56,6 +57,22 @@ def test_volumes_are_created_once_whatever_line_the_worker_dies_at(station, gues
     assert [found.volume_id for found in there] == sorted(ended.result["volumes"])
     assert [found.state for found in there] == ["available", "available"]
     assert {found.name for found in there} == {"crash-1", "crash-2"}
+
+
+def test_volumes_whose_image_went_before_their_handle_was_kept_are_taken_back(station, guest):
+    image = upload(station, guest)
+    job = station.service.volumes.create(
+        station.caller, name="crash", image_id=image.id, count=2, size_gib=1
+    )
+    assert station.start("worker", "volume.local.create_recorded").wait(60) == -9
+    station.service.images.delete(station.caller, image.id)
+    station.service.jobs.cancel(station.caller, job.id)
+    station.start("worker")
+    until(lambda: station.job(job.id).finished_at)
+    assert station.job(job.id).state == "cancelled"
+    assert station.service.volumes.list(station.caller) == []
+    records = (station.folder / "volume" / "operations").glob("create-*.json")
+    assert [json.loads(record.read_text())["state"] for record in records] == ["cancelled"]
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ class LocationPatch:
         self, caller: RequestContext, image_id: str, wanted: tuple[ImportRequest, ...]
     ) -> None:
         """The same places again are fine; a queued image gets its first one."""
-        there = self._shown.urls(self._images.get(caller, image_id))
+        there = self._there(caller, image_id)
         if there and {one.uri for one in wanted} == set(there):
             return
         first = _first(wanted)
@@ -94,7 +94,7 @@ class LocationPatch:
     def _add(
         self, caller: RequestContext, image_id: str, request: Any, position: int | None
     ) -> None:
-        there = self._shown.urls(self._images.get(caller, image_id))
+        there = self._there(caller, image_id)
         if position is not None and position > len(there):
             raise errors.InvalidRequest(f"There is no position {position} to add a location at.")
         if len(there) >= self._shown.most >= 0:
@@ -104,6 +104,11 @@ class LocationPatch:
         if not request.uri.lower().startswith(("http://", "https://")):
             raise errors.InvalidRequest("A location that is added must be an http or https URL.")
         self._imports.add_location(caller, image_id, request, copy=True)
+
+    def _there(self, caller: RequestContext, image_id: str) -> tuple[str, ...]:
+        """The URLs of its places; one of which a queued image was to be made counts no more."""
+        image = self._images.get(caller, image_id)
+        return () if image.status == ImageStatus.QUEUED else self._shown.urls(image)
 
 
 def split(changes: Sequence[Change], *, allowed: bool) -> LocationChange | None:

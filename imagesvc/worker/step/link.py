@@ -6,6 +6,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
+from imagesvc.domain.image import Image
 from imagesvc.manager import arrival, foreign_link
 from imagesvc.manager.operation import Step as AuditStep
 from imagesvc.stream import pipe
@@ -23,18 +24,23 @@ class Link(Step):
     final = True
 
     def run(self, ctx: StepContext) -> Wait | None:
-        """Read; a second run begins anew. Raises UnsupportedImage, InvalidRequest, ImageGone."""
+        """Read; a second run begins anew.
+
+        Raises UnsupportedImage, TooLarge, InvalidRequest, ImageGone, and Conflict for an image that
+        was given another format meanwhile.
+        """
         crashpoint("step.link.begin")
         try:
-            result = _read(ctx)
-        except errors.UnsupportedImage:  # handed on; but the image may be in use already
+            judged = intake.image_of(ctx)
+            result = _read(ctx, judged)
+        except (errors.UnsupportedImage, errors.TooLarge):  # but the image may be in use already
             _refuse(ctx)
             raise
         crashpoint("step.link.read")
         with ctx.service.database.write() as conn:
             if job_rows.fence(conn, ctx.job):
                 raise errors.Cancelled(job_id=ctx.job.id)  # the last moment for it
-            foreign_link.settle(conn, ctx.job, intake.disk(intake.facts(result)))
+            foreign_link.settle(conn, ctx.job, judged, intake.disk(intake.facts(result)))
             arrival.unmark(conn, ctx.job, ())
             _record(ctx, conn, "image_import:complete", size_bytes=result.size_bytes)
             ctx.complete(conn)
@@ -42,8 +48,8 @@ class Link(Step):
         return None
 
 
-def _read(ctx: StepContext) -> pipe.PipeResult:
-    image, said = intake.image_of(ctx), landing.said(ctx.job.args)
+def _read(ctx: StepContext, image: Image) -> pipe.PipeResult:
+    said = landing.said(ctx.job.args)
     rules = ctx.service.rules
     strong = [algorithm for algorithm in said if algorithm in _STRONG]
     if strong:

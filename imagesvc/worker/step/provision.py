@@ -1,5 +1,8 @@
 """Servers from an image."""
 
+import dataclasses
+from typing import Any
+
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import image as image_rows
@@ -9,14 +12,16 @@ from imagesvc.domain.server import GIB, data_disks
 from imagesvc.interface.compute import ComputeDriver, EmptyDisk, ServerSpec
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle
-from imagesvc.worker import image_sight, remote_work
+from imagesvc.worker import image_sight, kept_source, remote_work
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 POLL_S = 0.3
 
 
 class CreateServers(Step):
-    """Create and start the servers; memo: asked, handle, result (servers with id or error)."""
+    """Create and start the servers; memo: asked (facts of the images), handle, result (servers with
+    id or error).
+    """
 
     name = "provision"
     final = True
@@ -29,7 +34,6 @@ class CreateServers(Step):
         if "handle" not in ctx.memo:
             for image_id in ctx.job.images_read:
                 image_sight.visible(ctx, image_id)
-        ctx.memo.once("asked", lambda: True)
         handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
         crashpoint("step.provision.started")
         answer = remote_work.follow(ctx, driver, handle, POLL_S, "No server could be created.")
@@ -46,7 +50,7 @@ class CreateServers(Step):
         driver = _driver(ctx)
         servers = ctx.memo.get("result", {}).get("servers")
         if servers is None:
-            servers = remote_work.withdraw(ctx, driver, lambda: _start(ctx, driver), POLL_S)
+            servers = remote_work.withdraw(ctx, driver, lambda: _find(ctx, driver), POLL_S)
             if isinstance(servers, Wait):
                 return servers
         for server in servers or ():
@@ -60,10 +64,28 @@ def _driver(ctx: StepContext) -> ComputeDriver:
 
 
 def _start(ctx: StepContext, driver: ComputeDriver) -> Handle:
+    """Begin, with what is true of the images now; it is kept first."""
+    spec = _spec(ctx)
+    ctx.memo["asked"] = _kept(spec)
+    return _ask(ctx, driver, spec)
+
+
+def _find(ctx: StepContext, driver: ComputeDriver) -> Handle:
+    """What was begun, though its images may be gone."""
+    kept = ctx.memo["asked"]
+    # Workers of releases before kept no facts.
+    return _ask(ctx, driver, _spec(ctx) if kept is True else _spec_again(ctx, kept))
+
+
+def _ask(ctx: StepContext, driver: ComputeDriver, spec: ServerSpec) -> Handle:
+    return driver.start_create(spec, ctx.job.args["count"], ctx.request_token)
+
+
+def _spec(ctx: StepContext) -> ServerSpec:
     args = ctx.job.args
     image = _image(ctx, ctx.job.image_id or "")
     disks, empty = _disks(ctx, image)
-    spec = ServerSpec(
+    return ServerSpec(
         name=args["name"],
         project_id=ctx.job.project_id,
         disks=disks,
@@ -75,7 +97,23 @@ def _start(ctx: StepContext, driver: ComputeDriver) -> Handle:
         image_id=image.id,
         empty_disks=empty,
     )
-    return driver.start_create(spec, args["count"], ctx.request_token)
+
+
+def _kept(spec: ServerSpec) -> dict[str, Any]:
+    """A spec as JSON, without secrets."""
+    disks = [kept_source.plain(source) for source in spec.disks]
+    empty = [dataclasses.asdict(disk) for disk in spec.empty_disks]
+    facts = {each.name: getattr(spec, each.name) for each in dataclasses.fields(spec)}
+    facts["metadata"] = dict(spec.metadata)
+    return facts | {"disks": disks, "empty_disks": empty}
+
+
+def _spec_again(ctx: StepContext, kept: dict[str, Any]) -> ServerSpec:
+    names = {each.name for each in dataclasses.fields(ServerSpec)}  # of this release
+    known = {name: each for name, each in kept.items() if name in names}
+    disks = tuple(kept_source.again(ctx, each) for each in kept["disks"])
+    empty = tuple(EmptyDisk(**each) for each in kept["empty_disks"])
+    return ServerSpec(**known | {"disks": disks, "empty_disks": empty})
 
 
 def _disks(ctx: StepContext, image: Image) -> tuple[tuple[ImageSource, ...], tuple[EmptyDisk, ...]]:

@@ -6,14 +6,16 @@ from imagesvc.db import image as image_rows
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import Handle
 from imagesvc.interface.volume import VolumeDriver, VolumeSpec
-from imagesvc.worker import image_sight, remote_work
+from imagesvc.worker import image_sight, kept_source, remote_work
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 POLL_S = 0.3
 
 
 class CreateVolumes(Step):
-    """Create the volumes, all or none; memo: asked, handle, result (volume ids)."""
+    """Create the volumes, all or none; memo: asked (facts of the image's disk), handle, result
+    (volume ids).
+    """
 
     name = "provision"
     final = True
@@ -25,7 +27,6 @@ class CreateVolumes(Step):
         # Here, not at the start: `undo` starts lost work again to find it, and ends it.
         if ctx.job.image_id and "handle" not in ctx.memo:
             image_sight.visible(ctx, ctx.job.image_id)
-        ctx.memo.once("asked", lambda: True)
         handle = ctx.memo.once("handle", lambda: _start(ctx, driver))
         crashpoint("step.provision_volume.started")
         answer = remote_work.follow(ctx, driver, handle, POLL_S, "No volume could be created.")
@@ -42,7 +43,7 @@ class CreateVolumes(Step):
         driver = _driver(ctx)
         volumes = ctx.memo.get("result", {}).get("volumes")
         if volumes is None:
-            volumes = remote_work.withdraw(ctx, driver, lambda: _start(ctx, driver), POLL_S)
+            volumes = remote_work.withdraw(ctx, driver, lambda: _find(ctx, driver), POLL_S)
             if isinstance(volumes, Wait):
                 return volumes
         for volume_id in volumes or ():
@@ -55,12 +56,29 @@ def _driver(ctx: StepContext) -> VolumeDriver:
 
 
 def _start(ctx: StepContext, driver: VolumeDriver) -> Handle:
+    """Begin, with what is true of the image now; it is kept first."""
+    source = _source(ctx)
+    ctx.memo["asked"] = {"source": source and kept_source.plain(source)}
+    return _ask(ctx, driver, source)
+
+
+def _find(ctx: StepContext, driver: VolumeDriver) -> Handle:
+    """What was begun, though its image may be gone."""
+    asked = ctx.memo["asked"]
+    # Workers of releases before kept no facts.
+    if asked is True:
+        return _ask(ctx, driver, _source(ctx))
+    kept = asked["source"]
+    return _ask(ctx, driver, kept and kept_source.again(ctx, kept))
+
+
+def _ask(ctx: StepContext, driver: VolumeDriver, source: ImageSource | None) -> Handle:
     args = ctx.job.args
     spec = VolumeSpec(
         name=args["name"],
         project_id=ctx.job.project_id,
         size_bytes=args["size_bytes"],
-        source=_source(ctx),
+        source=source,
         image_id=ctx.job.image_id,
     )
     return driver.start_create(spec, args["count"], ctx.request_token)

@@ -79,7 +79,6 @@ class Orders:
         if verdict is Next.TAKE_BACK:
             noted = dataclasses.replace(mark, error=mark.error or work.cause(found))
             self._ironic.patch(found["uuid"], [_mark(noted)])
-            crashpoint("baremetal.ironic.taken_back")
             return self._ask(found, "deleted")
         if mark.kind == work.UNDEPLOY:
             return self._ask(found, "deleted")
@@ -87,8 +86,11 @@ class Orders:
 
     def take_back(self, found: Node, mark: Mark) -> None:
         """End a deployment of a free node as soon as Ironic lets go of it; other work goes on."""
-        if work.judge(found, mark) is Next.ASK:
+        verdict = work.judge(found, mark)
+        if verdict is Next.ASK:
             self._release(found, mark)
+        elif isinstance(verdict, Progress) and verdict.done:
+            return
         elif mark.kind == work.DEPLOY and mark.fresh and found["provision_state"] == node.WAITING:
             self._ask(found, "deleted")
 

@@ -58,12 +58,15 @@ def instance(work: str) -> str:
 def judge(found: Node, mark: Mark) -> Progress | Next:
     """How far the work of the mark is, or what it needs."""
     state, begun = found["provision_state"], found["provision_updated_at"] != mark.before
-    if state in node.MOVING:
+    others = found.get("instance_uuid") not in (None, "", mark.instance)
+    if state in node.MOVING and not others:
         return Progress(ProgressState.RUNNING)
     if mark.withdrawn:
         return Progress(ProgressState.CANCELLED)
     if mark.kind == UNDEPLOY and state == node.AVAILABLE:
         return Progress(ProgressState.DONE, result=found["uuid"])
+    if others:  # what the node does now is not this work
+        return Progress(ProgressState.FAILED, error="Somebody else has the node.")
     if not begun:
         return Next.ASK
     if mark.kind == DEPLOY:

@@ -2,11 +2,13 @@
 
 Nova knows no such token, so each server is born with tags: of the work, and of the one request
 that made it. Should two requests of one work have gone through, the servers of the first stay.
+Owners of servers may change names and metadata: what is spoiled there counts as if it were not.
 """
 
 import json
+import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from imagesvc.crashpoint import crashpoint
@@ -20,6 +22,7 @@ _WORK = "imagesvc-work-"
 _REQUEST = "imagesvc-request-"
 _ENDED = "imagesvc-ended"
 _ERRORS = "imagesvc_errors"
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _ERRORS_CHARS_MAX = 255
 _ERROR_CHARS_MAX = 60
 
@@ -76,14 +79,15 @@ class Creation:
             return Progress(ProgressState.FAILED, error=next(iter(failed.values())))
         self._end(asked.project_id, servers, failed)
         known = {**_errors(servers), **failed}
-        made = [_told(servers, known, number) for number in range(int(asked.subject))]
+        good = {number: servers[number] for number in servers.keys() - failed.keys()}
+        made = [_told(good, known, number) for number in range(int(asked.subject))]
         return Progress(ProgressState.DONE, result=made)
 
     def cancel(self, asked: work.Work) -> None:
         """Delete what was made, unless it has ended well."""
-        if self.poll(asked).state is ProgressState.DONE:
-            return
-        self._remove(asked.project_id, self._servers.tagged(asked.project_id, _WORK + asked.mark))
+        if not _is_told(self._chosen(asked).values()):
+            every = self._servers.tagged(asked.project_id, _WORK + asked.mark)
+            self._remove(asked.project_id, every)
 
     def _ask(self, spec: ServerSpec, count: int, mark: str) -> str:
         """Send the request; gives why it was not sent, or nothing."""
@@ -131,7 +135,7 @@ class Creation:
         first = min(by_request, key=lambda name: _rank(name, by_request[name]))
         for name in by_request.keys() - {first}:
             self._remove(asked.project_id, by_request[name])
-        return {_number(server, asked): server for server in by_request[first]}
+        return _numbered(by_request[first], int(asked.subject))
 
     def _end(self, project_id: str, servers: dict[int, Any], failed: dict[int, str]) -> None:
         """Say in the servers that the work is over, and remove those that failed."""
@@ -169,10 +173,36 @@ def _building(server: Any) -> bool:
     return server_view.state(server) is ServerState.BUILDING and not _ended(server)
 
 
-def _number(server: Any, asked: work.Work) -> int:
-    """Its place in the result: Nova names them name-1, name-2, ... if there are several."""
+def _is_told(servers: Collection[Any]) -> bool:
+    """Whether a creation has ended well, so that whoever followed may have been told."""
+    return any(_ended(server) for server in servers) and all(
+        _ended(server) or server_view.state(server) is ServerState.ERROR for server in servers
+    )
+
+
+def _numbered(servers: Sequence[Any], count: int) -> dict[int, Any]:
+    """Place in the result -> server; those whose name tells none get the places that are free.
+
+    Places of servers that failed come last, for what is known of them stands there.
+    """
+    known: dict[int, Any] = {}
+    others: list[Any] = []
+    for server in sorted(servers, key=lambda each: (each.created_at or "", each.id)):
+        number = _number(server, count)
+        if number is None or number in known:
+            others.append(server)
+        else:
+            known[number] = server
+    failed = _errors({server.id: server for server in servers})
+    free = sorted(set(range(count)) - known.keys(), key=lambda number: (number in failed, number))
+    return known | dict(zip(free, others, strict=False))
+
+
+def _number(server: Any, count: int) -> int | None:
+    """What its name tells: Nova names them name-1, name-2, ... if there are several."""
     tail = server.name.rpartition("-")[2]
-    return int(tail) - 1 if int(asked.subject) > 1 and tail.isdecimal() else 0
+    number = int(tail) - 1 if count > 1 and _NUMBER.fullmatch(tail) else 0 if count == 1 else -1
+    return number if 0 <= number < count else None
 
 
 def _text(failed: dict[int, str]) -> str:
@@ -186,14 +216,19 @@ def _text(failed: dict[int, str]) -> str:
     return json.dumps(kept)
 
 
-def _errors(servers: dict[int, Any]) -> dict[int, str]:
-    """What `_text` kept."""
-    texts = [server.metadata[_ERRORS] for server in servers.values() if _ERRORS in server.metadata]
-    return {int(number): error for text in texts[:1] for number, error in json.loads(text).items()}
+def _errors(servers: Mapping[Any, Any]) -> dict[int, str]:
+    """What `_text` kept; nothing where it was spoiled."""
+    for server in servers.values():
+        try:
+            found = json.loads((server.metadata or {}).get(_ERRORS, ""))
+            return {int(number): str(error) for number, error in found.items()}
+        except (ValueError, AttributeError, RecursionError):
+            continue
+    return {}
 
 
-def _told(servers: dict[int, Any], failed: dict[int, str], number: int) -> dict[str, Any]:
+def _told(good: dict[int, Any], failed: dict[int, str], number: int) -> dict[str, Any]:
     """The fields of CreatedServer."""
-    if number in servers and number not in failed:
-        return {"server_id": servers[number].id, "error": ""}
+    if number in good:
+        return {"server_id": good[number].id, "error": ""}
     return {"server_id": None, "error": failed.get(number) or "Nova could not make the server."}

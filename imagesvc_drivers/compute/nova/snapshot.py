@@ -31,7 +31,12 @@ class Snapshotting:
     def start(self, project_id: str, server_id: str, disk_id: str, token: str) -> Handle:
         """Ask Nova for an image. Raises NotFound, Busy while Nova does something else."""
         asked = work.Work(work.SNAPSHOT, project_id, server_id, work.mark(token))
-        server = self._servers.find(project_id, server_id)
+        try:
+            server = self._servers.find(project_id, server_id)
+        except errors.NotFound:
+            if not self._marked(asked):
+                raise
+            return asked.handle  # the server is gone, and an image of it is there
         if disk_id != server_view.ROOT or server_view.image_id(server) is None:
             raise errors.NotFound(f"Server {server_id} has no disk {disk_id} that can be copied.")
         if not self._marked(asked):
@@ -49,15 +54,15 @@ class Snapshotting:
             busy = False
         # Asked after the server: what is not ready by now never will be.
         images = self._marked(asked)
-        ready = sorted(image["id"] for image in images if image["status"] in _READY)
+        ready = openstack_image.oldest_first(each for each in images if each["status"] in _READY)
         if not ready and busy:
             return Progress(ProgressState.RUNNING)
-        for image in images:
-            if image["status"] not in _READY:
+        for image in images:  # of those who asked at once one alone is told of
+            if image not in ready[:1]:
                 self._delete(asked.project_id, image["id"])
         if not ready:
             return Progress(ProgressState.FAILED, error="Nova made no snapshot of the server.")
-        return Progress(ProgressState.DONE, result=f"{asked.project_id}.{ready[0]}")
+        return Progress(ProgressState.DONE, result=f"{asked.project_id}.{ready[0]['id']}")
 
     def cancel(self, asked: work.Work) -> None:
         """Remove the image unless it is whole; Nova stops when it finds it gone."""
@@ -83,13 +88,19 @@ class Snapshotting:
         return openstack_image.opened(self._cloud, project_id, image_id, offset, size_bytes)
 
     def remove(self, snapshot_id: str) -> None:
-        """Remove it; one that is gone is success."""
+        """Remove it with all that the same work made; one that is gone is success."""
         try:
             project_id, image_id = openstack_image.of_snapshot(snapshot_id)
-            # Looked for first: the image service writes refused deletions down.
-            self._images.get(project_id, image_id)
+            with self._cloud.calling():
+                answer = self._cloud.project(project_id).image.get(f"/images/{image_id}")
+                found = openstack.checked(answer).json()
         except errors.NotFound:
             return
+        server_id, mark = found.get("instance_uuid"), found.get(_PROPERTY)
+        if server_id and mark:
+            for image in self._marked(work.Work(work.SNAPSHOT, project_id, server_id, mark)):
+                if image["id"] != image_id:  # that one last: it leads to the others
+                    self._delete(project_id, image["id"])
         self._delete(project_id, image_id)
 
     def _ask(self, asked: work.Work, server: Any) -> None:
@@ -127,8 +138,7 @@ class Snapshotting:
         return image
 
     def _delete(self, project_id: str, image_id: str) -> None:
-        with self._cloud.calling():
-            self._cloud.project(project_id).image.delete_image(image_id, ignore_missing=True)
+        openstack_image.remove(self._cloud, project_id, image_id)
 
 
 def _raw_size(image: Any) -> int:

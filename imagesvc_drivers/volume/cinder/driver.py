@@ -153,7 +153,10 @@ class CinderVolume(volume.VolumeDriver):
         work = _work(token)
         if not _VOLUME.fullmatch(volume_id):
             raise _missing(volume_id)
-        self._snapshots.start(self._cinder(project_id), project_id, volume_id, work)
+        if not self._snapshots.is_begun(project_id, work):
+            cinder = self._cinder(project_id)
+            self._own(cinder, volume_id, project_id)
+            self._snapshots.start(cinder, project_id, volume_id, work)
         return f"snapshot:{project_id}:{volume_id}:{work}"
 
     def snapshot_size(self, snapshot_id: str) -> int:
@@ -197,17 +200,26 @@ class CinderVolume(volume.VolumeDriver):
         return CinderClient(self._cloud, self._cloud.project(project_id))
 
     def _find(self, cinder: CinderClient, volume_id: str, project_id: str) -> volume.Volume:
-        """A volume that stands. Raises NotFound."""
+        """A volume of the project that stands, and who has it. Raises NotFound."""
+        found = self._own(cinder, volume_id, project_id)
+        free = found["status"] == "available"
+        return view.describe(found, project_id, {} if free else _servers(cinder, volume_id))
+
+    def _own(self, cinder: CinderClient, volume_id: str, project_id: str) -> Volume:
+        """The same as Cinder has it. Raises NotFound.
+
+        Cinder lets an administrator see those of all projects, so the owner is compared here; a
+        volume whose owner Cinder does not tell is nobody's.
+        """
         if not _VOLUME.fullmatch(volume_id):
             raise _missing(volume_id)
         try:
             found = cinder.volume(volume_id)
         except errors.NotFound as exc:
             raise _missing(volume_id) from exc
-        if view.is_gone(found) or not view.is_made(found):
+        if not view.is_of(found, project_id) or view.is_gone(found) or not view.is_made(found):
             raise _missing(volume_id)
-        free = found["status"] == "available"
-        return view.describe(found, project_id, {} if free else _servers(cinder, volume_id))
+        return found
 
 
 def _servers(cinder: CinderClient, volume_id: str | None) -> dict[str, str]:

@@ -4,6 +4,7 @@ Cinder lets a volume have one upload at a time. A snapshot's id is <project id>.
 """
 
 import contextlib
+import re
 from typing import Any, BinaryIO
 
 from imagesvc.crashpoint import crashpoint
@@ -14,6 +15,7 @@ from imagesvc_drivers.volume.cinder.client import CinderClient
 from imagesvc_drivers.volume.cinder.image import Images
 
 _UPLOADING = "uploading"
+_NAME = re.compile(r"imagesvc-snapshot-[0-9a-f]{40}")
 _READY = frozenset({"active", "deactivated"})
 
 
@@ -23,17 +25,19 @@ class Snapshots:
     def __init__(self, images: Images) -> None:
         self._images = images
 
+    def is_begun(self, project_id: str, work: str) -> bool:
+        """Whether there is an image of this work, whole or not."""
+        return bool(self._images.named(project_id, _name(work)))
+
     def start(self, cinder: CinderClient, project_id: str, volume_id: str, work: str) -> None:
-        """Have Cinder upload the volume, unless it did. Raises NotFound, Busy if it is in use."""
-        if self._images.named(project_id, _name(work)):
-            return
+        """Have Cinder upload the volume. Raises NotFound, and Busy, that passes, if it is in use."""
         body = {"image_name": _name(work), "disk_format": "raw", "container_format": "bare"}
         try:
             cinder.act(volume_id, "os-volume_upload_image", body)
         except errors.InvalidArgument as exc:
             # Of two processes that ask at once one is refused.
-            if not self._images.named(project_id, _name(work)):
-                raise errors.Busy(exc.user_message, exc.operator_message) from exc
+            if not self.is_begun(project_id, work):
+                raise errors.Busy(exc.user_message, exc.operator_message, retryable=True) from exc
         crashpoint("volume.cinder.snapshot_asked")
 
     def progress(
@@ -45,9 +49,12 @@ class Snapshots:
             busy = cinder.volume(volume_id)["status"] == _UPLOADING
         # Asked after the volume: what is not ready by now never will be.
         images = self._images.named(project_id, _name(work))
-        ready = sorted(image["id"] for image in images if image["status"] in _READY)
+        ready = openstack_image.oldest_first(each for each in images if each["status"] in _READY)
         if ready:
-            return Progress(ProgressState.DONE, result=f"{project_id}.{ready[0]}")
+            first, *others = ready
+            for image in others:  # of those who asked at once one alone is told of
+                self._images.remove(project_id, image["id"])
+            return Progress(ProgressState.DONE, result=f"{project_id}.{first['id']}")
         if busy:
             return Progress(ProgressState.RUNNING)
         for image in images:
@@ -84,9 +91,15 @@ class Snapshots:
         return self._images.open(project_id, image_id, offset, size_bytes)
 
     def remove(self, snapshot_id: str) -> None:
-        """Remove it; one that is gone is success."""
+        """Remove it with all that the same work made; one that is gone is success."""
         with contextlib.suppress(errors.NotFound):
-            self._images.remove(*openstack_image.of_snapshot(snapshot_id))
+            project_id, image_id = openstack_image.of_snapshot(snapshot_id)
+            name = str(self._images.get(project_id, image_id).get("name"))
+            if _NAME.fullmatch(name):
+                for image in self._images.named(project_id, name):
+                    if image["id"] != image_id:  # that one last: it leads to the others
+                        self._images.remove(project_id, image["id"])
+            self._images.remove(project_id, image_id)
 
 
 def _name(work: str) -> str:

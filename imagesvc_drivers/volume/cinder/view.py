@@ -12,6 +12,11 @@ _MAKING = frozenset({"creating", "downloading", "restoring-backup"})
 _USED = frozenset({"in-use", "reserved", "attaching", "detaching"})
 
 
+def is_of(found: Volume, project_id: str) -> bool:
+    """Whether the project owns it."""
+    return found.get("os-vol-tenant-attr:tenant_id") == project_id
+
+
 def is_gone(found: Volume) -> bool:
     """Whether it is being removed."""
     return bool(found["status"] == "deleting")

@@ -4,6 +4,8 @@ import hashlib
 
 import pytest
 
+from imagesvc import errors
+from imagesvc.worker.step import link
 from tests.api.caller import Caller
 from tests.api.glance.conftest import DATA
 from tests.api.glance.foreign_site import Far
@@ -135,6 +137,30 @@ def test_bytes_that_are_not_fit_further_on_end_the_use_of_an_active_image(far, q
     checked = far.owner.create()["id"]
     far.post(checked, "/disguised", **digest("sha256", disguised))
     assert far.done(checked)["status"] == "queued"
+
+
+def test_an_image_that_got_another_format_while_it_was_read_is_not_active(far, queued):
+    def patch_meanwhile(head, connection):
+        connection.sendall(answer(b"", length=len(MIB) * 2))
+        connection.sendall(MIB)
+        found = far.owner.patch(queued, ("replace", "/disk_format", "qcow2"))
+        assert found.status_code == 200, found.text
+        connection.sendall(MIB)
+
+    far.pages["/patched"] = patch_meanwhile
+    assert far.post(queued, "/patched", **digest("sha512", MIB * 2)).status_code == 202
+    image = far.done(queued)
+    assert (image["status"], image["disk_format"], of(image)) == ("queued", "qcow2", NULLS)
+    assert "format" in task(far, queued)["message"]
+
+
+def test_bytes_that_are_too_many_end_the_use_of_an_active_image(far, queued, monkeypatch):
+    def too_many(*_):
+        raise errors.TooLarge(what="The disks of an image", limit=1, unit="bytes")
+
+    assert far.post(queued).status_code == 202
+    monkeypatch.setattr(link, "_read", too_many)
+    assert far.done(queued)["status"] == "deactivated"
 
 
 def test_an_image_whose_bytes_change_before_they_are_hashed_gets_no_digest(far, queued):

@@ -6,6 +6,8 @@ import hashlib
 import pytest
 
 from imagesvc.context import RequestContext
+from imagesvc.db import foreign_location
+from imagesvc.domain.foreign_location import ForeignLocation
 from tests.api.caller import Caller
 from tests.api.glance.conftest import DATA, Several
 from tests.api.glance.test_location import SHOWN
@@ -134,6 +136,16 @@ def test_a_list_of_places_is_replaced_by_itself_alone(site):
         found = site.owner.patch(image_id, ("replace", "/locations", wanted))
         assert found.status_code == status, found.text
     assert site.owner.get(f"/v2/images/{image_id}").json["locations"] == places
+
+
+def test_a_url_that_a_link_which_failed_left_is_in_nobodys_way(site):
+    image_id = site.owner.create()["id"]
+    with site.several.service.database.write() as conn:
+        foreign_location.put(conn, image_id, (ForeignLocation("gone", "http://gone.invalid/"),))
+    assert site.owner.patch(image_id, ("add", "/locations/1", value(site))).status_code == 400
+    found = site.owner.patch(image_id, ("replace", "/locations", [value(site)]))
+    assert found.status_code == 200, found.text
+    assert site.done(image_id)["status"] == "active"
 
 
 @pytest.mark.parametrize(

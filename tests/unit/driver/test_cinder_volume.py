@@ -1,5 +1,6 @@
 """What the driver of Cinder makes of Cinder's answers, on the wire."""
 
+import hashlib
 import json
 import urllib.parse
 
@@ -20,7 +21,8 @@ VERSIONS = {
     "/v3": {"id": "v3.0", "version": "3.71", "min_version": "3.0"},
     "/v2": {"id": "v2.16"},
 }
-HANDLE = f"create:{PROJECT}:1:{'a' * 40}"
+WORK_OF_T = hashlib.sha256(b"t").hexdigest()[:40]
+HANDLE = f"create:{PROJECT}:1:{WORK_OF_T}"
 SPEC = VolumeSpec("law", PROJECT, 1 << 30)
 SOURCE = ImageSource("i1", 0, "raw", 512, 512, "0" * 128, "http://127.0.0.1:9/none")
 OF_IMAGE = VolumeSpec("v", PROJECT, 1 << 30, SOURCE, "i1")
@@ -76,8 +78,8 @@ def volume_of(number=0, status="available", **marks):
     """A volume as Cinder gives it."""
     return {
         "id": IDS[number], "name": "law", "size": 1, "status": status,
-        "created_at": f"2026-11-29T10:00:0{number}.000000",
-        "metadata": {WORK: "a" * 40, INDEX: "0", **marks},
+        "created_at": f"2026-11-29T10:00:0{number}.000000", "os-vol-tenant-attr:tenant_id": PROJECT,
+        "metadata": {WORK: WORK_OF_T, INDEX: "0", **marks},
     }  # fmt: skip
 
 
@@ -107,8 +109,8 @@ def test_a_refusal_is_told_by_its_kind(made, status, body, error, retryable):
     assert raised.value.retryable == bool(retryable)
 
 
-def test_what_was_made_before_a_refusal_is_removed(made):
-    first = volume_of()
+def test_what_was_made_before_a_refusal_is_removed_and_the_refusal_told(made):
+    first = volume_of(status="creating")
     driver, cinder = made(
         listed(first)
         | {
@@ -117,9 +119,42 @@ def test_what_was_made_before_a_refusal_is_removed(made):
             ("DELETE", f"/volumes/{IDS[0]}"): ("202 Accepted", {}),
         }
     )
-    with pytest.raises(errors.NoSpace):
-        driver.start_create(SPEC, 2, "t")
+    handle = driver.start_create(SPEC, 2, "t")
+    assert cinder.asked[-1] == ("POST", f"/volumes/{IDS[0]}/metadata")
+    first["metadata"][DOOMED] = "Cinder refused: quota"
+    cinder.answers |= listed(first)
+    assert driver.start_create(SPEC, 2, "t") == handle
+    assert driver.poll(handle).state is ProgressState.RUNNING
+    cinder.answers |= listed(first | {"status": "available"})
+    ended = driver.poll(handle)
+    assert (ended.state, ended.error) == (ProgressState.FAILED, "Cinder refused: quota")
     assert cinder.asked[-1] == ("DELETE", f"/volumes/{IDS[0]}")
+
+
+@pytest.mark.parametrize("status", ["available", "error_extending"])
+def test_what_was_given_out_is_never_undone_though_another_was_removed(made, status):
+    driver, cinder = made(listed(volume_of(0, status, **{MADE: "yes"})))
+    handle = driver.start_create(SPEC, 2, "t")
+    found = driver.poll(handle)
+    assert (found.state, found.result) == (ProgressState.DONE, [IDS[0]])
+    driver.cancel(handle)
+    assert {method for method, _ in cinder.asked} == {"GET"}
+
+
+@pytest.mark.parametrize("said", [None, "", "x", "-1", "7", "9" * 200])
+def test_a_number_that_its_owner_spoiled_stops_no_undoing(made, said):
+    spoiled = volume_of(1)
+    del spoiled["metadata"][INDEX]
+    spoiled["metadata"] |= {} if said is None else {INDEX: said}
+    driver, cinder = made(
+        listed(spoiled, volume_of(0, "error"))
+        | {("POST", f"/volumes/{number}/metadata"): ("200 OK", {"metadata": {}}) for number in IDS}
+        | {("DELETE", f"/volumes/{number}"): ("202 Accepted", {}) for number in IDS}
+    )
+    driver.cancel(HANDLE)
+    removed = {path for method, path in cinder.asked if method == "DELETE"}
+    assert removed == {f"/volumes/{IDS[0]}", f"/volumes/{IDS[1]}"}
+    assert driver.poll(HANDLE).state is ProgressState.RUNNING
 
 
 def test_volumes_that_are_there_are_not_asked_for_again(made):
@@ -194,7 +229,7 @@ def test_an_image_of_other_bytes_makes_no_volume(made, algorithm, value, state):
 
 def test_a_snapshot_is_uploaded_once_under_a_name_of_its_work(made):
     image = {"id": IDS[3], "status": "saving", "size": None}
-    volume = {"volume": volume_of(status="uploading")}
+    volume = {"volume": volume_of(status="uploading", **{MADE: "yes"})}
     driver, cinder = made(
         {
             ("GET", "/images"): ("200 OK", {"images": [image]}),
@@ -213,11 +248,13 @@ def test_a_volume_in_use_is_not_copied(made):
     driver, _ = made(
         {
             ("GET", "/images"): ("200 OK", {"images": []}),
+            ("GET", f"/volumes/{IDS[0]}"): ("200 OK", {"volume": volume_of(**{MADE: "yes"})}),
             ("POST", f"/volumes/{IDS[0]}/action"): ("400 Bad Request", refusal),
         }
     )
-    with pytest.raises(errors.Busy, match="must be available"):
+    with pytest.raises(errors.Busy, match="must be available") as raised:
         driver.start_snapshot(IDS[0], "t", project_id=PROJECT)
+    assert raised.value.retryable
 
 
 def test_an_upload_that_failed_tells_what_cinder_says(made):
@@ -285,3 +322,66 @@ def test_an_image_is_asked_for_by_its_id(made):
     )
     driver.start_create(OF_IMAGE, 1, "t")
     assert ("POST", "/volumes") in cinder.asked
+
+
+@pytest.mark.parametrize("owner", ["p2", None])
+def test_a_volume_of_another_project_or_of_an_unknown_one_is_not_there(made, owner):
+    other = volume_of(**{MADE: "yes"})
+    other["os-vol-tenant-attr:tenant_id"] = owner
+    driver, cinder = made({("GET", f"/volumes/{IDS[0]}"): ("200 OK", {"volume": other})})
+    driver.delete_volume(IDS[0], project_id=PROJECT)
+    for use in (
+        lambda: driver.get_volume(IDS[0], project_id=PROJECT),
+        lambda: driver.connect(IDS[0], "s1", project_id=PROJECT),
+        lambda: driver.start_snapshot(IDS[0], "t", project_id=PROJECT),
+    ):
+        with pytest.raises(errors.NotFound):
+            use()
+    assert {method for method, _ in cinder.asked} == {"GET"}
+
+
+def test_a_volume_that_is_not_made_yet_is_not_copied(made):
+    answers = {("GET", f"/volumes/{IDS[0]}"): ("200 OK", {"volume": volume_of()})}
+    driver, cinder = made(answers | {("GET", "/images"): ("200 OK", {"images": []})})
+    with pytest.raises(errors.NotFound):
+        driver.start_snapshot(IDS[0], "t", project_id=PROJECT)
+    assert {method for method, _ in cinder.asked} == {"GET"}
+
+
+def test_a_list_that_ignores_the_marks_removes_nothing_of_others(made):
+    stranger, other_work = volume_of(1), volume_of(2, **{WORK: "b" * 40})
+    stranger["metadata"] = {}
+    driver, cinder = made(listed(stranger, other_work))
+    driver.cancel(HANDLE)
+    assert driver.poll(HANDLE).state is ProgressState.CANCELLED
+    assert {method for method, _ in cinder.asked} == {"GET"}
+
+
+def test_of_several_images_of_one_work_the_oldest_stays_and_all_go_with_the_snapshot(made):
+    name = f"imagesvc-snapshot-{WORK_OF_T}"
+    images = [
+        {"id": IDS[number], "status": "active", "size": 1, "name": name, "protected": number == 2,
+         "created_at": f"2026-11-29T10:00:0{9 - number}Z"}
+        for number in (1, 2)
+    ]  # fmt: skip
+    driver, cinder = made(
+        {
+            ("GET", "/images"): ("200 OK", {"images": images}),
+            ("GET", f"/volumes/{IDS[0]}"): ("200 OK", {"volume": volume_of()}),
+        }
+        | {("GET", f"/images/{image['id']}"): ("200 OK", image) for image in images}
+        | {("PATCH", f"/images/{image['id']}"): ("200 OK", image) for image in images}
+        | {("DELETE", f"/images/{image['id']}"): ("204 No Content", None) for image in images}
+    )
+    done = driver.poll(f"snapshot:{PROJECT}:{IDS[0]}:{WORK_OF_T}")
+    assert done.result == f"{PROJECT}.{IDS[2]}"
+    changes = [asked for asked in cinder.asked if asked[0] != "GET"]
+    assert changes == [("DELETE", f"/images/{IDS[1]}")]
+    cinder.asked.clear()
+    driver.delete_snapshot(done.result)
+    changes = [asked for asked in cinder.asked if asked[0] != "GET"]
+    assert changes == [
+        ("DELETE", f"/images/{IDS[1]}"),
+        ("PATCH", f"/images/{IDS[2]}"),
+        ("DELETE", f"/images/{IDS[2]}"),
+    ]

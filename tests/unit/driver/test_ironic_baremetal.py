@@ -174,3 +174,14 @@ def test_what_another_work_followed_is_told_by_the_mark(made):
     assert (ended.state, ended.error) == (ProgressState.FAILED, "why")
     with pytest.raises(errors.NotFound):
         driver.poll(work.handle(work.DEPLOY, NODE_ID, "c" * 40))
+
+
+@pytest.mark.parametrize("state", ["available", "wait call-back", "deploy failed"])
+def test_what_somebody_else_took_is_neither_gone_on_with_nor_taken_back(made, state):
+    driver, ironic = made(state, MARK, instance_uuid="of nova", provision_updated_at=EARLY)
+    handle = work.handle(work.DEPLOY, NODE_ID, NAME)
+    ended = driver.poll(handle)
+    assert ended.state is ProgressState.FAILED
+    assert "Somebody else" in ended.error
+    driver.cancel(handle)
+    assert ironic.orders == []

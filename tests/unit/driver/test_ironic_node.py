@@ -49,6 +49,10 @@ def node_of(state="available", mark=None, **fields):
         ("cleaning", ERASURE, {}, ProgressState.RUNNING),
         ("available", ERASURE, {}, ProgressState.DONE),
         ("clean failed", ERASURE, {}, ProgressState.FAILED),
+        ("deploying", DEPLOYMENT, {"instance_uuid": "ours"}, ProgressState.RUNNING),
+        ("deploying", DEPLOYMENT, {"instance_uuid": "of nova"}, ProgressState.FAILED),
+        ("active", DEPLOYMENT, {"instance_uuid": "of nova"}, ProgressState.FAILED),
+        ("available", ERASURE, {"instance_uuid": "of nova"}, ProgressState.DONE),
     ],
 )  # fmt: skip
 def test_what_stands_on_the_node_says_how_far_the_work_is(state, mark, changes, expected):

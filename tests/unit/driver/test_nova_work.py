@@ -183,3 +183,54 @@ def test_a_server_of_no_image_is_refused_before_nova_is_asked():
         with pytest.raises(errors.NotSupported, match="make an image first"):
             driver_of(server).start_create(spec_of(), 1, "token")
         assert server.requests == []
+
+
+def test_of_several_images_of_one_work_the_oldest_stays_and_all_go_with_the_snapshot():
+    server_id, mark = "3f2f4f0e-0000-4000-8000-00000000000f", work.mark("token")
+    found = {
+        f"3f2f4f0e-0000-4000-8000-00000000000{number}": {
+            "status": "active", "created_at": f"2026-11-29T10:00:0{9 - number}Z",
+            "imagesvc_snapshot": mark, "instance_uuid": server_id, "protected": number == 2,
+        }
+        for number in (1, 2)
+    }  # fmt: skip
+    younger, older = found
+    changes = []
+
+    def script(head, connection):
+        method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
+        path = target.partition("?")[0].rstrip("/")
+        own = {"rel": "self", "href": f"http://127.0.0.1:{connection.getsockname()[1]}/v2.1/"}
+        version = {"id": "v2.1", "status": "CURRENT", "version": "2.100", "min_version": "2.1"}
+        status, body = "200 OK", {"version": {**version, "links": [own]}}
+        image_id = path.rpartition("/")[2]
+        if path.endswith("/images"):
+            body = {"images": [{"id": key, **each} for key, each in found.items()]}
+        elif image_id in found and method == "PATCH":
+            found[image_id]["protected"] = False
+            body = {}
+        elif image_id in found and method == "DELETE":
+            status = "403 Forbidden" if found[image_id]["protected"] else "204 No Content"
+            body = {} if found.pop(image_id)["protected"] else None
+        elif image_id in found:
+            body = {"id": image_id, **found[image_id]}
+        elif path.count("/") > 1:
+            status, body = "404 Not Found", {}
+        if method != "GET":
+            changes.append((method, image_id))
+        text = b"" if body is None else json.dumps(body).encode()
+        connection.sendall(web_server.answer(text, "Content-Type: application/json", status=status))
+
+    with web_server.serving(script) as server:
+        driver = driver_of(server)
+        handle = driver.start_snapshot(server_id, "root", "token", project_id="p")
+        found[younger]["status"], kept = "active", dict(found)
+        done = driver.poll(handle)
+        assert (done.state, done.result) == (ProgressState.DONE, f"p.{older}")
+        assert changes == [("DELETE", younger)]
+        found |= kept
+        changes.clear()
+        driver.delete_snapshot(done.result)
+        driver.delete_snapshot(done.result)
+    assert changes == [("DELETE", younger), ("PATCH", older), ("DELETE", older)]
+    assert found == {}

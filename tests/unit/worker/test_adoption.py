@@ -6,11 +6,14 @@ import pytest
 
 from imagesvc import errors
 from imagesvc.context import RequestContext
-from imagesvc.db import doomed, metadata, pending
+from imagesvc.db import doomed, image_disk, metadata, pending
+from imagesvc.db import image as image_rows
+from imagesvc.domain import image_property
 from imagesvc.domain.image import NewImage
 from imagesvc.domain.image_query import ImageQuery
 from imagesvc.interface.compute import ComputeCapability
 from imagesvc.interface.errors import NotFound, Unavailable
+from imagesvc.manager import adoption as manager
 from imagesvc.manager import quota_verify
 from imagesvc.worker import adoption, reaper
 from tests.unit.worker.conftest import CALLER
@@ -25,6 +28,7 @@ class ImagingCompute(PaperCompute):
     writer = CALLER
     properties = {"instance_uuid": "server", "imagesvc_snapshot": "mark"}
     known = True
+    values = {}
 
     def info(self):
         return dataclasses.replace(
@@ -38,7 +42,7 @@ class ImagingCompute(PaperCompute):
         if "image" not in self.__dict__:
             new = NewImage(
                 name="written", disk_format="raw", container_format="bare", min_disk_gib=3,
-                properties=self.properties,
+                properties=self.properties, **self.values,
             )  # fmt: skip
             self.image = self.service.images.create(self.writer, new).id
             path = self.service.conf.service.state_dir + "/written"
@@ -116,6 +120,52 @@ def test_what_the_record_said_is_kept_but_for_marks_and_the_callers_own_words(
     assert image.properties["instance_uuid"] == "mine"
     assert not any(name.startswith("imagesvc_") for name in image.properties)
     assert image.min_disk_gib == 3
+
+
+def test_the_image_gets_no_more_properties_than_it_may_and_none_of_the_service(
+    service, capture, compute, work, monkeypatch
+):
+    marks = {f"p{number}": "x" for number in range(service.limits.properties)}
+    compute.properties = marks
+    found = adoption.find
+
+    def find_and_mark(ctx, disk):
+        facts = found(ctx, disk)
+        with service.database.write() as conn:
+            image_rows.set_properties(conn, compute.image, {"os_glance_import_task": "job"})
+        return facts
+
+    monkeypatch.setattr(adoption, "find", find_and_mark)
+    work()
+    image, _ = look(service, capture)
+    assert image.status == "active"
+    count = len(image.properties.keys() - {"consistency"}) + len(image_property.facts_of(image))
+    assert count == service.limits.properties
+    assert "os_glance_import_task" not in image.properties
+    assert image.properties["instance_uuid"] == "mine"
+
+
+def test_a_record_that_everybody_sees_is_read_and_not_taken_over(service, capture, compute, work):
+    compute.values = {"visibility": "community"}
+    work()
+    image, _ = look(service, capture)
+    with service.image_files.download(CALLER, image.id).open() as stream:
+        assert stream.read() == DISK
+
+
+@pytest.mark.parametrize(
+    ("values", "usable"),
+    [({}, True), ({"container_format": "ova"}, False), ({"container_format": "compressed"}, False),
+     ({"visibility": "public"}, False), ({"visibility": "community"}, False),
+     ({"visibility": "private"}, True)],
+)  # fmt: skip
+def test_only_a_plain_image_that_is_its_owners_alone_is_taken_over(
+    service, active_image, values, usable
+):
+    with service.database.read() as conn:
+        disks = image_disk.list_for(conn, active_image.id)
+    image = dataclasses.replace(active_image, **values)
+    assert (manager.usable_disk(image, disks, CALLER.project_id) is not None) == usable
 
 
 def test_the_trail_tells_that_the_record_went_and_why(service, capture, compute, work):

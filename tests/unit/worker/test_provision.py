@@ -1,6 +1,9 @@
 """The flow that creates servers."""
 
+import dataclasses
+
 import pytest
+import sqlalchemy as sa
 
 from imagesvc import errors
 from imagesvc.db import damage, image_disk
@@ -59,6 +62,45 @@ def test_work_whose_handle_was_lost_is_found_again_and_withdrawn(
     work()
     assert service.jobs.get(CALLER, job.id).state == "cancelled"
     assert [item["state"] for item in compute.works.values()] == ["cancelled"]
+
+
+@pytest.mark.parametrize("denied", [False, True])
+def test_work_whose_handle_was_lost_is_withdrawn_though_its_image_is_gone(
+    service, active_image, job, compute, work, monkeypatch, denied
+):
+    kept = provision._ask
+
+    def dies(ctx, driver, spec):
+        kept(ctx, driver, spec)
+        raise driver_errors.Timeout("No answer.")
+
+    monkeypatch.setattr(provision, "_ask", dies)
+    work(1)
+    monkeypatch.undo()
+    compute.pending = True
+    service.images.delete(CALLER, active_image.id)
+    if denied:
+        compute.faults["start_create"] = driver_errors.AccessDenied("Not now.")
+    service.jobs.cancel(CALLER, job.id)
+    work(5)
+    if denied:
+        assert service.jobs.get(CALLER, job.id).finished_at is None
+        compute.faults.clear()
+    work()
+    assert service.jobs.get(CALLER, job.id).state == "cancelled"
+    assert [item["state"] for item in compute.works.values()] == ["cancelled"]
+    first, again = compute.specs[0], compute.specs[-1]
+    assert dataclasses.replace(again, disks=()) == dataclasses.replace(first, disks=())
+    assert [disk.digest for disk in again.disks] == [disk.digest for disk in first.disks]
+
+
+def test_the_memo_of_a_creation_holds_no_signed_url(service, job, compute, work):
+    compute.pending = True
+    work(1)
+    with service.database.read() as conn:
+        (memo,) = conn.execute(sa.text("SELECT memo FROM job_step WHERE name = 'provision'"))
+    assert "0" in str(memo)
+    assert "signature" not in str(memo)
 
 
 def test_an_image_deleted_before_it_was_read_is_the_cause(service, active_image, job, work):
