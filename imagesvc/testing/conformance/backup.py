@@ -20,6 +20,7 @@ from imagesvc.interface.compute import Consistency
 from imagesvc.testing.conformance.backup_disk import DISKS, FOREIGN, PROJECT, UNKNOWN
 from imagesvc.testing.conformance.backup_service import BackupServiceConformance
 from imagesvc.testing.conformance.backup_take import BackupTakeConformance
+from imagesvc.testing.conformance.comparison import same
 
 __all__ = ["FOREIGN", "PROJECT", "UNKNOWN", "BackupConformance"]
 
@@ -47,10 +48,10 @@ class BackupConformance(BackupServiceConformance, BackupTakeConformance):
             assert len(content) == disk.size_bytes
             assert disk.digest in ("", hashlib.sha512(content).hexdigest())
             if self.has(driver, BackupCapability.TAKES_DISKS):
-                assert content == DISKS[disk.disk_id]
+                assert same(content, DISKS[disk.disk_id])
             for offset in (0, 1, disk.size_bytes - 1, disk.size_bytes):
                 with driver.open_disk(backup_id, disk.disk_id, offset=offset) as stream:
-                    assert stream.read() == content[offset:]
+                    assert same(stream.read(), content[offset:])
             for offset in (-1, disk.size_bytes + 1):
                 with pytest.raises(errors.InvalidArgument):
                     driver.open_disk(backup_id, disk.disk_id, offset=offset)
@@ -109,7 +110,7 @@ class BackupConformance(BackupServiceConformance, BackupTakeConformance):
         for other in (first, third):
             driver.delete_backup(other, project_id=PROJECT)
         assert driver.get_backup(second, project_id=PROJECT) == found
-        assert self.content(driver, found) == before
+        assert same(self.content(driver, found), before)
 
     def test_a_file_of_this_machine_has_the_bytes(
         self, driver: backup.BackupDriver, spec: BackupSpec
@@ -119,7 +120,7 @@ class BackupConformance(BackupServiceConformance, BackupTakeConformance):
             return
         found = driver.get_backup(self.make_backup(driver, spec), project_id=PROJECT)
         paths = [driver.path(found.backup_id, disk.disk_id) for disk in found.disks]
-        assert [path.read_bytes() for path in paths] == self.content(driver, found)
+        assert same([path.read_bytes() for path in paths], self.content(driver, found))
         with pytest.raises(errors.NotFound):
             driver.path(found.backup_id, "no such disk")
 

@@ -24,6 +24,7 @@ from imagesvc.interface.operation import ProgressState
 from imagesvc.testing.conformance import http_file
 from imagesvc.testing.conformance.baremetal_kill import BaremetalKillConformance
 from imagesvc.testing.conformance.baremetal_node import FOREIGN, PROJECT, UNKNOWN
+from imagesvc.testing.conformance.comparison import same
 from imagesvc.testing.conformance.operation import follow, result_of
 
 __all__ = ["FOREIGN", "PROJECT", "UNKNOWN", "BaremetalConformance"]
@@ -49,7 +50,7 @@ class BaremetalConformance(BaremetalKillConformance):
         if content is not None:
             assert image_source.local_path is not None
             disk = image_source.local_path.read_bytes()
-            assert content[: len(disk)] == disk
+            assert same(content[: len(disk)], disk)
             assert len(content) == found.size_bytes
 
     def test_an_image_without_a_local_file_comes_by_its_url(
@@ -63,7 +64,7 @@ class BaremetalConformance(BaremetalKillConformance):
             self.deploy(driver, node_id, dataclasses.replace(spec, source=source))
         content = self.content(driver, node_id)
         disk = path.read_bytes()
-        assert content is None or content[: len(disk)] == disk
+        assert content is None or same(content[: len(disk)], disk)
 
     def test_an_undeployed_node_is_free_and_its_disk_is_empty(
         self, driver: baremetal.BaremetalDriver, node_id: str, spec: DeploySpec
@@ -146,7 +147,7 @@ class BaremetalConformance(BaremetalKillConformance):
         with driver.open_snapshot(snapshot_id, offset=1000) as stream:
             part = stream.read(5000)
         with driver.open_snapshot(snapshot_id) as stream:
-            assert stream.read()[1000:6000] == part
+            assert same(stream.read()[1000:6000], part)
         for _ in range(2):
             driver.delete_snapshot(snapshot_id)
         for call in (driver.open_snapshot, driver.snapshot_size):

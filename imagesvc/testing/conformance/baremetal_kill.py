@@ -7,6 +7,7 @@ from imagesvc.interface import baremetal, base
 from imagesvc.interface.baremetal import BaremetalCapability, DeploySpec, NodeState
 from imagesvc.interface.operation import Handle, ProgressState
 from imagesvc.testing.conformance.baremetal_node import PROJECT, BaremetalNodeConformance
+from imagesvc.testing.conformance.comparison import same
 from imagesvc.testing.conformance.operation import follow, result_of
 from imagesvc.testing.conformance.work_kill import KilledWork
 
@@ -34,7 +35,7 @@ class BaremetalKillConformance(KilledWork, BaremetalNodeConformance):
             content = self.content(driver, node_id)
             assert spec.source.local_path is not None
             disk = spec.source.local_path.read_bytes()
-            assert content is None or content[: len(disk)] == disk, token
+            assert content is None or same(content[: len(disk)], disk), token
 
     def test_an_undeployment_goes_on_after_a_kill(
         self, driver: baremetal.BaremetalDriver, node_id: str, spec: DeploySpec
@@ -67,7 +68,7 @@ class BaremetalKillConformance(KilledWork, BaremetalNodeConformance):
                 assert driver.forestall(f"never-{number}") is None
             assert follow(driver, start(f"never-{number}")).state is ProgressState.CANCELLED
         assert driver.get_node(node_id, project_id=PROJECT).state is NodeState.ACTIVE
-        assert self.content(driver, node_id) == content
+        assert same(self.content(driver, node_id), content)
         for number, start in enumerate(calls):
             handle = start(f"known-{number}")
             for _ in range(2):

@@ -19,6 +19,7 @@ from imagesvc.interface.image_source import ImageSource
 from imagesvc.interface.operation import ProgressState
 from imagesvc.interface.volume import VolumeCapability, VolumeSpec, VolumeState
 from imagesvc.testing.conformance import http_file
+from imagesvc.testing.conformance.comparison import same
 from imagesvc.testing.conformance.operation import follow, result_of
 from imagesvc.testing.conformance.volume_disk import (
     FOREIGN,
@@ -108,7 +109,7 @@ class VolumeConformance(VolumeKillConformance):
         if content is not None:
             assert image_source.local_path is not None
             disk = image_source.local_path.read_bytes()
-            assert content[: len(disk)] == disk
+            assert same(content[: len(disk)], disk)
             assert not any(content[len(disk) :])
             assert len(content) == found.size_bytes
 
@@ -122,7 +123,7 @@ class VolumeConformance(VolumeKillConformance):
             volume_id = self.make_volume(driver, dataclasses.replace(image_spec, source=source))
         content = self.content(driver, volume_id)
         disk = image_source.local_path.read_bytes()
-        assert content is None or content[: len(disk)] == disk
+        assert content is None or same(content[: len(disk)], disk)
 
     def test_a_creation_of_other_bytes_fails_and_leaves_nothing(
         self, driver: volume.VolumeDriver, image_spec: VolumeSpec, image_source: ImageSource
@@ -182,7 +183,7 @@ class VolumeConformance(VolumeKillConformance):
             whole = stream.read()
         assert len(whole) == driver.snapshot_size(snapshot_id)
         with driver.open_snapshot(snapshot_id, offset=1000) as stream:
-            assert stream.read(5000) == whole[1000:6000]
+            assert same(stream.read(5000), whole[1000:6000])
         for _ in range(2):
             driver.delete_snapshot(snapshot_id)
         for call in (driver.open_snapshot, driver.snapshot_size):
