@@ -1,5 +1,6 @@
 """authorize: the one permission check."""
 
+import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
@@ -33,6 +34,8 @@ class Enforcer:
     def __init__(self, conf: cfg.ConfigOpts, clock: Callable[[], float] = time.monotonic) -> None:
         self._enforcer = policy.Enforcer(conf)
         self._enforcer.register_defaults(rule.list_rules())
+        # oslo.policy takes rules away for a moment while it reads a changed file.
+        self._lock = threading.Lock()
         self._clock = clock
         self._answers: dict[Hashable, bool] = {}
         self._answers_until = 0.0
@@ -71,7 +74,8 @@ class Enforcer:
             "service_user_id": ctx.service_user_id or "",
             "service_roles": sorted(ctx.service_roles),
         }
-        return bool(self._enforcer.authorize(action, facts, credentials))
+        with self._lock:
+            return bool(self._enforcer.authorize(action, facts, credentials))
 
     def authorize(
         self, ctx: RequestContext, action: str, target: Image | Mapping[str, Any] | None = None

@@ -1,8 +1,10 @@
 """Permission: a question has one answer for a second, and policy files are read again then."""
 
+import os
+import threading
+
 import pytest
 from oslo_config import cfg
-from oslo_policy import opts as policy_opts
 
 from imagesvc import context
 from imagesvc.policy import check
@@ -24,9 +26,11 @@ def policy_file(tmp_path):
 
 @pytest.fixture
 def enforcer(moment, policy_file):
+    # A file, as a default that is set would be that of the whole process.
+    path = policy_file.with_name("imagesvc.conf")
+    path.write_text(f"[oslo_policy]\npolicy_file = {policy_file}\n")
     conf = cfg.ConfigOpts()
-    conf(args=[], default_config_files=[])
-    policy_opts.set_defaults(conf, policy_file=str(policy_file))
+    conf(args=[], default_config_files=[str(path)])
     return check.Enforcer(conf, clock=lambda: moment[0])
 
 
@@ -52,6 +56,28 @@ def test_a_changed_policy_file_is_obeyed_after_a_second(enforcer, moment, policy
     policy_file.write_text('"image:list": "!"\n')
     moment[0] = 1.0
     assert not enforcer.allows(READER, "image:list")
+
+
+def test_nobody_is_denied_while_a_changed_file_is_read(enforcer, policy_file):
+    denied, over = [], threading.Event()
+    enforcer._clock = lambda: float("inf")  # no answer is kept
+
+    def ask():
+        while not over.is_set():
+            if not enforcer.allows(READER, "image:list"):
+                denied.append(True)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(100):
+        policy_file.write_text(f'"image:create": "role:member or role:{number}"\n')
+        os.utime(policy_file, (0, 4_000_000_000 + number))  # newer each time
+        enforcer.allows(MEMBER, "image:create", OWN)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert denied == []
 
 
 def test_answers_do_not_pile_up(enforcer):
