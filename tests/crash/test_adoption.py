@@ -6,7 +6,6 @@ from imagesvc.domain.image_query import ImageQuery
 from tests.crash.ledger_compute import DISK
 from tests.crash.paper_station import CALLER
 
-
 POINTS = ("step.store.kept", "step.activate.adopted", "step.activate.done")
 
 
