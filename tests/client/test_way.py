@@ -16,7 +16,7 @@ from tests.client.conftest import started
 from tests.client.test_imagesvc_command import TOOL, wait_console
 from tests.ova import Part
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("way")]  # one service for all
 
 BUCKET = "ways"
 MARK = b"way\0"
