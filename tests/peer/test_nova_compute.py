@@ -18,6 +18,14 @@ from tests.keystone_server import PASSWORD
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("neighbours"), pytest.mark.timeout(900)]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_servers(cloud, nova):
+    """What other tests left in the projects is gone."""
+    for name in ("demo", "other"):
+        for one in cloud.json("server", "list", cloud=name):
+            cloud.openstack("server", "delete", "--wait", one["ID"], cloud=name)
+
+
 @pytest.fixture(scope="module")
 def flavor(cloud, nova):
     """Its system disk is as large as the image."""
