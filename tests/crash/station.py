@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from imagesvc import opts
@@ -16,6 +15,7 @@ from imagesvc import service as services
 from imagesvc.context import RequestContext
 from imagesvc.db import migrate
 from imagesvc.manager import quota_verify
+from tests import poll
 from tests.crash import forked
 
 BIN = Path(sys.executable).parent
@@ -50,14 +50,8 @@ path = {folder}/audit.jsonl
 
 
 def until(check, deadline_s=DEADLINE_S):
-    """Call `check` until it is true; fail after the deadline."""
-    end = time.monotonic() + deadline_s
-    while True:
-        found = check()
-        if found:
-            return found
-        assert time.monotonic() < end, "nothing happened in time"
-        time.sleep(0.05)
+    """As `poll.until`, with the time that whole processes need."""
+    return poll.until(check, deadline_s, pause_s=0.05)
 
 
 def free_port():

@@ -2,10 +2,10 @@
 
 import json
 import os
-import subprocess
 
 import pytest
 
+from tests import small_disk
 from tests.crash.station import until
 from tests.crash.test_capture import create, run_here, upload
 from tests.crash.test_upload import compared
@@ -18,16 +18,10 @@ FITS, TOO_MUCH = 1_000_000, 8 << 20
 def full(station):
     """The installation with a store of 8 MiB."""
     store = station.folder / "store"
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(store)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
-    try:
+    with small_disk.mounted(store, 8):
         station.service.backends.storage().open()  # its folders, in the new place
         yield station
         station.end_processes()
-    finally:
-        subprocess.run(["umount", "--lazy", str(store)], check=True)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from imagesvc.interface.compute import Consistency
 from imagesvc.testing.conformance import sync_trace
 from imagesvc.testing.conformance.backup import PROJECT, BackupConformance
 from imagesvc_drivers.backup.local import LocalBackup
+from tests import small_disk
 
 HOLE_BYTES = 8 << 20
 DISK_BYTES = 300_000
@@ -93,19 +94,12 @@ class TestLocalBackup(BackupConformance):
         root, trash = (tmp_path / "backup" / name for name in ("backups", "trash"))
         inside = root / backup_id / "inside"
         inside.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(inside)]
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
-        try:
+        with small_disk.mounted(inside, 1):
             for _ in range(2):
                 with pytest.raises(errors.Unavailable):
                     driver.delete_backup(backup_id, project_id=PROJECT)
             driver.open()
             assert list(root.iterdir()) == []
-        finally:
-            for path in tmp_path.rglob("inside"):
-                subprocess.run(["umount", "--lazy", str(path)], check=True)
         driver.delete_backup(backup_id, project_id=PROJECT)
         assert list(trash.iterdir()) == []
 
@@ -174,11 +168,7 @@ class TestLocalBackup(BackupConformance):
     ) -> None:
         place = tmp_path / "full"
         place.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
-        try:
+        with small_disk.mounted(place, 1):
             driver = self.make(LocalBackup, state_dir=str(place / "backup"))
             backup_id = driver.prepare(spec, "full")
             with driver.open_write(backup_id, "vda") as writer:
@@ -189,8 +179,6 @@ class TestLocalBackup(BackupConformance):
             self.fill(driver, backup_id)
             found = driver.get_backup(backup_id, project_id=PROJECT)
             assert len(self.content(driver, found)) == len(found.disks)
-        finally:
-            subprocess.run(["umount", "--lazy", str(place)], check=True)
 
     def test_a_relative_folder_is_refused(self) -> None:
         with pytest.raises(errors.InvalidConfiguration):

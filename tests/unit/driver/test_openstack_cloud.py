@@ -2,7 +2,7 @@
 
 import json
 import sys
-import time
+import threading
 
 import pytest
 
@@ -97,11 +97,15 @@ def test_a_quota_of_the_cloud_is_no_space():
 
 
 def test_a_silent_service_is_a_timeout():
-    def script(head, connection):
-        time.sleep(0.7)
+    asked_enough = threading.Event()
 
-    with web_server.serving(script) as server, pytest.raises(errors.DriverError) as raised:
-        ask(cloud_of(server, timeout_s=0.3))
+    def script(head, connection):
+        asked_enough.wait(30)
+
+    with web_server.serving(script) as server:
+        with pytest.raises(errors.DriverError) as raised:
+            ask(cloud_of(server, timeout_s=0.3))
+        asked_enough.set()
     assert isinstance(raised.value, errors.Timeout | errors.Unavailable)
     assert raised.value.retryable
 
