@@ -1,7 +1,7 @@
 """Captures of backups: the image of a whole machine, made from a backup of a server."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from imagesvc.backend.registry import Backends
@@ -9,10 +9,11 @@ from imagesvc.context import RequestContext
 from imagesvc.db import attempt
 from imagesvc.db import image as image_rows
 from imagesvc.domain.capture import CONSISTENCY, CapturedDisk
-from imagesvc.domain.image import Image, ImageKind, NewImage, Visibility
+from imagesvc.domain.image import Image, ImageKind, NewImage
 from imagesvc.domain.job import Job, JobType
 from imagesvc.interface.backup import Backup
-from imagesvc.manager import backup_backend, backup_use, project
+from imagesvc.manager import backup_backend, backup_use, capture_image, project
+from imagesvc.manager.capture_image import CaptureImages
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
@@ -33,7 +34,7 @@ class BackupCaptureManager:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
-        self._images = images
+        self._made = CaptureImages(images, jobs)
         self._jobs = jobs
 
     def start(
@@ -58,7 +59,12 @@ class BackupCaptureManager:
                 backend_id, found = backup_backend.find(
                     self._backends, project.require(ctx, "backups"), backup_id
                 )
-            new = _image(found, described)
+            new = capture_image.new_image(
+                ImageKind.WHOLE_MACHINE,
+                described,
+                os_type=found.os_type,
+                architecture=found.architecture,
+            )
             return self._submit(ctx, backend_id, found, new, idempotency_key)
 
         job = self._jobs.once(ctx, JobType.CAPTURE_BACKUP, idempotency_key, submit)
@@ -71,38 +77,20 @@ class BackupCaptureManager:
     ) -> Job:
         with self._operation.write(ctx, "capture:create", "backup", found.backup_id) as op:
             backup_use.require_kept(op.conn, found.project_id, found.backup_id)
-            image = self._images.insert(op, ctx, new)
-            image_rows.transition(op.conn, image.id, "import")
-            args = {
-                "source_kind": "backup",
-                "backup_id": found.backup_id,
-                "backend_id": backend_id,
-                "size_bytes": sum(disk.size_bytes for disk in found.disks),
-                "disks": [dataclasses.asdict(one) for one in _places(found, image.id)],
-                CONSISTENCY: str(found.consistency),
-            }
-            job = self._jobs.submit(
-                op.conn, ctx, JobType.CAPTURE_BACKUP, args, image_id=image.id, idempotency_key=key
+
+            def args(made: Sequence[Image]) -> dict[str, Any]:
+                return {
+                    "source_kind": "backup",
+                    "backup_id": found.backup_id,
+                    "backend_id": backend_id,
+                    "size_bytes": sum(disk.size_bytes for disk in found.disks),
+                    "disks": [dataclasses.asdict(one) for one in _places(found, made[0].id)],
+                    CONSISTENCY: str(found.consistency),
+                }
+
+            return self._made.submit(
+                op, ctx, JobType.CAPTURE_BACKUP, (new,), args, key, found.server_id
             )
-            values = {"job_id": job.id, "source_server_id": found.server_id}
-            image = image_rows.update(op.conn, image.id, values)
-            self._jobs.reserve(op.conn, image.owner, job)
-            op.detail.update(image_id=image.id, job_id=job.id)
-        return job
-
-
-def _image(found: Backup, described: dict[str, Any]) -> NewImage:
-    return NewImage(
-        name=described["name"],
-        visibility=Visibility(described.get("visibility", Visibility.PRIVATE)),
-        disk_format="raw",
-        container_format="bare",
-        kind=ImageKind.WHOLE_MACHINE,
-        os_type=found.os_type,
-        architecture=found.architecture,
-        tags=tuple(described.get("tags", ())),
-        properties=dict(described.get("properties", {})),
-    )
 
 
 def _places(found: Backup, image_id: str) -> Iterator[CapturedDisk]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -12,7 +13,8 @@ from imagesvc.domain.capture import CapturedDisk, CaptureRequest
 from imagesvc.domain.image import Image, ImageKind, NewImage, Visibility
 from imagesvc.domain.job import Job
 from imagesvc.interface.compute import ComputeCapability, Server, ServerDisk
-from imagesvc.manager import server_backend, server_source
+from imagesvc.manager import capture_image, server_backend, server_source
+from imagesvc.manager.capture_image import CaptureImages
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
@@ -33,7 +35,7 @@ class CaptureManager:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
-        self._images = images
+        self._made = CaptureImages(images, jobs)
         self._jobs = jobs
 
     def start(
@@ -118,27 +120,17 @@ class CaptureManager:
         with self._operation.write(ctx, "capture:create", "server", server.server_id) as op:
             self._enforcer.authorize(ctx, "capture:create")
             news = _images(request, server, disks)
-            images = [self._images.insert(op, ctx, new) for new in news]
-            for image in images:
-                image_rows.transition(op.conn, image.id, "import")
-            args = {
-                "server_id": server.server_id,
-                "compute_id": backend_id,
-                "quiesce": request.quiesce,
-                "size_bytes": sum(disk.size_bytes for disk in disks),
-                "disks": [dataclasses.asdict(one) for one in _places(request, disks, images)],
-            }
-            only = images[0].id if len(images) == 1 else None
-            job = self._jobs.submit(
-                op.conn, ctx, request.job_type, args, image_id=only, idempotency_key=key
-            )
-            values = {"job_id": job.id, "source_server_id": server.server_id}
-            for image in images:
-                image_rows.update(op.conn, image.id, values)
-            self._jobs.reserve(op.conn, images[0].owner, job)
-            named = {"image_id": only} if only else {"image_ids": [image.id for image in images]}
-            op.detail.update(named, job_id=job.id)
-        return job
+
+            def args(made: Sequence[Image]) -> dict[str, Any]:
+                return {
+                    "server_id": server.server_id,
+                    "compute_id": backend_id,
+                    "quiesce": request.quiesce,
+                    "size_bytes": sum(disk.size_bytes for disk in disks),
+                    "disks": [dataclasses.asdict(one) for one in _places(request, disks, made)],
+                }
+
+            return self._made.submit(op, ctx, request.job_type, news, args, key, server.server_id)
 
 
 def _disks(server: Server, request: CaptureRequest) -> tuple[ServerDisk, ...]:
@@ -163,16 +155,16 @@ def _images(
     if request.whole:
         kinds = [ImageKind.WHOLE_MACHINE]
     return [
-        NewImage(
-            name=request.name if len(kinds) == 1 else f"{request.name}-{number}",
-            visibility=Visibility(request.visibility),
-            disk_format="raw",
-            container_format="bare",
-            kind=kind,
+        capture_image.new_image(
+            kind,
+            {
+                "name": request.name if len(kinds) == 1 else f"{request.name}-{number}",
+                "visibility": request.visibility,
+                "tags": request.tags,
+                "properties": request.properties,
+            },
             os_type=server.os_type,
             architecture=server.architecture,
-            tags=request.tags,
-            properties=dict(request.properties),
         )
         for number, kind in enumerate(kinds, 1)
     ]

@@ -8,12 +8,13 @@ from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt
 from imagesvc.db import image as image_rows
-from imagesvc.domain.image import Image, ImageKind, NewImage, Visibility
+from imagesvc.domain.image import Image, ImageKind, NewImage
 from imagesvc.domain.job import Job, JobType
 from imagesvc.interface.baremetal import BaremetalCapability
 from imagesvc.interface.errors import NotSupported
 from imagesvc.interface.volume import VolumeCapability
-from imagesvc.manager import node_backend, project, volume_backend
+from imagesvc.manager import capture_image, node_backend, project, volume_backend
+from imagesvc.manager.capture_image import CaptureImages
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
@@ -36,7 +37,7 @@ class DiskCaptureManager:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
-        self._images = images
+        self._made = CaptureImages(images, jobs)
         self._jobs = jobs
 
     def start_volume(
@@ -115,15 +116,7 @@ class DiskCaptureManager:
         described: Mapping[str, Any],
         key: str | None,
     ) -> tuple[Image | None, Job]:
-        new = NewImage(
-            name=described["name"],
-            visibility=Visibility(described.get("visibility", Visibility.PRIVATE)),
-            disk_format="raw",
-            container_format="bare",
-            kind=kind,
-            tags=tuple(described.get("tags", ())),
-            properties=dict(described.get("properties", {})),
-        )
+        new = capture_image.new_image(kind, described)
 
         def submit() -> Job:
             with self._operation.attempt(ctx, "capture:create", *target):
@@ -146,12 +139,4 @@ class DiskCaptureManager:
     ) -> Job:
         with self._operation.write(ctx, "capture:create", *target) as op:
             self._enforcer.authorize(ctx, "capture:create")
-            image = self._images.insert(op, ctx, new)
-            image_rows.transition(op.conn, image.id, "import")
-            job = self._jobs.submit(
-                op.conn, ctx, job_type, args, image_id=image.id, idempotency_key=key
-            )
-            image = image_rows.update(op.conn, image.id, {"job_id": job.id})
-            self._jobs.reserve(op.conn, image.owner, job)
-            op.detail.update(image_id=image.id, job_id=job.id)
-        return job
+            return self._made.submit(op, ctx, job_type, (new,), lambda _: args, key)
