@@ -412,17 +412,9 @@ def begin_to_read(service, begun):
     return found.backup_id
 
 
-@EACH
-def test_a_backup_that_is_taken_back_is_read_to_the_end_and_by_nobody_anew(
-    service, compute, work, folder, monkeypatch
-):
-    finish, delete, begun = LocalBackup.finish, LocalBackup.delete_backup, []
-
-    def lost(self, *args):
-        finish(self, *args)
-        if not begun:
-            begin_to_read(service, begun)
-        raise driver_errors.DriverError("The answer was lost.", "lost")
+def watch_deletion(monkeypatch, driver, service, begun):
+    """A backup is deleted when its reader is through, and nobody begins to read it any more."""
+    delete = driver.delete_backup
 
     def deleting(self, backup_id, *, project_id):
         assert state(service, begun[0]) == ("done", None)
@@ -430,8 +422,23 @@ def test_a_backup_that_is_taken_back_is_read_to_the_end_and_by_nobody_anew(
             begin_to_read(service, begun)
         delete(self, backup_id, project_id=project_id)
 
+    monkeypatch.setattr(driver, "delete_backup", deleting)
+
+
+@EACH
+def test_a_backup_that_is_taken_back_is_read_to_the_end_and_by_nobody_anew(
+    service, compute, work, folder, monkeypatch
+):
+    finish, begun = LocalBackup.finish, []
+
+    def lost(self, *args):
+        finish(self, *args)
+        if not begun:
+            begin_to_read(service, begun)
+        raise driver_errors.DriverError("The answer was lost.", "lost")
+
     monkeypatch.setattr(LocalBackup, "finish", lost)
-    monkeypatch.setattr(LocalBackup, "delete_backup", deleting)
+    watch_deletion(monkeypatch, LocalBackup, service, begun)
     job = service.backups.create(CALLER, server_id="server", name="b")
     until_ended(service, work, job)
     assert state(service, job) == ("failed", "The answer was lost.")
@@ -443,7 +450,7 @@ def test_a_backup_that_is_taken_back_is_read_to_the_end_and_by_nobody_anew(
 def test_a_backup_by_a_service_is_taken_back_when_nobody_reads_it(
     service, foreign, work, monkeypatch
 ):
-    start, delete, begun = FolderBackup.start_create, FolderBackup.delete_backup, []
+    start, begun = FolderBackup.start_create, []
 
     def lost(self, spec, token):
         result_of(self, start(self, spec, token))
@@ -452,14 +459,8 @@ def test_a_backup_by_a_service_is_taken_back_when_nobody_reads_it(
         monkeypatch.setattr(FolderBackup, "start_create", start)
         raise driver_errors.DriverError("The answer was lost.", "lost")
 
-    def deleting(self, backup_id, *, project_id):
-        assert state(service, begun[0]) == ("done", None)
-        with pytest.raises(errors.BackupInUse):
-            begin_to_read(service, begun)
-        delete(self, backup_id, project_id=project_id)
-
     monkeypatch.setattr(FolderBackup, "start_create", lost)
-    monkeypatch.setattr(FolderBackup, "delete_backup", deleting)
+    watch_deletion(monkeypatch, FolderBackup, service, begun)
     job = service.backups.create(CALLER, server_id="server", name="b")
     until_ended(service, work, job)
     assert state(service, job) == ("failed", "The answer was lost.")
