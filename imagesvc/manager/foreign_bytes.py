@@ -65,7 +65,7 @@ class ForeignBytes:
         count, block = 0, b" "
         with self._urls.hasty(LOOK_S).open(url) as body:
             size = body.size
-            self._check_cap(size or 0)
+            self._rules.check_size(size or 0)
             while block and count < LOOK_BYTES:
                 block = body.read(LOOK_BYTES - count)
                 count += len(block)
@@ -76,13 +76,6 @@ class ForeignBytes:
         if size is None:
             raise errors.InvalidRequest("The server does not say how many bytes there are.")
         return Sight(size, size if _is_plain(image) else None, formats)
-
-    def _check_cap(self, size_bytes: int) -> None:
-        if size_bytes > self._rules.size_cap_bytes:
-            raise errors.TooLarge(
-                what="The image", limit=self._rules.size_cap_bytes, unit="bytes",
-                reason=errors.Reason.SIZE_CAP,
-            )  # fmt: skip
 
     @contextlib.contextmanager
     def open(self, image: Image, begin: int = 0) -> Iterator[Body]:

@@ -31,6 +31,14 @@ class Rules:
         """The hashes that `pump` makes."""
         return frozenset({self.hash_algorithm, *(("md5",) if self.md5 else ())})
 
+    def check_size(self, size_bytes: int) -> None:
+        """Raise TooLarge (SIZE_CAP) for more bytes than an image may have."""
+        if size_bytes > self.size_cap_bytes:
+            raise errors.TooLarge(
+                what="The image", limit=self.size_cap_bytes, unit="bytes",
+                reason=errors.Reason.SIZE_CAP,
+            )  # fmt: skip
+
     def pump(
         self,
         reader: limit.Reader,

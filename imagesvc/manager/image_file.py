@@ -100,11 +100,7 @@ class ImageFileManager:
             image = visible_image(conn, ctx, image_id)
             step.owner = image.owner
             self._enforcer.authorize(ctx, "image_file:upload", image)
-            if size is not None and size > self._rules.size_cap_bytes:
-                raise errors.TooLarge(
-                    what="The image", limit=self._rules.size_cap_bytes, unit="bytes",
-                    reason=Reason.SIZE_CAP,
-                )  # fmt: skip
+            self._rules.check_size(size or 0)
             container.check_container(image.container_format)
             owner = image_rows.transition(conn, image_id, "upload", {"upload_token": token})
             pending.insert(conn, store, key, image_id, token)

@@ -1,5 +1,6 @@
 """The WSGI app on SQLite and a file store."""
 
+import contextlib
 import dataclasses
 import secrets
 
@@ -49,6 +50,15 @@ def configure(folder, more=""):
     path = folder / "imagesvc.conf"
     path.write_text(CONF.format(folder=folder) + more)
     return opts.load(path)
+
+
+@contextlib.contextmanager
+def working(conf):
+    """A service of one's own, its callers named by their tokens."""
+    migrate.upgrade(conf.database.url)
+    made = services.build(conf, monitor=False)
+    yield dataclasses.replace(made, identity=TokenIdentity(None, backend_id="test"))
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Backups through the WSGI app, their jobs worked on in this process, their servers on paper."""
 
-import dataclasses
+import contextlib
 import hashlib
 from urllib.parse import urlsplit
 
@@ -9,11 +9,9 @@ import pytest
 from imagesvc import service as services
 from imagesvc.api import app as door
 from imagesvc.backend.registry import Backends
-from imagesvc.db import migrate
 from imagesvc.worker import runner
 from tests.api.caller import Caller
-from tests.api.conftest import configure
-from tests.api.identity_driver import TokenIdentity
+from tests.api.conftest import configure, working
 from tests.unit.worker.paper_compute import DATA, DISK, PaperCompute
 
 ROOT = "/imagesvc/v1"
@@ -35,12 +33,11 @@ def service(tmp_path_factory, compute):
             return compute
 
     conf = configure(tmp_path_factory.mktemp("backup"))
-    migrate.upgrade(conf.database.url)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(services, "Backends", PaperBackends)
-        built = services.build(conf, monitor=False)
-    yield dataclasses.replace(built, identity=TokenIdentity(None, backend_id="test"))
-    built.close()
+    with contextlib.ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(services, "Backends", PaperBackends)
+            made = stack.enter_context(working(conf))
+        yield made
 
 
 @pytest.fixture(scope="module")

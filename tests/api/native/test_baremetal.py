@@ -1,17 +1,13 @@
 """Bare-metal nodes through the WSGI app, their jobs worked on in this process."""
 
-import dataclasses
 import uuid
 
 import pytest
 
-from imagesvc import service as services
 from imagesvc.api import app as door
-from imagesvc.db import migrate
 from imagesvc.worker import runner
 from tests.api.caller import Caller
-from tests.api.conftest import configure
-from tests.api.identity_driver import TokenIdentity
+from tests.api.conftest import configure, working
 
 ROOT = "/imagesvc/v1"
 PROJECT = uuid.uuid4().hex
@@ -37,10 +33,8 @@ def service(folder):
         f"[compute_local]\nstate_dir = {folder}/compute\n"
         f"[baremetal_local]\nnodes = {','.join(nodes)}\n",
     )
-    migrate.upgrade(conf.database.url)
-    built = services.build(conf, monitor=False)
-    yield dataclasses.replace(built, identity=TokenIdentity(None, backend_id="test"))
-    built.close()
+    with working(conf) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,15 @@
 """Volumes through the WSGI app, their jobs worked on in this process."""
 
-import dataclasses
 import uuid
 
 import pytest
 
-from imagesvc import service as services
 from imagesvc.api import app as door
-from imagesvc.db import migrate
 from imagesvc.interface.volume import VolumeSpec
 from imagesvc.testing.conformance.operation import result_of
 from imagesvc.worker import runner
 from tests.api.caller import Caller
-from tests.api.conftest import configure
-from tests.api.identity_driver import TokenIdentity
+from tests.api.conftest import configure, working
 
 ROOT = "/imagesvc/v1"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -25,10 +21,8 @@ def service(tmp_path_factory):
     """A service of its own, since its jobs are worked on here."""
     folder = tmp_path_factory.mktemp("volume")
     conf = configure(folder, f"[compute_local]\nstate_dir = {folder}/compute\n")
-    migrate.upgrade(conf.database.url)
-    built = services.build(conf, monitor=False)
-    yield dataclasses.replace(built, identity=TokenIdentity(None, backend_id="test"))
-    built.close()
+    with working(conf) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
