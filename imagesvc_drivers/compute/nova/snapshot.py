@@ -125,7 +125,9 @@ class Snapshotting:
             images = self._cloud.project(asked.project_id).image
             answer = images.get("/images", params=wanted)
             found: list[dict[str, Any]] = openstack.checked(answer).json()["images"]
-            return found
+        # They may be deleted: no trust in a filter that somebody on the way may not know.
+        marks = {name: wanted[name] for name in (_PROPERTY, "instance_uuid")}
+        return [image for image in found if marks.items() <= image.items()]
 
     def _image(self, snapshot_id: str) -> Any:
         missing = errors.NotFound(f"No snapshot {snapshot_id} was found.")

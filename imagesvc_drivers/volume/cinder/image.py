@@ -28,7 +28,8 @@ class Images:
         found: list[dict[str, Any]] = self._ask(project_id, "GET", "/images", params=wanted)[
             "images"
         ]
-        return found
+        # They may be deleted: no trust in a filter that somebody on the way may not know.
+        return [image for image in found if image["name"] == name]
 
     def has_other_bytes(self, project_id: str, source: ImageSource) -> bool:
         """Whether the image of this id has another digest there; its bytes never change."""
