@@ -29,7 +29,7 @@ class Images:
             "images"
         ]
         # They may be deleted: no trust in a filter that somebody on the way may not know.
-        return [image for image in found if image["name"] == name]
+        return [image for image in found if image.get("name") == name]
 
     def has_other_bytes(self, project_id: str, source: ImageSource) -> bool:
         """Whether the image of this id has another digest there; its bytes never change."""

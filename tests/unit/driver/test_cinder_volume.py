@@ -228,7 +228,8 @@ def test_an_image_of_other_bytes_makes_no_volume(made, algorithm, value, state):
 
 
 def test_a_snapshot_is_uploaded_once_under_a_name_of_its_work(made):
-    image = {"id": IDS[3], "status": "saving", "size": None}
+    name = f"imagesvc-snapshot-{WORK_OF_T}"
+    image = {"id": IDS[3], "name": name, "status": "saving", "size": None}
     volume = {"volume": volume_of(status="uploading", **{MADE: "yes"})}
     driver, cinder = made(
         {
@@ -258,7 +259,7 @@ def test_a_volume_in_use_is_not_copied(made):
 
 
 def test_an_upload_that_failed_tells_what_cinder_says(made):
-    image = {"id": IDS[3], "status": "queued"}
+    image = {"id": IDS[3], "name": f"imagesvc-snapshot-{'a' * 40}", "status": "queued"}
     driver, cinder = made(
         {
             ("GET", "/images"): ("200 OK", {"images": [image]}),
