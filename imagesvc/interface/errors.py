@@ -66,6 +66,10 @@ class IntegrityError(DriverError):
     """Bytes or a sealed value are not what they were."""
 
 
+class KeyUnavailable(DriverError):
+    """The key of the KMS is disabled or pending deletion: it opens and wraps nothing."""
+
+
 class NotSupported(DriverError):
     """The driver does not have this capability."""
 
