@@ -41,6 +41,7 @@ class JobType(enum.StrEnum):
     IMPORT_OVA = "import-ova"
     LINK_LOCATION = "link-location"
     COPY_FOREIGN = "copy-foreign"
+    REWRAP_KEYS = "rewrap-keys"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.

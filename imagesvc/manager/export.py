@@ -13,7 +13,7 @@ from imagesvc.domain.object_store import ObjectStore
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.interface.converter import ConverterCapability
-from imagesvc.manager import image_bytes
+from imagesvc.manager import image_bytes, image_use
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_file import READABLE
@@ -87,6 +87,7 @@ class ExportManager:
         op.owner = image.owner
         self._enforcer.authorize(ctx, ACTION, image)
         self.check(ctx, image)
+        image_use.require_key(op.conn, ctx, image)
         disks = image_disk.list_for(op.conn, image.id)
         args = request.arguments()
         parts = export.plan(args, image, disks)

@@ -1,6 +1,10 @@
 """An image as the source of something new: whether it may be used just now."""
 
+from typing import Any
+
 from imagesvc import errors
+from imagesvc.context import RequestContext
+from imagesvc.db import image_key
 from imagesvc.domain.image import Image
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
@@ -19,3 +23,17 @@ def require_usable(image: Image, event: str) -> None:
         )
     image_bytes.require_own(image)
     image_bytes.require_bare(image)
+
+
+def require_key(conn: Any, ctx: RequestContext, image: Image) -> None:
+    """Raise Forbidden (KEY_MISSING) for an encrypted image that the caller's project cannot open.
+
+    Whether its key works just now only the KMS knows, who is asked before any byte moves.
+    """
+    if image.encrypted and image_key.get(conn, image.id, ctx.project_id or "") is None:
+        raise errors.Forbidden(
+            "Image {image_id} is encrypted, and your project has no key that opens it: only its "
+            "owner can offer it to your project.",
+            image_id=image.id,
+            reason=Reason.KEY_MISSING,
+        )

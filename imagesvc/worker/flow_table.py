@@ -22,6 +22,7 @@ from imagesvc.worker.step.provision_volume import CreateVolumes
 from imagesvc.worker.step.publish import Publish
 from imagesvc.worker.step.rebuild import RebuildServers
 from imagesvc.worker.step.restore_backup import RestoreServer
+from imagesvc.worker.step.rewrap_keys import RewrapKeys
 from imagesvc.worker.step.rewrite import Rewrite
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
@@ -59,4 +60,5 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_OVA: (Divide(), Rewrite(), Assemble()),
     JobType.LINK_LOCATION: (Link(),),
     JobType.COPY_FOREIGN: (Fetch(), Spread(), Conclude()),
+    JobType.REWRAP_KEYS: (RewrapKeys(),),
 }
