@@ -75,16 +75,16 @@ def disk(memo: Mapping[str, Any]) -> ImageDisk:
 def announce(ctx: StepContext, store_id: str, mark: str = "") -> str:
     """A fresh key in a store, noted before the first byte; the one before it is doomed.
 
-    `mark` tells the keys of steps apart that write to the same store. Raises ImageGone.
+    `mark` tells the keys of steps apart that write to the same store.
     """
-    image = image_of(ctx)
+    image_id = ctx.job.image_id or ""
     name = f"{ctx.job.id}-{ctx.lease_token}{mark}"
-    key = storage_key.make(image.id, name, encrypted=image.encrypted)
     with ctx.service.database.write() as conn:
         job_rows.fence(conn, ctx.job)
         if ctx.memo.get("writing"):
             doom(conn, *ctx.memo["writing"])
-        pending.insert(conn, store_id, key, image.id, ctx.job.id)
+        key = storage_key.make(image_id, name, encrypted=image_rows.is_encrypted(conn, image_id))
+        pending.insert(conn, store_id, key, image_id, ctx.job.id)
     ctx.memo["writing"] = [store_id, key]
     return key
 

@@ -76,10 +76,8 @@ def _store(ctx: StepContext, disk: CapturedDisk, before: int, total: int) -> Non
         name += f"-{disk.index}"
     with ctx.service.database.write() as conn:
         job_rows.fence(conn, ctx.job)
-        image = image_rows.get(conn, disk.image_id)
-        if image is None:
-            raise errors.ImageGone(image_id=disk.image_id)
-        key = storage_key.make(image.id, name, encrypted=image.encrypted)
+        encrypted = image_rows.is_encrypted(conn, disk.image_id)
+        key = storage_key.make(disk.image_id, name, encrypted=encrypted)
         if left := _writing(ctx.memo):
             intake.doom(conn, *left)
         pending.insert(conn, store_id, key, disk.image_id, ctx.job.id)
