@@ -108,6 +108,7 @@ ERRORS = (
     Row(driver.Timeout,                503, 504, "timeout", retry_after_s=RETRY_AFTER_S),
     Row(driver.Discarded,              409, 409, "upload-discarded"),
     Row(driver.IntegrityError,         500, 500, "integrity"),
+    Row(driver.KeyUnavailable,         409, 409, "key-unavailable"),
     Row(driver.NotSupported,           400, 501, "not-supported"),
     Row(driver.InvalidConfiguration,   500, 500, "configuration"),
     Row(driver.InvalidArgument,        400, 400, "invalid-request"),

@@ -62,5 +62,6 @@ ADVICE = {
     "timeout": "Try again after Retry-After; look first whether it took effect all the same.",
     "upload-discarded": "Send the bytes again; operator: see who removes them, or upload_stale_s.",
     "integrity": "Stored bytes differ from their digest; operator: look at the store at once.",
+    "key-unavailable": "The key is disabled or about to be deleted: enable it, then ask again.",
     "not-supported": "The configured driver cannot do this; see the page of capabilities.",
 }

@@ -15,6 +15,7 @@ from imagesvc.interface import (
     base,
     compute,
     converter,
+    encryption,
     identity,
     storage,
     volume,
@@ -144,6 +145,10 @@ class Backends:
     def baremetal(self, backend_id: str | None = None) -> baremetal.BaremetalDriver:
         """Give a bare-metal driver. Raises BackendNotFound, BackendFailed."""
         return cast(baremetal.BaremetalDriver, self.get("baremetal", backend_id))
+
+    def encryption(self, backend_id: str | None = None) -> encryption.EncryptionDriver:
+        """Give a KMS. Raises BackendNotFound, BackendFailed."""
+        return cast(encryption.EncryptionDriver, self.get("encryption", backend_id))
 
     def identity(self, backend_id: str | None = None) -> identity.IdentityDriver:
         """Give the identity driver. Raises BackendNotFound, BackendFailed."""
