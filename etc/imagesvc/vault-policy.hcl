@@ -21,3 +21,10 @@ path "transit/decrypt/+" {
 path "transit/rewrap/+" {
   capabilities = ["update"]
 }
+# OpenBao alone: to disable keys, and to enable them again.
+path "transit/keys/+/soft-delete" {
+  capabilities = ["delete"]
+}
+path "transit/keys/+/soft-delete-restore" {
+  capabilities = ["update"]
+}

@@ -23,6 +23,10 @@ _AWAY = "The key service does not answer just now."
 # What a call of boto3 raises where KMS, or the way to it, is at fault.
 _RAISED = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, OSError)
 _TIMEOUT = (botocore.exceptions.ReadTimeoutError, botocore.exceptions.ConnectTimeoutError)
+_NO_CREDENTIALS = (
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.PartialCredentialsError,
+)
 _GONE = frozenset({"NotFoundException", "InvalidArnException"})
 _CLOSED = frozenset({"DisabledException", "KMSInvalidStateException"})
 _FORGED = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
@@ -148,13 +152,21 @@ def translate(exc: Exception, operation: str) -> errors.DriverError:
     """One error of boto3, in the errors of the contract; none of its texts holds a key."""
     if isinstance(exc, _TIMEOUT):
         return errors.Timeout(_AWAY, f"KMS {operation}: {type(exc).__name__}")
+    if isinstance(exc, botocore.exceptions.ParamValidationError):
+        return errors.InvalidArgument(
+            "The key service cannot take this.", f"KMS {operation}: {type(exc).__name__}"
+        )
+    if isinstance(exc, _NO_CREDENTIALS):
+        return _denied(f"KMS {operation}: {exc}")
     if not isinstance(exc, botocore.exceptions.ClientError):
         return errors.Unavailable(_AWAY, f"KMS {operation}: {type(exc).__name__}: {exc}")
+    return _answered(exc, operation)
+
+
+def _answered(exc: Any, operation: str) -> errors.DriverError:
     facts = exc.response.get("Error", {})
-    code, status = (
-        str(facts.get("Code", "")),
-        int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)),
-    )
+    code = str(facts.get("Code", ""))
+    status = int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     told = f"KMS {operation}: {code}: {facts.get('Message', '')}"
     if code in _FORGED:
         return refusal()
@@ -165,10 +177,14 @@ def translate(exc: Exception, operation: str) -> errors.DriverError:
     if code == "AlreadyExistsException":
         return errors.AlreadyExists("The alias is taken.", told)
     if code in _DENIED or status == 403:
-        return errors.AccessDenied(
-            "The key service refuses this service; its operator has to look.",
-            f"{told}: look at access_key, at its policies and at that of the key",
-        )
+        return _denied(told)
     if code in _PASSING or status == 429 or status >= 500:
         return errors.Unavailable(_AWAY, told)
     return errors.InvalidArgument("The key service refused the request.", told)
+
+
+def _denied(told: str) -> errors.AccessDenied:
+    return errors.AccessDenied(
+        "The key service refuses this service; its operator has to look.",
+        f"{told}: look at access_key, at its policies and at that of the key",
+    )

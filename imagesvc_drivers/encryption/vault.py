@@ -30,8 +30,14 @@ from imagesvc_drivers.encryption import vault_client
 
 _FORMAT = 1
 _HEAD = struct.Struct(">BI")
-# Words of the server about versions and keys that its operator has closed.
-_UNAVAILABLE = ("too old", "disallowed by policy", "soft-deleted", "soft deleted")
+# Words of the server about keys and versions that are closed, and what it means.
+_CLOSED = {
+    "soft-deleted": "The key is disabled.",
+    "too old": "The key's version that wrapped this is closed.",
+    "disallowed by policy": "The key's version that wrapped this is closed.",
+}
+_DISABLE = EncryptionCapability.DISABLE_KEY
+_CAPABILITIES = frozenset(EncryptionCapability) - {_DISABLE, EncryptionCapability.REENCRYPT}
 _ALGORITHMS = {"aes256-gcm96": "AES-256-GCM", "chacha20-poly1305": "ChaCha20-Poly1305"}
 
 
@@ -45,6 +51,7 @@ class VaultEncryption(encryption.EncryptionDriver):
         super().__init__(options, backend_id=backend_id)
         self._client = vault_client.VaultClient(options)
         self._probe = probe.Probe(self._client.check_token)
+        self._disables = True
 
     # -------------------------------------------------------------- life
 
@@ -52,6 +59,7 @@ class VaultEncryption(encryption.EncryptionDriver):
         """Look whether the token works and transit is there. Raises Unavailable, AccessDenied."""
         self._client.check_token()
         self._names()
+        self._disables = self._client.knows(f"keys/{key_name.PREFIX}/soft-delete")
 
     def close(self) -> None:
         """Let go of connections."""
@@ -63,14 +71,7 @@ class VaultEncryption(encryption.EncryptionDriver):
             name="vault",
             vendor="imagesvc",
             version="1.0",
-            capabilities=frozenset(
-                {
-                    EncryptionCapability.LIST_KEYS,
-                    EncryptionCapability.CREATE_KEY,
-                    EncryptionCapability.ROTATE_KEY,
-                    EncryptionCapability.REWRAP_VERSION,
-                }
-            ),
+            capabilities=_CAPABILITIES | ({_DISABLE} if self._disables else frozenset()),
         )
 
     def health(self) -> base.Health:
@@ -129,7 +130,7 @@ class VaultEncryption(encryption.EncryptionDriver):
             id=key_id,
             project_id=name.project_id,
             name=name.name,
-            state=KeyState.ENABLED,
+            state=KeyState.DISABLED if facts.get("soft_deleted") else KeyState.ENABLED,
             version=int(facts["latest_version"]),
             algorithm=_ALGORITHMS.get(str(facts.get("type")), str(facts.get("type"))),
             created_at=datetime.datetime.fromtimestamp(min(made), datetime.UTC) if made else None,
@@ -155,6 +156,18 @@ class VaultEncryption(encryption.EncryptionDriver):
         self._ask(f"keys/{wanted}", {"type": "aes256-gcm96", "derived": True})
         crashpoint("encryption.vault.created")
         return self.describe_key(str(wanted))
+
+    def set_key_enabled(self, key_id: str, *, enabled: bool) -> KeyInfo:
+        """Delete it softly, as OpenBao calls it, or restore it; the server then refuses its use."""
+        if not self._disables:
+            return super().set_key_enabled(key_id, enabled=enabled)
+        self.describe_key(key_id)
+        with _translated(opens=False):
+            if enabled:
+                self._client.transit("POST", f"keys/{key_id}/soft-delete-restore", {})
+            else:
+                self._client.transit("DELETE", f"keys/{key_id}/soft-delete")
+        return self.describe_key(key_id)
 
     def rotate_key(self, key_id: str) -> KeyInfo:
         """Make a new version at the server."""
@@ -244,8 +257,9 @@ def _translated(*, opens: bool) -> Iterator[None]:
         words = exc.words.lower()
         if exc.status == 404 or "key not found" in words or "no existing key" in words:
             raise errors.NotFound("There is no such key.", str(exc)) from None
-        if any(each in words for each in _UNAVAILABLE):
-            raise errors.KeyUnavailable("The key opens this no more.", str(exc)) from None
+        for word, meaning in _CLOSED.items():
+            if word in words:
+                raise errors.KeyUnavailable(meaning, str(exc)) from None
         if opens:
             raise key_wrap.refusal() from None
         raise errors.InvalidArgument("The key service refused the request.", str(exc)) from None

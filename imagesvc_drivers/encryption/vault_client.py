@@ -52,7 +52,7 @@ OPTS = (
 
 
 class Refused(Exception):
-    """The server answered 400 or 404: what it means, the caller of the client knows."""
+    """The server refused what was asked: what it means, the caller of the client knows."""
 
     def __init__(self, status: int, words: str, told: str) -> None:
         super().__init__(told)
@@ -79,6 +79,14 @@ class VaultClient:
     def transit(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call of the transit engine; the `data` of its answer, {} where there is none."""
         return self._call(method, f"{self._mount}/{path}", body)
+
+    def knows(self, path: str) -> bool:
+        """Whether the server's transit has this path; Vault and OpenBao differ."""
+        try:
+            self._call("GET", f"{self._mount}/{path}?help=1", None)
+        except Refused:
+            return False
+        return True
 
     def check_token(self) -> None:
         """Ask for the own token, and renew it when half of its time is over."""
@@ -126,7 +134,7 @@ class VaultClient:
 
     def _refusal(self, status: int, what: str, words: str) -> Exception:
         told = self._told(what, f"{status} {words}")
-        if status in (400, 404):
+        if status in (400, 404) or "soft-deleted" in words:  # a rotation says so with 500
             return Refused(status, words, told)
         if status in (401, 403):
             return errors.AccessDenied(

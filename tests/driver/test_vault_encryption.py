@@ -8,12 +8,16 @@ import pytest
 
 from imagesvc.interface import errors
 from imagesvc.interface.base import HealthState
+from imagesvc.interface.encryption import EncryptionCapability
 from imagesvc.testing.conformance.encryption import CONTEXT, PROJECT, EncryptionConformance
 from imagesvc.testing.conformance.encryption_key import PLAIN
 from imagesvc_drivers.client import key_name
 from imagesvc_drivers.encryption.vault import VaultEncryption
+from imagesvc_drivers.encryption.vault_client import VaultClient
 from tests import poll
 from tests.openbao_server import MOUNT
+
+KNOWS = VaultClient.knows
 
 pytestmark = pytest.mark.xdist_group("openbao")
 
@@ -94,11 +98,19 @@ class TestVaultEncryption(EncryptionConformance):
         with pytest.raises(errors.AccessDenied):
             driver.open()
 
+    def test_a_server_without_soft_deletion_disables_no_key(self, openbao_server, monkeypatch):
+        """As Vault, which cannot be had here: the path is one that this server does not know."""
+        monkeypatch.setattr(VaultClient, "knows", lambda self, path: KNOWS(self, f"{path}-not"))
+        driver = self.make(VaultEncryption, **openbao_server.options())
+        assert EncryptionCapability.DISABLE_KEY not in driver.info().capabilities
+        with pytest.raises(errors.NotSupported):
+            driver.set_key_enabled(self.make_key(driver), enabled=False)
+
     def test_a_token_is_renewed_before_it_ends(self, openbao_server):
-        token = openbao_server.new_token(period="4s")
+        token = openbao_server.new_token(period="2s")
         driver = self.make(VaultEncryption, **openbao_server.options(token=token))
         end = threading.Event()
-        threading.Timer(6, end.set).start()
+        threading.Timer(3, end.set).start()
 
         def check():
             assert driver.health().state is HealthState.OK
