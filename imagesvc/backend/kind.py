@@ -85,6 +85,7 @@ KINDS = (
         encryption.EncryptionDriver,
         encryption.VERSION,
         "local",
+        others=("vault", "aws_kms", "barbican"),
     ),
     Kind(
         "identity",

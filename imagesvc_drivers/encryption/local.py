@@ -67,7 +67,7 @@ class LocalEncryption(encryption.EncryptionDriver):
         """Look at the file."""
         begun = time.perf_counter()
         try:
-            self._file.keys()
+            self._file.read()
         except errors.DriverError as exc:
             return base.Health(base.HealthState.DOWN, exc.operator_message)
         return base.Health(base.HealthState.OK, "", (time.perf_counter() - begun) * 1000)
@@ -114,7 +114,7 @@ class LocalEncryption(encryption.EncryptionDriver):
 
     def list_keys(self, project_id: str) -> tuple[KeyInfo, ...]:
         """The keys of a project, by id."""
-        found = (key.info for key in self._file.keys().values())
+        found = (key.info for key in self._file.read().values())
         return tuple(
             sorted((one for one in found if one.project_id == project_id), key=lambda one: one.id)
         )
@@ -146,7 +146,8 @@ class LocalEncryption(encryption.EncryptionDriver):
     # ------------------------------------------------------------ inside
 
     def _find(self, key_id: str) -> local_file.Key:
-        return _of(self._file.keys(), key_id)
+        found: local_file.Key = _of(self._file.read(), key_id)
+        return found
 
     def _usable(self, key_id: str) -> local_file.Key:
         key = self._find(key_id)

@@ -41,9 +41,9 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()  # guards _read and _keys
+        self._lock = threading.Lock()  # guards _seen and _keys
         # Kept open, so that no file that takes its place has the same inode.
-        self._read: tuple[BinaryIO, tuple[int, ...]] | None = None
+        self._seen: tuple[BinaryIO, tuple[int, ...]] | None = None
         self._keys: Mapping[str, Key] = {}
 
     def open(self) -> None:
@@ -54,20 +54,20 @@ class KeyFile:
                 with self._locked():
                     if not self._path.exists():
                         self._write({})
-        self.keys()
+        self.read()
 
     def close(self) -> None:
         """Forget what was read; safe to repeat."""
         with self._lock:
             self._forget()
 
-    def keys(self) -> Mapping[str, Key]:
+    def read(self) -> Mapping[str, Key]:
         """All keys by their ids, as the file has them now. Raises Unavailable."""
         with self._lock, _translated(self._path):
-            if self._read is None or self._read[1] != _mark(self._path.stat()):
+            if self._seen is None or self._seen[1] != _mark(self._path.stat()):
                 self._forget()
                 stream = self._path.open("rb")
-                self._read = stream, _mark(os.fstat(stream.fileno()))
+                self._seen = stream, _mark(os.fstat(stream.fileno()))
                 try:
                     self._keys = self._parse(_body(stream, self._path))
                 except BaseException:
@@ -112,9 +112,9 @@ class KeyFile:
             raise _damaged(self._path) from None  # its text might show a key
 
     def _forget(self) -> None:
-        if self._read is not None:
-            self._read[0].close()
-        self._read, self._keys = None, {}
+        if self._seen is not None:
+            self._seen[0].close()
+        self._seen, self._keys = None, {}
 
 
 def new(project_id: str, name: str) -> dict[str, Any]:

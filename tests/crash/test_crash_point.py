@@ -23,11 +23,15 @@ from tests.crash import (
     test_whole_capture,
 )
 from tests.driver import test_qemu_attach, test_syslog_audit_sink, test_webhook_audit_sink
+from tests.driver.test_aws_kms_encryption import TestAwsKmsEncryption as AwsKms
 from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
 from tests.driver.test_local_backup import TestLocalBackup as Backup
 from tests.driver.test_local_baremetal import Local as Baremetal
+from tests.driver.test_local_encryption import TestLocalEncryption as Encryption
 from tests.driver.test_local_volume import TestLocalVolume as Volume
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
+from tests.driver.test_vault_encryption import TestVaultEncryption as Vault
+from tests.peer.test_barbican_driver import TestBarbicanEncryption as Barbican
 from tests.peer.test_cinder_driver import TestCinderVolume as Cinder
 from tests.peer.test_ironic_driver import TestIronicBaremetal as Ironic
 from tests.peer.test_nova_compute import TestNovaCompute as Nova
@@ -71,6 +75,13 @@ TESTED = {
     *test_backup.DELETE_POINTS,
     *Backup.PREPARE_CRASH_POINTS,
     *Backup.FINISH_CRASH_POINTS,
+    *Encryption.CREATE_CRASH_POINTS,
+    *Encryption.ROTATE_CRASH_POINTS,
+    *AwsKms.CREATE_CRASH_POINTS,
+    *Barbican.CREATE_CRASH_POINTS,
+    *Barbican.ROTATE_CRASH_POINTS,
+    *Vault.CREATE_CRASH_POINTS,
+    *Vault.ROTATE_CRASH_POINTS,
     *test_baremetal.DEPLOY_POINTS,
     *test_baremetal.UNDEPLOY_POINTS,
     *test_volume.CREATE_POINTS,
