@@ -3,6 +3,8 @@ import io
 import os
 
 import pytest
+import tink
+from tink import secret_key_access, streaming_aead
 
 from imagesvc.interface.errors import IntegrityError
 from imagesvc.stream import envelope
@@ -72,9 +74,6 @@ def test_each_plain_byte_lies_in_the_segment_that_is_told(size: int) -> None:
 
 
 def _tink(segment_bytes: int):  # the package that others read and write the format with
-    tink = pytest.importorskip("tink")
-    from tink import secret_key_access, streaming_aead
-
     streaming_aead.register()
     count = segment_bytes
     varint = bytearray()
@@ -102,19 +101,19 @@ class _Sink(io.BytesIO):
 
 @pytest.mark.parametrize("size", [*SIZES, 3 * 64 + 11])
 def test_tink_reads_ours_and_we_read_tinks(size: int) -> None:
-    data, tink = os.urandom(size), _tink(64)
-    with tink.new_decrypting_stream(io.BytesIO(encrypted(data)), ASSOCIATED) as stream:
+    data, primitive = os.urandom(size), _tink(64)
+    with primitive.new_decrypting_stream(io.BytesIO(encrypted(data)), ASSOCIATED) as stream:
         assert stream.read() == data
     sink = _Sink()
-    with tink.new_encrypting_stream(sink, ASSOCIATED) as stream:
+    with primitive.new_encrypting_stream(sink, ASSOCIATED) as stream:
         stream.write(data)
     assert decrypted(sink.getvalue()) == data
 
 
 def test_tink_reads_our_segments_of_a_mebibyte() -> None:
-    data, tink = os.urandom((2 << 20) + 5), _tink(1 << 20)
+    data, primitive = os.urandom((2 << 20) + 5), _tink(1 << 20)
     made = encrypted(data, envelope.LAYOUT)
-    with tink.new_decrypting_stream(io.BytesIO(made), ASSOCIATED) as stream:
+    with primitive.new_decrypting_stream(io.BytesIO(made), ASSOCIATED) as stream:
         assert stream.read() == data
 
 
