@@ -34,6 +34,7 @@ from imagesvc.manager.backup_file import BackupFileManager
 from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.copy import CopyManager
 from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.export import ExportManager
 from imagesvc.manager.foreign_bytes import ForeignBytes
@@ -128,6 +129,7 @@ class Service:
     backup_files: BackupFileManager
     backup_captures: BackupCaptureManager
     disk_captures: DiskCaptureManager
+    copies: CopyManager
     audits: AuditManager
     logins: LoginManager
     backend_manager: BackendManager

@@ -12,6 +12,7 @@ from imagesvc.manager.backup_capture import BackupCaptureManager
 from imagesvc.manager.backup_file import BackupFileManager
 from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.copy import CopyManager
 from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.job import JobManager
@@ -37,6 +38,7 @@ def build(
     return {
         "captures": CaptureManager(operation, enforcer, backends, images, jobs),
         "disk_captures": DiskCaptureManager(operation, enforcer, backends, images, jobs),
+        "copies": CopyManager(operation, enforcer, backends, images, jobs),
         "servers": ServerManager(operation, enforcer, backends, jobs, count_max, attachments),
         "rebuilds": RebuildManager(operation, enforcer, backends, jobs, count_max),
         "volumes": VolumeManager(

@@ -1,10 +1,13 @@
 """An image as the source of something new: whether it may be used just now."""
 
 from imagesvc import errors
+from imagesvc.context import RequestContext
 from imagesvc.domain.image import Image
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.manager import image_bytes
+from imagesvc.manager.image_file import READABLE
+from imagesvc.policy.check import Enforcer
 
 
 def require_usable(image: Image, event: str) -> None:
@@ -19,3 +22,18 @@ def require_usable(image: Image, event: str) -> None:
         )
     image_bytes.require_own(image)
     image_bytes.require_bare(image)
+
+
+def require_readable(enforcer: Enforcer, ctx: RequestContext, image: Image) -> None:
+    """Whether the caller may have the bytes.
+
+    Raises Forbidden (also IMAGE_DEACTIVATED), NoContent, Conflict for bytes that are elsewhere.
+    """
+    enforcer.authorize(ctx, "image_file:download", image)
+    if image.status not in READABLE:
+        raise errors.NoContent(image_id=image.id)
+    if image.status == ImageStatus.DEACTIVATED and not enforcer.allows(
+        ctx, "image_file:download_deactivated", image
+    ):
+        raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
+    image_bytes.require_own(image)
