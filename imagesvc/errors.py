@@ -38,6 +38,7 @@ class Reason(enum.StrEnum):
     CHECKSUM = "checksum"
     OFFSET = "offset"
     TUS_VERSION = "tus-version"
+    KEY_MISSING = "key-missing"
 
 
 class ImagesvcError(Exception):
@@ -112,6 +113,10 @@ class AttachmentNotFound(NotFound):
 
 class ObjectStoreNotFound(NotFound):
     message = "No object store {object_store_id} was found."
+
+
+class KeyNotFound(NotFound):
+    message = "No key {key_id} was found."
 
 
 class ProjectNotFound(NotFound):

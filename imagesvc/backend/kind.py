@@ -14,6 +14,7 @@ from imagesvc.interface import (
     base,
     compute,
     converter,
+    encryption,
     identity,
     storage,
     volume,
@@ -77,6 +78,13 @@ KINDS = (
         baremetal.VERSION,
         "local",
         others=("ironic",),
+    ),
+    Kind(
+        "encryption",
+        "imagesvc.encryption",
+        encryption.EncryptionDriver,
+        encryption.VERSION,
+        "local",
     ),
     Kind(
         "identity",

@@ -42,6 +42,7 @@ class JobType(enum.StrEnum):
     LINK_LOCATION = "link-location"
     COPY_FOREIGN = "copy-foreign"
     COPY = "copy"
+    REWRAP_KEYS = "rewrap-keys"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.

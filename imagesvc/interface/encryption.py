@@ -95,7 +95,7 @@ class EncryptionDriver(base.Driver):
     """Keys that wrap data keys.
 
     Every method that names a key raises NotFound for one that is not there, and Unavailable while
-    the KMS does not answer.
+    the KMS does not answer. Whose a key is, `describe_key` says; it is the caller who compares.
     """
 
     @abc.abstractmethod
@@ -104,7 +104,10 @@ class EncryptionDriver(base.Driver):
 
     @abc.abstractmethod
     def wrap_data_key(self, key_id: str, plain: bytes, *, context: Context) -> DataKey:
-        """An existing data key, wrapped under this key too. Raises KeyUnavailable."""
+        """An existing data key, wrapped under this key too.
+
+        Raises KeyUnavailable, and InvalidArgument for other than DATA_KEY_BYTES.
+        """
 
     @abc.abstractmethod
     def decrypt_data_key(self, key_id: str, wrapped: bytes, *, context: Context) -> DataKey:
@@ -131,7 +134,10 @@ class EncryptionDriver(base.Driver):
         raise errors.NotSupported("This KMS disables no keys for the service.")
 
     def rotate_key(self, key_id: str) -> KeyInfo:
-        """Make a new version; what older ones wrapped still opens (ROTATE_KEY)."""
+        """Make a new version; what older ones wrapped still opens (ROTATE_KEY).
+
+        Each call makes one. Raises KeyUnavailable.
+        """
         raise errors.NotSupported("This KMS rotates no keys for the service.")
 
     def rewrap(self, key_id: str, wrapped: bytes, *, context: Context) -> tuple[bytes, int]:
@@ -142,7 +148,16 @@ class EncryptionDriver(base.Driver):
         raise errors.NotSupported("This KMS does not re-wrap.")
 
     def reencrypt(
-        self, key_id: str, wrapped: bytes, new_key_id: str, *, context: Context, new_context: Context
+        self,
+        key_id: str,
+        wrapped: bytes,
+        new_key_id: str,
+        *,
+        context: Context,
+        new_context: Context,
     ) -> tuple[bytes, int]:
-        """The same data key under another key, inside the KMS, and that key's version (REENCRYPT)."""
+        """The same data key under another key, inside the KMS, and that key's version (REENCRYPT).
+
+        Raises as `decrypt_data_key` for the first key, and KeyUnavailable for the other one.
+        """
         raise errors.NotSupported("This KMS does not re-encrypt.")

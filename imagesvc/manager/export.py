@@ -84,6 +84,7 @@ class ExportManager:
         op.owner = image.owner
         self._enforcer.authorize(ctx, ACTION, image)
         self.check(ctx, image)
+        image_use.require_key(op.conn, ctx, image)
         disks = image_disk.list_for(op.conn, image.id)
         args = request.arguments()
         parts = export.plan(args, image, disks)

@@ -24,6 +24,7 @@ from imagesvc.worker.step.publish import Publish
 from imagesvc.worker.step.rebuild import RebuildServers
 from imagesvc.worker.step.restore_backup import RestoreServer
 from imagesvc.worker.step.reveal import Reveal
+from imagesvc.worker.step.rewrap_keys import RewrapKeys
 from imagesvc.worker.step.rewrite import Rewrite
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
@@ -62,4 +63,5 @@ FLOWS: dict[str, Flow] = {
     JobType.LINK_LOCATION: (Link(),),
     JobType.COPY_FOREIGN: (Fetch(), Spread(), Conclude()),
     JobType.COPY: (Copy(), Reveal()),
+    JobType.REWRAP_KEYS: (RewrapKeys(),),
 }

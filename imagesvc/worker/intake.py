@@ -7,7 +7,7 @@ from imagesvc import errors
 from imagesvc.db import doomed, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
-from imagesvc.domain import guest
+from imagesvc.domain import guest, storage_key
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.stream import limit, pipe
 from imagesvc.worker.flow import StepContext
@@ -75,14 +75,16 @@ def disk(memo: Mapping[str, Any]) -> ImageDisk:
 def announce(ctx: StepContext, store_id: str, mark: str = "") -> str:
     """A fresh key in a store, noted before the first byte; the one before it is doomed.
 
-    `mark` tells the keys of steps apart that write to the same store.
+    `mark` tells the keys of steps apart that write to the same store. Raises ImageGone.
     """
-    key = f"{ctx.job.image_id}/{ctx.job.id}-{ctx.lease_token}{mark}"
+    image = image_of(ctx)
+    name = f"{ctx.job.id}-{ctx.lease_token}{mark}"
+    key = storage_key.make(image.id, name, encrypted=image.encrypted)
     with ctx.service.database.write() as conn:
         job_rows.fence(conn, ctx.job)
         if ctx.memo.get("writing"):
             doom(conn, *ctx.memo["writing"])
-        pending.insert(conn, store_id, key, ctx.job.image_id or "", ctx.job.id)
+        pending.insert(conn, store_id, key, image.id, ctx.job.id)
     ctx.memo["writing"] = [store_id, key]
     return key
 

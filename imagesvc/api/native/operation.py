@@ -11,6 +11,7 @@ from imagesvc.api.native import (
     image_csv,
     job,
     operation_foreign,
+    operation_key,
     operation_machine,
     quota,
     upload_header,
@@ -79,6 +80,7 @@ _CSV: dict[str, Schema] = {
 OPERATIONS: dict[str, dict[str, Operation]] = {
     **operation_machine.OPERATIONS,
     **operation_foreign.OPERATIONS,
+    **operation_key.OPERATIONS,
     "/jobs": {"GET": Operation(answers.JobPage, query=PAGE | job.FILTERS)},
     "/jobs/{job_id}": {"GET": Operation(answers.OneJob, raises=_JOB)},
     "/jobs/{job_id}/cancel": {

@@ -25,6 +25,7 @@ PATH: dict[str, tuple[Schema, str]] = {
     "upload_id": (_ID, "Id of an upload."),
     "project_id": (_ID, "Id of a project."),
     "object_store_id": (_ID, "Id of an object store."),
+    "key_id": (_ID, "Id of a key of the KMS."),
     "disk": ({"type": "string", "pattern": "^[0-9]{1,4}$"}, "Number of the disk; 0 is the first."),
 }
 MARKER = {"marker": TEXT}

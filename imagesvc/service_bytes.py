@@ -1,0 +1,58 @@
+"""The managers of bytes on their way in and out, wired for the service."""
+
+from typing import Any
+
+from oslo_config import cfg
+
+from imagesvc.manager import heartbeat, import_option, signed_url, upload_option
+from imagesvc.manager.data_key import DataKeys
+from imagesvc.manager.foreign_bytes import ForeignBytes
+from imagesvc.manager.guest import GuestManager
+from imagesvc.manager.image_bytes import Rules
+from imagesvc.manager.image_file import ImageFileManager
+from imagesvc.manager.image_stage import StageManager
+from imagesvc.manager.job import JobManager
+from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.upload import UploadManager
+from imagesvc.manager.upload_write import UploadWriter
+from imagesvc.service_foreign import Core
+
+
+def build(
+    conf: cfg.ConfigOpts,
+    core: Core,
+    jobs: JobManager,
+    quotas: QuotaManager,
+    signer: signed_url.Signer,
+    guests: GuestManager,
+    foreign: ForeignBytes,
+    keys: DataKeys,
+) -> dict[str, Any]:
+    """What moves the bytes of images, by the names of the service."""
+    beat_s = heartbeat.interval_s(conf.worker.upload_stale_s)
+    limits, injection = upload_option.limits(conf), import_option.injection(conf)
+    uploads = UploadManager(*core, jobs, quotas, limits, injection)
+    return {
+        "image_files": ImageFileManager(
+            *core, rules(conf), signer, quotas, guests, foreign, keys, heartbeat_s=beat_s
+        ),
+        "stages": StageManager(
+            *core, quotas,
+            store_id=import_option.staging_store(conf, core.backends),
+            cap_bytes=conf.limit.image_size_bytes,
+            heartbeat_s=beat_s,
+        ),
+        "uploads": uploads,
+        "upload_writer": UploadWriter(*core, uploads),
+    }  # fmt: skip
+
+
+def rules(conf: cfg.ConfigOpts) -> Rules:
+    """What is asked of all bytes, as configured."""
+    return Rules(
+        conf.limit.image_size_bytes,
+        conf.image.max_virtual_bytes,
+        conf.image.max_unpacked_bytes,
+        conf.service.hashing_algorithm,
+        conf.service.legacy_md5,
+    )
