@@ -198,7 +198,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
-        **service_machine.build(conf, operation, enforcer, backends, images, jobs, signer),
+        **service_machine.build(conf, core, images, jobs, signer, data_keys),
         **service_foreign.build(conf, key, core, images, jobs, quotas, urls, buckets, foreign),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),

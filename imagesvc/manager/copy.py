@@ -12,6 +12,7 @@ from imagesvc.domain.image import Image, ImageDisk, NewImage, Visibility
 from imagesvc.domain.image_property import RESERVED_PREFIX
 from imagesvc.domain.job import Job, JobType
 from imagesvc.manager import adoption, image_copy, image_use, location, project
+from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.image import ImageManager, visible_image
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import SUCCESS, Operation, Step
@@ -25,11 +26,12 @@ _LEFT = (adoption.MARKS, RESERVED_PREFIX, "cinder_encryption_key_deletion_policy
 @dataclasses.dataclass(frozen=True, slots=True)
 class NewCopy:
     """What the caller says of the copy. Without a description it has its source's, without a
-    store it goes to the default one."""
+    store it goes to the default one; with a key of the KMS it is encrypted, without one plain."""
 
     name: str
     description: str | None = None
     store: str | None = None
+    key_id: str | None = None
 
 
 class CopyManager:
@@ -42,12 +44,14 @@ class CopyManager:
         backends: Backends,
         images: ImageManager,
         jobs: JobManager,
+        keys: DataKeys,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._images = images
         self._jobs = jobs
+        self._keys = keys
 
     def start(
         self,
@@ -59,32 +63,57 @@ class CopyManager:
     ) -> Job:
         """Make an image record and a job that fills it; who may download an image may copy it.
 
-        The image is `importing` until the job ends, and private. A key that was used before gives
-        the first job. Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED), NoContent,
-        ImageDamaged, Conflict for bytes that are elsewhere, InvalidRequest (STORE_UNKNOWN),
-        StoreReadOnly, QuotaExceeded, TooLarge.
+        The image is `importing` until the job ends, and private. An idempotency key that was used
+        before gives the first job. Raises ImageNotFound, Forbidden (also IMAGE_DEACTIVATED,
+        KEY_MISSING), NoContent, ImageDamaged, Conflict for bytes that are elsewhere, InvalidRequest
+        (STORE_UNKNOWN, KEY_MISSING), StoreReadOnly, QuotaExceeded, TooLarge, KeyNotFound,
+        KeyUnavailable, and what the KMS raises.
         """
-        return self._jobs.once(
-            ctx, JobType.COPY, idempotency_key,
-            lambda: self._submit(ctx, image_id, wanted, idempotency_key),
-        )  # fmt: skip
+
+        def submit() -> Job:
+            # Asks the KMS: never in a transaction.
+            with self._operation.attempt(ctx, ACTION, "image", image_id) as op:
+                with self._operation.database.read() as conn:
+                    source = visible_image(conn, ctx, image_id)
+                op.owner = source.owner
+                self.check(ctx, source)
+                new = self._images.prepare(ctx, _new(source, wanted))
+            return self._submit(ctx, image_id, new, wanted.store, idempotency_key)
+
+        return self._jobs.once(ctx, JobType.COPY, idempotency_key, submit)
 
     def check(self, ctx: RequestContext, source: Image) -> None:
-        """Whether the caller may have a copy. Raises Forbidden, NoContent, Conflict."""
+        """Whether the caller may have a copy; asks the KMS about the key of an encrypted image.
+
+        Raises Forbidden (also KEY_MISSING), NoContent, Conflict, KeyUnavailable, and what the KMS
+        raises.
+        """
+        self._require(ctx, source)
+        self._keys.require(ctx, source)
+
+    def _require(self, ctx: RequestContext, source: Image) -> None:
         self._enforcer.authorize(ctx, ACTION, source)
         image_use.require_readable(self._enforcer, ctx, source)
 
     @attempt.again
-    def _submit(self, ctx: RequestContext, image_id: str, wanted: NewCopy, key: str | None) -> Job:
+    def _submit(
+        self,
+        ctx: RequestContext,
+        image_id: str,
+        new: NewImage,
+        store: str | None,
+        key: str | None,
+    ) -> Job:
         with self._operation.write(ctx, ACTION, "image", image_id) as op:
             source = visible_image(op.conn, ctx, image_id)
             op.owner = source.owner
-            self.check(ctx, source)
+            self._require(ctx, source)
+            image_use.require_key(op.conn, ctx, source)
             project.require(ctx, "copies")
             disks = self._disks(op.conn, source)
-            store_id = wanted.store or self._backends.default_id("storage") or ""
+            store_id = store or self._backends.default_id("storage") or ""
             location.require_store(self._backends, store_id)
-            image = self._images.insert(op, ctx, _new(source, wanted))
+            image = self._images.insert(op, ctx, new)
             op.owner = source.owner  # the act is one on the source
             image_rows.transition(op.conn, image.id, "import")
             args = {
@@ -136,6 +165,7 @@ def _new(source: Image, wanted: NewCopy) -> NewImage:
         architecture=source.architecture,
         description=source.description if wanted.description is None else wanted.description,
         tags=source.tags,
+        key_id=wanted.key_id,
         properties={
             name: value for name, value in source.properties.items() if not name.startswith(_LEFT)
         },

@@ -16,6 +16,7 @@ class CopyImage(command.Show):
         parser.add_argument("name", help="name of the new image")
         parser.add_argument("--description", help="(default: that of the image)")
         parser.add_argument("--store", help="store to keep it in (default: the default store)")
+        command.add_key(parser)
         command.add_wait(parser)
         return parser
 
@@ -25,6 +26,7 @@ class CopyImage(command.Show):
             "name": parsed_args.name,
             "description": parsed_args.description,
             "store": parsed_args.store,
+            "key_id": parsed_args.key,
         }
         body = {name: value for name, value in given.items() if value is not None}
         image_id = self.client.find_image(parsed_args.image)

@@ -15,11 +15,13 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 class NewCopy(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Body of a copy. Without `description` it has its source's, without `store` it goes to the
-    default one."""
+    default one. With `key_id`, a key of the KMS or `default`, it is encrypted under a data key of its
+    own, without it is plain, whatever its source is."""
 
     name: Text
     description: Annotated[str, msgspec.Meta(max_length=65_535)] | None = None
     store: Text | None = None
+    key_id: Text | None = None
 
 
 class CopyResource:
@@ -35,7 +37,7 @@ class CopyResource:
         job = self._copies.start(
             req.context.caller,
             image_id,
-            copies.NewCopy(body.name, body.description, body.store),
+            copies.NewCopy(body.name, body.description, body.store, body.key_id),
             idempotency_key=idempotency.key(req),
         )
         resp.status = falcon.HTTP_202

@@ -47,6 +47,8 @@ _COPY: tuple[Raised, ...] = (
     errors.ImageNotFound, errors.NoContent, errors.ImageDamaged, errors.Conflict,
     errors.TooLarge, errors.QuotaExceeded, errors.StoreReadOnly,
     (errors.InvalidRequest, Reason.MEDIA_TYPE), (errors.InvalidRequest, Reason.STORE_UNKNOWN),
+    (errors.InvalidRequest, Reason.KEY_MISSING), errors.KeyNotFound, errors.BackendNotFound,
+    driver.KeyUnavailable, *DRIVER,
 )  # fmt: skip
 _FILE_HEAD = dataclasses.replace(_FILE, headers=("If-None-Match",), also={304: None})
 _SIGNED: dict[str, Schema] = {"expires": NUMBER, "signature": TEXT}

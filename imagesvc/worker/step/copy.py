@@ -18,7 +18,8 @@ from imagesvc.worker.flow import Step, StepContext, Wait
 class Copy(Step):
     """Write each disk to a fresh key; memo: writing (store_id, key), made (a dict a disk).
 
-    By the store itself if it can and has the disk, else through here. A second run goes on with
+    By the store itself if it can and has the disk, and both are plain; else through here, where
+    bytes are opened and sealed under a data key of the copy's own. A second run goes on with
     the disk at which the first ended.
     """
 
@@ -28,7 +29,7 @@ class Copy(Step):
         """Copy what is not there yet.
 
         Raises ImageGone, Forbidden if the source is not the caller's to read any more, ImageDamaged,
-        IntegrityError, UnsupportedImage.
+        IntegrityError, UnsupportedImage, KeyUnavailable.
         """
         crashpoint("step.copy.begin")
         indexes = ctx.job.args["indexes"]
@@ -64,7 +65,8 @@ def _write(
     ctx: StepContext, source: Image, disk: ImageDisk, tell: Progress
 ) -> tuple[Place, pipe.PipeResult]:
     store_id, mark = ctx.job.args["store"], f"-{disk.index}"
-    if duplicate.by_store(ctx, disk, store_id):
+    plain = not (source.encrypted or intake.image_of(ctx).encrypted)
+    if plain and duplicate.by_store(ctx, disk, store_id):
         place = store_id, intake.announce(ctx, store_id, mark)
         crashpoint("step.copy.announced")
         result = duplicate.let_store_copy(ctx, disk, place, tell)
@@ -77,7 +79,7 @@ def _write(
 def _source(ctx: StepContext) -> tuple[Image, Mapping[int, ImageDisk]]:
     """The image and its disks by index, if the caller still may have its bytes.
 
-    Raises ImageGone, Forbidden.
+    Asks the KMS of an encrypted one. Raises ImageGone, Forbidden, KeyUnavailable.
     """
     image_id = ctx.job.args["source_image_id"]
     image = image_sight.visible(ctx, image_id)

@@ -1,14 +1,16 @@
 """Images made of other images, in one store and from one to another, on both engines."""
 
 import gzip
+import hashlib
 import random
 
 import pytest
 import sqlalchemy as sa
 
 from imagesvc.db import damage, image_disk, image_table, location
+from imagesvc.domain import storage_key
 from imagesvc.domain.image import ImageDisk
-from imagesvc.manager import quota_verify, store_verify
+from imagesvc.manager import data_key, quota_verify, store_verify
 from imagesvc.worker import duplicate, reaper
 from imagesvc.worker.step import copy as step
 from tests import ova
@@ -474,6 +476,82 @@ def test_what_cannot_be_copied_is_refused_with_its_reason(place):
     assert place.owner.request("POST", deactivate).status_code == 204
     refused(place.copy(image_id, work=False), 403, "image-deactivated")
     assert len(place.owner.listed()) == 2
+
+
+def key_of(caller):
+    """A new key of the caller's project, its default one; its id."""
+    key_id = caller.request("POST", f"{ROOT}/key", {"name": "k"}).json["key"]["id"]
+    default = caller.request("PATCH", f"{ROOT}/key/{key_id}", {"default": True})
+    assert default.status_code == 200
+    return key_id
+
+
+def enabled(caller, key_id, value):
+    """Enable or disable a key."""
+    found = caller.request("PATCH", f"{ROOT}/key/{key_id}", {"enabled": value})
+    assert found.status_code == 200, found.text
+
+
+def data_key_of(place, image_id):
+    """The data key by which the service reads an image; None of a plain one."""
+    row = place.owner.get(f"/v2/images/{image_id}").json
+    return place.service.data_keys.open(image_id) if row.get("imagesvc_key_id") else None
+
+
+@pytest.mark.parametrize("target", ["plain", "A", "B"])
+@pytest.mark.parametrize("source", ["plain", "A", "B"])
+def test_a_copy_is_encrypted_as_it_was_asked_whatever_its_source_is(place, source, target):
+    keys = {"A": key_of(place.owner), "B": key_of(place.owner)}
+    more = {"imagesvc_key_id": keys[source]} if source in keys else {}
+    image_id = place.owner.active(DATA, **more)
+    more = {"key_id": keys[target]} if target in keys else {}
+    image, job = place.copy(image_id, **more)
+    assert (job["cause"], image["status"]) == (None, "active")
+    assert image.get("imagesvc_key_id") == keys.get(target)
+    assert place.bytes_of(image["id"]) == DATA
+    store, key = place.place(image["id"])
+    assert storage_key.is_encrypted(key) == (target in keys)
+    stored = place.several.folder / store / "object" / key.replace("/", "+")
+    assert (stored.read_bytes() == DATA) == (target == "plain")
+    own, others = data_key_of(place, image["id"]), data_key_of(place, image_id)
+    assert own is None or own != others
+    assert image["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
+    whole(place)
+
+
+@pytest.mark.parametrize("whose", ["source", "target"])
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_a_key_that_is_disabled_copies_nothing(place, monkeypatch, whose, when):
+    monkeypatch.setattr(data_key, "_KEPT_S", 0.0)
+    keys = {"source": key_of(place.owner), "target": key_of(place.owner)}
+    image_id = place.owner.active(DATA, imagesvc_key_id=keys["source"])
+    if when == "before":
+        enabled(place.owner, keys[whose], False)
+        found = place.copy(image_id, key_id=keys["target"], work=False)
+        refused(found, 409, "key-unavailable")
+        assert place.stored()[0] == (1, 0)
+        return
+    found = place.copy(image_id, key_id=keys["target"], work=False)
+    enabled(place.owner, keys[whose], False)
+    place.several.work()
+    place.failed(*place.done(found), "key is disabled")
+    assert place.stored() == [(1, 0), (len(DATA), 0)]
+
+
+def test_a_member_copies_what_is_shared_under_a_key_of_its_own(place):
+    other, member = Caller(place.several.app), place.owner
+    key_id, own = key_of(other), key_of(member)
+    image_id = other.active(DATA, imagesvc_key_id=key_id)
+    other.share(image_id, member.project, "accepted")
+    refused(place.copy(image_id, key_id=key_id, work=False), 404, "key-not-found")
+    admin = Caller(place.several.app, None, "admin", "member")
+    refused(place.copy(image_id, caller=admin, work=False), 403, "key-missing")
+    image, job = place.copy(image_id, key_id="default")
+    assert (job["cause"], image["imagesvc_key_id"]) == (None, own)
+    enabled(other, key_id, False)
+    path = f"/v2/images/{image_id}/members/{member.project}"
+    assert other.request("DELETE", path).status_code == 204
+    assert place.bytes_of(image["id"]) == DATA
 
 
 @pytest.fixture(scope="module", params=permission_matrix.VISIBILITIES)
