@@ -33,6 +33,7 @@ from imagesvc.manager.backup_file import BackupFileManager
 from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.copy import CopyManager
 from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.export import ExportManager
@@ -131,6 +132,7 @@ class Service:
     backup_files: BackupFileManager
     backup_captures: BackupCaptureManager
     disk_captures: DiskCaptureManager
+    copies: CopyManager
     audits: AuditManager
     logins: LoginManager
     backend_manager: BackendManager
@@ -196,7 +198,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
-        **service_machine.build(conf, operation, enforcer, backends, images, jobs, signer),
+        **service_machine.build(conf, core, images, jobs, signer, data_keys),
         **service_foreign.build(conf, key, core, images, jobs, quotas, urls, buckets, foreign),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),

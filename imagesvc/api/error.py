@@ -207,7 +207,8 @@ class Door:
         resp.stream = None
         resp.content_length = None
         if status != falcon.http_status_to_code(falcon.HTTP_204):
-            reason = str(getattr(error, "reason", "")).replace(Reason.UNKNOWN, "")
+            known = getattr(error, "reason", Reason.UNKNOWN)
+            reason = "" if known == Reason.UNKNOWN else str(known)
             dialect.write(req, resp, Failure(row, status, text(error, row), request_id, reason))
 
     def serialize(

@@ -41,6 +41,7 @@ class JobType(enum.StrEnum):
     IMPORT_OVA = "import-ova"
     LINK_LOCATION = "link-location"
     COPY_FOREIGN = "copy-foreign"
+    COPY = "copy"
     REWRAP_KEYS = "rewrap-keys"
 
 
@@ -79,8 +80,11 @@ MAKES_IMAGE = frozenset(
         JobType.CREATE_FROM_URL,
         JobType.CREATE_FROM_BUCKET,
         JobType.CREATE_FROM_OVA,
+        JobType.COPY,
     }
 )
+# Jobs that make an image of another one, which their arguments name as `source_image_id`.
+COPIES_IMAGE = frozenset({JobType.COPY})
 # Jobs that bring bytes to an image that was there before, and stays if they fail.
 IMPORTS = frozenset(
     {
@@ -159,6 +163,8 @@ class Job:
     @property
     def images_read(self) -> tuple[str, ...]:
         """Ids of the images that it only reads."""
+        if self.type in COPIES_IMAGE:
+            return (self.args["source_image_id"],)
         if self.image_id is None or self.type in FILLS_IMAGE:
             return ()
         named = [disk.image_id for disk in server.data_disks(self.args)]

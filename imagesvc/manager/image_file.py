@@ -10,7 +10,7 @@ from imagesvc.db import attempt, image_disk, pending
 from imagesvc.db import image as image_rows
 from imagesvc.domain import storage_key
 from imagesvc.domain.image import Image, ImageDisk
-from imagesvc.domain.state import ImageStatus
+from imagesvc.domain.state import IMAGE_READABLE, ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
@@ -34,8 +34,6 @@ from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.upload_failure import give_up
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import container, gate, limit
-
-READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
 
 
 class ImageFileManager:
@@ -212,7 +210,7 @@ class ImageFileManager:
             ):
                 raise _deactivated()
         self._keys.require(ctx, image)
-        if image.foreign_store is not None and image.status in READABLE:
+        if image.foreign_store is not None and image.status in IMAGE_READABLE:
             return self._foreign.download(image, disk)
         return self._download(image, disks, disk, preferred)
 
@@ -223,7 +221,7 @@ class ImageFileManager:
         index: int,
         preferred: tuple[str, ...] = (),
     ) -> Download:
-        if image.status not in READABLE:
+        if image.status not in IMAGE_READABLE:
             raise errors.NoContent(image_id=image.id)
         found = next((disk for disk in disks if disk.index == index), None)
         if found is None:
@@ -256,7 +254,7 @@ class ImageFileManager:
         self._keys.require(ctx, image)
         with self._operation.database.read() as conn:
             disks = image_disk.list_for(conn, image.id)
-        if image.status not in READABLE or not disks:
+        if image.status not in IMAGE_READABLE or not disks:
             raise errors.NoContent(image_id=image.id)
         return disks
 

@@ -6,9 +6,10 @@ from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.db import image_key
 from imagesvc.domain.image import Image
-from imagesvc.domain.state import ImageStatus
+from imagesvc.domain.state import IMAGE_READABLE, ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.manager import image_bytes
+from imagesvc.policy.check import Enforcer
 
 
 def require_usable(image: Image, event: str) -> None:
@@ -23,6 +24,21 @@ def require_usable(image: Image, event: str) -> None:
         )
     image_bytes.require_own(image)
     image_bytes.require_bare(image)
+
+
+def require_readable(enforcer: Enforcer, ctx: RequestContext, image: Image) -> None:
+    """Whether the caller may have the bytes.
+
+    Raises Forbidden (also IMAGE_DEACTIVATED), NoContent, Conflict for bytes that are elsewhere.
+    """
+    enforcer.authorize(ctx, "image_file:download", image)
+    if image.status not in IMAGE_READABLE:
+        raise errors.NoContent(image_id=image.id)
+    if image.status == ImageStatus.DEACTIVATED and not enforcer.allows(
+        ctx, "image_file:download_deactivated", image
+    ):
+        raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
+    image_bytes.require_own(image)
 
 
 def require_key(conn: Any, ctx: RequestContext, image: Image) -> None:

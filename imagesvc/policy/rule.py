@@ -68,6 +68,7 @@ _TABLE = (
         _MEMBER,
         "Make an image from a server, a volume, a node or a backup of the caller's project.",
     ),
+    ("image:copy", _MEMBER, "Copy an image that the caller may read."),
     ("export:create", _MEMBER, "Write an image that the caller may read into a bucket."),
     ("object_store:list", _READER, "List the object stores of the caller's project."),
     ("object_store:get", _READER, "Show an object store of the caller's project."),

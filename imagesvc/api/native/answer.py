@@ -154,7 +154,7 @@ class Capture(Answer):
 
 
 class Import(Answer):
-    """A started import; the image is null if it was deleted since."""
+    """A started import or copy; the image is null if it was deleted since."""
 
     image_id: str | None
     job: Job

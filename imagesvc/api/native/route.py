@@ -11,6 +11,7 @@ from imagesvc.api.native import (
     backup,
     baremetal,
     capture,
+    copy,
     export,
     health,
     image,
@@ -63,6 +64,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/health", health.HealthResource(service.health)),
         ("/image.csv", image_csv.ImageCsvResource(service.images)),
         ("/images/{image_id}", image.ImageResource(service.image_details)),
+        ("/images/{image_id}/copy", copy.CopyResource(service.copies)),
         (
             "/images/{image_id}/disk/{disk}/file",
             image_disk.ImageDiskFileResource(files),
