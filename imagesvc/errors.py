@@ -114,6 +114,16 @@ class ObjectStoreNotFound(NotFound):
     message = "No object store {object_store_id} was found."
 
 
+class AgencyNotFound(NotFound):
+    message = "No agency {agency_id} was found."
+
+
+class RegionImageNotFound(NotFound):
+    """No image comes from another region under this token, or it was deleted."""
+
+    message = "No image of another region was asked for under {request_token}, or it was deleted."
+
+
 class ProjectNotFound(NotFound):
     message = "No project {project} was found."
 
@@ -242,6 +252,26 @@ class BucketAway(FetchFailed):
     """The other side's object store gives no answer, or none of its own; it may later."""
 
     message = "The service could not reach the object store."
+
+
+class RegionRefused(ImagesvcError):
+    """Another region answered, and does not do what was asked; why is told."""
+
+    message = "Region {region} refused: {cause}"
+
+
+class RegionGone(RegionRefused):
+    """What was asked for is not in the other region, or no longer."""
+
+
+class RegionAway(ImagesvcError):
+    """Another region gives no answer, or none that helps; it may later."""
+
+    message = "Region {region} {cause}"
+
+    def __init__(self, *, region: str, cause: str, operator_message: str) -> None:
+        super().__init__(region=region, cause=cause)
+        self.operator_message = operator_message
 
 
 class Overloaded(ImagesvcError):

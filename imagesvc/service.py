@@ -9,7 +9,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from imagesvc import service_foreign, service_machine
+from imagesvc import service_foreign, service_machine, service_region
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
@@ -23,7 +23,6 @@ from imagesvc.manager import (
     import_option,
     installation_key,
     signed_url,
-    upload_option,
 )
 from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.audit import AuditManager
@@ -99,6 +98,7 @@ class Service:
     imports: ImportManager
     uploads: UploadManager
     upload_writer: UploadWriter
+    region: service_region.RegionManagers
     remotes: RemoteImages
     members: MemberManager
     tags: TagManager
@@ -183,7 +183,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         image_files=_image_files(conf, core, signer, quotas, guests, foreign),
         stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
-        **_uploads(conf, core, jobs, quotas),
+        **service_region.build(conf, core, images, jobs, quotas),
         remotes=remotes,
         members=MemberManager(operation, enforcer, limits),
         tags=TagManager(operation, enforcer, limits),
@@ -244,14 +244,6 @@ def _stages(
         cap_bytes=conf.limit.image_size_bytes,
         heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
     )
-
-
-def _uploads(
-    conf: cfg.ConfigOpts, core: service_foreign.Core, jobs: JobManager, quotas: QuotaManager
-) -> dict[str, Any]:
-    limits, injection = upload_option.limits(conf), import_option.injection(conf)
-    uploads = UploadManager(*core, jobs, quotas, limits, injection)
-    return {"uploads": uploads, "upload_writer": UploadWriter(*core, uploads)}
 
 
 def _remotes(

@@ -22,16 +22,26 @@ def lapsed(now: datetime.datetime, known: Mapping[str, int] | None) -> sa.Select
 
 
 def due(
-    now: datetime.datetime, project_cap: int | None, known: Mapping[str, int] | None
+    now: datetime.datetime,
+    project_cap: int | None,
+    known: Mapping[str, int] | None,
+    type_caps: Mapping[str, int] | None = None,
 ) -> sa.Select[str]:
-    """The first job that may begin or go on; its row is locked where the engine can."""
+    """The first job that may begin or go on; its row is locked where the engine can.
+
+    Of a type in `type_caps` at most so many are begun and not ended; of those that wait for a
+    place, one of the project that has fewest begun comes first.
+    """
     statement = (
         sa.select(TABLE.c.id)
         .where(job_table.READY, TABLE.c.run_after <= now, _readable(known))
-        .order_by(TABLE.c.priority, TABLE.c.run_after, TABLE.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
+    if type_caps:
+        statement = _capped(statement, type_caps)
+    shares = (_share(type_caps),) if type_caps else ()
+    statement = statement.order_by(TABLE.c.priority, *shares, TABLE.c.run_after, TABLE.c.id)
     if project_cap is None:
         return statement
     begun = TABLE.alias("begun")
@@ -43,6 +53,39 @@ def due(
     )
     # A parked job has its place already.
     return statement.where(sa.or_(TABLE.c.started_at.is_not(None), TABLE.c.project_id.not_in(full)))
+
+
+def _capped(statement: sa.Select[str], type_caps: Mapping[str, int]) -> sa.Select[str]:
+    begun = TABLE.alias("running")
+    for name, cap in sorted(type_caps.items()):
+        running = (
+            sa.select(sa.func.count())
+            .where(begun.c.type == name, *_begun(begun))
+            .scalar_subquery()
+        )  # fmt: skip
+        # A parked job has its place already.
+        free = sa.or_(TABLE.c.type != name, TABLE.c.started_at.is_not(None), running < cap)
+        statement = statement.where(free)
+    return statement
+
+
+def _share(type_caps: Mapping[str, int]) -> sa.ColumnElement[int]:
+    """How many jobs of its type the job's project has begun; 0 for a type without a cap."""
+    begun = TABLE.alias("shared")
+    count = (
+        sa.select(sa.func.count())
+        .where(
+            begun.c.type == TABLE.c.type, begun.c.project_id == TABLE.c.project_id, *_begun(begun)
+        )
+        .correlate(TABLE)
+        .scalar_subquery()
+    )
+    waits = sa.and_(TABLE.c.type.in_(sorted(type_caps)), TABLE.c.started_at.is_(None))
+    return sa.case((waits, count), else_=0)
+
+
+def _begun(table: sa.Alias) -> tuple[sa.ColumnElement[bool], ...]:
+    return table.c.started_at.is_not(None), table.c.finished_at.is_(None)
 
 
 def strangers(

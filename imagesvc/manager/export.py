@@ -97,15 +97,8 @@ class ExportManager:
         return object_store_rows.get(op.conn, request.object_store_id, ctx.project_id or "")
 
     def check(self, ctx: RequestContext, image: Image) -> None:
-        """Whether the caller may have the bytes. Raises Forbidden, NoContent, Conflict if they are elsewhere."""
-        self._enforcer.authorize(ctx, "image_file:download", image)
-        if image.status not in READABLE:
-            raise errors.NoContent(image_id=image.id)
-        if image.status == ImageStatus.DEACTIVATED and not self._enforcer.allows(
-            ctx, "image_file:download_deactivated", image
-        ):
-            raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
-        image_bytes.require_own(image)
+        """As `require_bytes`."""
+        require_bytes(self._enforcer, ctx, image)
 
     def _check_format(self, image: Image, disk: ImageDisk, request: ExportRequest) -> None:
         wanted, variant = request.disk_format, request.variant
@@ -123,3 +116,18 @@ class ExportManager:
         able = ConverterCapability.VARIANTS in tool.info().capabilities
         if variant and not (able and variant in tool.variants(wanted)):
             raise errors.InvalidRequest(f"There is no {variant} {wanted}.")
+
+
+def require_bytes(enforcer: Enforcer, ctx: RequestContext, image: Image) -> None:
+    """Whether the caller may take the bytes out of this installation.
+
+    Raises Forbidden (also IMAGE_DEACTIVATED), NoContent, Conflict if they are elsewhere.
+    """
+    enforcer.authorize(ctx, "image_file:download", image)
+    if image.status not in READABLE:
+        raise errors.NoContent(image_id=image.id)
+    if image.status == ImageStatus.DEACTIVATED and not enforcer.allows(
+        ctx, "image_file:download_deactivated", image
+    ):
+        raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
+    image_bytes.require_own(image)

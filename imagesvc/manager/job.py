@@ -10,7 +10,15 @@ from imagesvc.db import attempt, metadata
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import capture as captures
-from imagesvc.domain.job import FILLS_IMAGE, IMPORTS, MAKES_IMAGE, Job, JobType, args_version
+from imagesvc.domain.job import (
+    FILLS_IMAGE,
+    IMPORTS,
+    MAKES_IMAGE,
+    RECEIVES,
+    Job,
+    JobType,
+    args_version,
+)
 from imagesvc.domain.state import JobState
 from imagesvc.manager import backup_use, job_failure
 from imagesvc.manager.image import visible_image
@@ -153,6 +161,8 @@ class JobManager:
             self._enforcer.authorize(ctx, "job:retry")
             if found.type in IMPORTS:
                 raise errors.Conflict("Begin another import of the image instead.")
+            if found.type in RECEIVES:
+                raise errors.Conflict("Copy the image again from the region that it came from.")
             args = self._as_retried(ctx, found)
             job = job_rows.retry(op.conn, job_id, _project(ctx), args)
             self._require_readable(op.conn, job)

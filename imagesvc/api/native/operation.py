@@ -11,6 +11,7 @@ from imagesvc.api.native import (
     job,
     operation_foreign,
     operation_machine,
+    operation_region,
     quota,
     upload_header,
     upload_view,
@@ -73,6 +74,7 @@ _CSV: dict[str, Schema] = {
 OPERATIONS: dict[str, dict[str, Operation]] = {
     **operation_machine.OPERATIONS,
     **operation_foreign.OPERATIONS,
+    **operation_region.OPERATIONS,
     "/jobs": {"GET": Operation(answers.JobPage, query=PAGE | job.FILTERS)},
     "/jobs/{job_id}": {"GET": Operation(answers.OneJob, raises=_JOB)},
     "/jobs/{job_id}/cancel": {
