@@ -46,7 +46,7 @@ def claim(
     lapsed = conn.scalar(job_queue.lapsed(now, known))
     job_id = lapsed
     if job_id is None:
-        job_id = conn.scalar(job_queue.due(now, project_cap, known, type_caps))
+        job_id = job_queue.choose(conn, now, project_cap, known, type_caps)
     if job_id is None:
         return None
     target = state.JOB.of("claim").target
