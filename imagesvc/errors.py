@@ -1,43 +1,8 @@
 """Every exception of the service; none knows HTTP. `api/error.py` gives them statuses."""
 
-import enum
 from typing import Any
 
-
-class Reason(enum.StrEnum):
-    """What went wrong, in neutral words; picks among the rows of one exception class."""
-
-    UNKNOWN = "unknown"
-    MALFORMED = "malformed"
-    FORMAT_MISSING = "format-missing"
-    FORMAT_MISMATCH = "format-mismatch"
-    FORMAT_UNSAFE = "format-unsafe"
-    FORMAT_LOCKED = "format-locked"
-    SIZE_MISMATCH = "size-mismatch"
-    SIZE_CAP = "size-cap"
-    BODY_TOO_LARGE = "body-too-large"
-    CLIENT_GONE = "client-gone"
-    CLIENT_SLOW = "client-slow"
-    IMAGE_BUSY = "image-busy"
-    IMAGE_DEACTIVATED = "image-deactivated"
-    IMAGE_PROTECTED = "image-protected"
-    NOT_SHARED = "not-shared"
-    STORE_UNKNOWN = "store-unknown"
-    STORE_FULL = "store-full"
-    READ_ONLY = "read-only"
-    RESERVED = "reserved"
-    PROPERTY_MISSING = "property-missing"
-    PROPERTY_EXISTS = "property-exists"
-    ID_TAKEN = "id-taken"
-    MARKER = "marker"
-    RANGE = "range"
-    RANGES = "ranges"
-    MEDIA_TYPE = "media-type"
-    PRECONDITION = "precondition"
-    URL_REFUSED = "url-refused"
-    CHECKSUM = "checksum"
-    OFFSET = "offset"
-    TUS_VERSION = "tus-version"
+from imagesvc.reason import Reason as Reason
 
 
 class ImagesvcError(Exception):

@@ -142,7 +142,13 @@ class EncryptionDriver(base.Driver):
         raise errors.NotSupported("This KMS does not re-wrap.")
 
     def reencrypt(
-        self, key_id: str, wrapped: bytes, new_key_id: str, *, context: Context, new_context: Context
+        self,
+        key_id: str,
+        wrapped: bytes,
+        new_key_id: str,
+        *,
+        context: Context,
+        new_context: Context,
     ) -> tuple[bytes, int]:
         """The same data key under another key, inside the KMS, and that key's version (REENCRYPT)."""
         raise errors.NotSupported("This KMS does not re-encrypt.")

@@ -161,8 +161,9 @@ class PeerLink:
                 raise (early or exc) from exc
             with answer:
                 data = answer.read(_ANSWER_BYTES_MAX)
+                whole = answer.isclosed()
                 found = {name.lower(): value.strip() for name, value in answer.getheaders()}
-            if early or answer.will_close or not answer.isclosed():
+            if early or answer.will_close or not whole:
                 self.close()
             return Answer(answer.status, found, data)
         except BaseException:

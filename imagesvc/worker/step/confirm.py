@@ -13,6 +13,7 @@ from imagesvc.worker import copied_image, patience, region_peer
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 _READY = frozenset({"active", "deactivated"})
+_LACKING = frozenset({"queued", "uploading"})
 _PAUSE_S = 1.0
 
 
@@ -36,6 +37,8 @@ def _look(ctx: StepContext) -> Wait | None:
     patience.heard(ctx)  # before the end, after which the step is not to be written any more
     if there["status"] == "killed":
         raise errors.RegionRefused(region=name, cause=there["cause"] or "it did not say why.")
+    if there["status"] in _LACKING:
+        raise errors.RegionRefused(region=name, cause="it has not all of the bytes any more.")
     if there["status"] not in _READY:
         ctx.check()
         text = f"Region {name} examines the image: {there['status']}."
