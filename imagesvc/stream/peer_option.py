@@ -35,7 +35,7 @@ OPTS = (
         default="",
         help="User there as whom this service copies images; it needs the role service.",
     ),
-    cfg.StrOpt("password", secret=True, help="Password of that user."),
+    cfg.StrOpt("password", secret=True, default="", help="Password of that user."),
     cfg.StrOpt("user_domain_name", default="Default", help="Domain of that user."),
     cfg.StrOpt("project_name", default="service", help="Project there in which it has the role."),
     cfg.StrOpt("project_domain_name", default="Default", help="Domain of that project."),

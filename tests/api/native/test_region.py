@@ -161,7 +161,7 @@ def test_without_an_agency_the_job_fails_and_says_which_is_missing(east, west, s
     [
         ({"region": "South", "project": "p"}, 400, "invalid-request"),
         ({"region": "East", "project": "p"}, 400, "invalid-request"),
-        ({"region": "West"}, 400, "invalid-request"),
+        ({"region": "West"}, 400, "malformed"),
     ],
 )
 def test_a_copy_to_nowhere_is_refused(source, body, status, reason):
