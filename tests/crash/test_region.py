@@ -16,7 +16,6 @@ from imagesvc.domain.image import NewImage
 from imagesvc.domain.image_query import ImageQuery
 from imagesvc.domain.region_copy import RegionCopyRequest
 from imagesvc.manager import store_verify
-from tests.crash.points import thinned
 from tests.crash.station import Station, until
 from tests.crash.test_tus import kill_servers
 
@@ -189,7 +188,23 @@ def ready(pair, point=""):
     until(pair.west.ready)
 
 
-@pytest.mark.parametrize("point", thinned(SOURCE_POINTS, "step.introduce.told"))
+def test_with_worker_door_worker_and_line_dead_once_each_one_image_arrives(pair):
+    ready(pair, "upload.part_counted")
+    source = pair.east.start("worker", "step.introduce.told")
+    assert source.wait(60) == -signal.SIGKILL
+    pair.east.start("worker")
+    until(lambda: pair.line.sent > 2 * MIB)
+    pair.line.cut()
+    assert (
+        pair.west.start("worker", "step.gather.committed", once=False).wait(60) == -signal.SIGKILL
+    )
+    assert pair.west.died
+    pair.west.start("worker")
+    pair.arrived()
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("point", SOURCE_POINTS)
 def test_the_source_worker_dies_anywhere(pair, point):
     ready(pair)
     pair.west.start("worker")
@@ -198,7 +213,8 @@ def test_the_source_worker_dies_anywhere(pair, point):
     pair.arrived()
 
 
-@pytest.mark.parametrize("point", thinned(API_POINTS, "upload.part_counted"))
+@pytest.mark.peer
+@pytest.mark.parametrize("point", API_POINTS)
 def test_the_door_of_the_target_dies_anywhere(pair, point):
     ready(pair, point)
     pair.west.start("worker")
@@ -207,7 +223,8 @@ def test_the_door_of_the_target_dies_anywhere(pair, point):
     pair.arrived()
 
 
-@pytest.mark.parametrize("point", thinned(TARGET_POINTS, "step.gather.committed"))
+@pytest.mark.peer
+@pytest.mark.parametrize("point", TARGET_POINTS)
 def test_the_target_worker_dies_anywhere(pair, point):
     ready(pair)
     pair.east.start("worker")
@@ -216,6 +233,7 @@ def test_the_target_worker_dies_anywhere(pair, point):
     pair.arrived()
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("point", UNDO_POINTS)
 def test_a_copy_that_is_taken_back_leaves_nothing(pair, point):
     ready(pair)
