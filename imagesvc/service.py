@@ -10,7 +10,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from imagesvc import service_bytes, service_foreign, service_machine
+from imagesvc import service_bytes, service_foreign, service_machine, service_region
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
@@ -101,6 +101,7 @@ class Service:
     imports: ImportManager
     uploads: UploadManager
     upload_writer: UploadWriter
+    region: service_region.RegionManagers
     remotes: RemoteImages
     members: MemberManager
     keys: KeyManager
@@ -189,7 +190,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         image_details=ImageDetailManager(operation, enforcer, backends),
         imports=imports,
         **service_bytes.build(conf, core, jobs, quotas, signer, guests, foreign, data_keys),
-        **service_foreign.keys(core, jobs, data_keys),
+        **service_region.build(conf, core, images, jobs, quotas, data_keys),
         remotes=remotes,
         members=MemberManager(operation, enforcer, limits, data_keys),
         tags=TagManager(operation, enforcer, limits),

@@ -4,7 +4,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from imagesvc.manager import heartbeat, import_option, signed_url, upload_option
+from imagesvc.manager import heartbeat, import_option, signed_url
 from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.foreign_bytes import ForeignBytes
 from imagesvc.manager.guest import GuestManager
@@ -12,9 +12,8 @@ from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
+from imagesvc.manager.key import KeyManager
 from imagesvc.manager.quota import QuotaManager
-from imagesvc.manager.upload import UploadManager
-from imagesvc.manager.upload_write import UploadWriter
 from imagesvc.service_foreign import Core
 
 
@@ -28,11 +27,11 @@ def build(
     foreign: ForeignBytes,
     keys: DataKeys,
 ) -> dict[str, Any]:
-    """What moves the bytes of images, by the names of the service."""
+    """What moves the bytes of images, but for uploads, and what encrypts them, by the names of the service."""
     beat_s = heartbeat.interval_s(conf.worker.upload_stale_s)
-    limits, injection = upload_option.limits(conf), import_option.injection(conf)
-    uploads = UploadManager(*core, jobs, quotas, limits, injection)
     return {
+        "keys": KeyManager(*core, jobs),
+        "data_keys": keys,
         "image_files": ImageFileManager(
             *core, rules(conf), signer, quotas, guests, foreign, keys, heartbeat_s=beat_s
         ),
@@ -42,8 +41,6 @@ def build(
             cap_bytes=conf.limit.image_size_bytes,
             heartbeat_s=beat_s,
         ),
-        "uploads": uploads,
-        "upload_writer": UploadWriter(*core, uploads),
     }  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from oslo_config import cfg
 from imagesvc.backend.registry import Backends
 from imagesvc.manager import import_option, installation_key
 from imagesvc.manager.bucket import Buckets
-from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.export import ExportManager
 from imagesvc.manager.foreign_bytes import ForeignBytes
 from imagesvc.manager.foreign_link import ForeignLinkManager
@@ -16,7 +15,6 @@ from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_origin import OriginManager
 from imagesvc.manager.job import JobManager
-from imagesvc.manager.key import KeyManager
 from imagesvc.manager.object_store import ObjectStoreManager
 from imagesvc.manager.operation import Operation
 from imagesvc.manager.quota import QuotaManager
@@ -45,11 +43,6 @@ def outside(
     urls = urls or UrlSource(rules)
     buckets = Buckets(database, backends, sealer, rules, allowed)
     return urls, buckets, ForeignBytes(database, urls, bounds, backends.stores.foreign_id)
-
-
-def keys(core: Core, jobs: JobManager, data_keys: DataKeys) -> dict[str, Any]:
-    """What asks the KMS, by the names of the service."""
-    return {"keys": KeyManager(*core, jobs), "data_keys": data_keys}
 
 
 def build(

@@ -1,6 +1,7 @@
 """Every table, imported once, so that METADATA is whole."""
 
 from imagesvc.db import (
+    agency,
     audit,
     audit_seal,
     damage,
@@ -23,6 +24,7 @@ from imagesvc.db import (
     object_store,
     pending,
     quota,
+    region_image,
     tag,
     upload,
     upload_part,
@@ -33,5 +35,5 @@ MODULES = (
     image_table, image_property, tag, member, image_disk, damage, job_table, audit, audit_seal,
     quota, doomed, pending, lease, upload, metadef_namespace, metadef_object, metadef_property,
     metadef_resource_type, metadef_tag, upload_part, object_store, foreign_location, image_key,
-    default_key,
+    default_key, agency, region_image,
 )  # fmt: skip

@@ -43,6 +43,8 @@ class JobType(enum.StrEnum):
     COPY_FOREIGN = "copy-foreign"
     COPY = "copy"
     REWRAP_KEYS = "rewrap-keys"
+    COPY_TO_REGION = "copy-to-region"
+    RECEIVE_IMAGE = "receive-image"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -100,8 +102,10 @@ IMPORTS = frozenset(
         JobType.COPY_FOREIGN,
     }
 )
+# Jobs that make an image of bytes that another region sent; that region begins anew.
+RECEIVES = frozenset({JobType.RECEIVE_IMAGE})
 # Jobs that end with the image they name; any other only reads it.
-FILLS_IMAGE = MAKES_IMAGE | IMPORTS
+FILLS_IMAGE = MAKES_IMAGE | IMPORTS | RECEIVES
 # Jobs of older releases do not say which roles their callers had: those that any of them needs.
 _UNKNOWN_ROLES = ("member",)
 

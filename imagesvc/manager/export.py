@@ -114,3 +114,4 @@ class ExportManager:
         able = ConverterCapability.VARIANTS in tool.info().capabilities
         if variant and not (able and variant in tool.variants(wanted)):
             raise errors.InvalidRequest(f"There is no {variant} {wanted}.")
+

@@ -15,6 +15,7 @@ from imagesvc.domain.job import (
     FILLS_IMAGE,
     IMPORTS,
     MAKES_IMAGE,
+    RECEIVES,
     Job,
     JobType,
     args_version,
@@ -161,6 +162,8 @@ class JobManager:
             self._enforcer.authorize(ctx, "job:retry")
             if found.type in IMPORTS:
                 raise errors.Conflict("Begin another import of the image instead.")
+            if found.type in RECEIVES:
+                raise errors.Conflict("Copy the image again from the region that it came from.")
             args = self._as_retried(ctx, found)
             job = job_rows.retry(op.conn, job_id, _project(ctx), args)
             self._require_readable(op.conn, job)

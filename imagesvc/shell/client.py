@@ -116,6 +116,10 @@ class Client:
         found = self.items("/object-stores", "object_stores")
         return _only("object store", name_or_id, found)
 
+    def find_agency(self, name_or_id: str) -> str:
+        """The id of an agency of the project, named by id or name."""
+        return _only("agency", name_or_id, self.items("/agencies", "agencies"))
+
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:
         return self._send(method, f"{self._endpoint()}/imagesvc/v1{path}", **options)
 

@@ -20,6 +20,14 @@ WORKER_OPTS = (
     ),
     cfg.FloatOpt("drain_s", default=60.0, min=0.0, help="Seconds that a stop waits for steps."),
     cfg.IntOpt("project_cap", default=10, min=1, help="Jobs of one project at a time."),
+    cfg.IntOpt(
+        "region_copies",
+        default=4,
+        min=1,
+        help="Copies into other regions at a time, of all projects and workers together; one that "
+        "waits for a region counts. Projects take turns. Each holds a thread of a worker while "
+        "it sends.",
+    ),
     cfg.FloatOpt(
         "upload_stale_s",
         default=60.0,

@@ -13,6 +13,7 @@ from imagesvc.api.native import (
     operation_foreign,
     operation_key,
     operation_machine,
+    operation_region,
     quota,
     upload_header,
     upload_view,
@@ -83,6 +84,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     **operation_machine.OPERATIONS,
     **operation_foreign.OPERATIONS,
     **operation_key.OPERATIONS,
+    **operation_region.OPERATIONS,
     "/jobs": {"GET": Operation(answers.JobPage, query=PAGE | job.FILTERS)},
     "/jobs/{job_id}": {"GET": Operation(answers.OneJob, raises=_JOB)},
     "/jobs/{job_id}/cancel": {

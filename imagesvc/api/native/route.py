@@ -6,6 +6,7 @@ import falcon
 
 from imagesvc.api import meter
 from imagesvc.api.native import (
+    agency,
     audit,
     backend,
     backup,
@@ -25,6 +26,8 @@ from imagesvc.api.native import (
     openapi,
     quota,
     rebuild,
+    region,
+    region_image,
     server,
     server_console,
     signed_backup,
@@ -42,6 +45,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
     uploads = (service.uploads, service.upload_writer, service.conf.service.public_endpoint)
     routes = (
         *_machines(service),
+        *_regions(service),
         ("/imports", image_import.ImportsResource(service.origins)),
         ("/exports", export.ExportsResource(service.exports)),
         ("/object-stores", object_store.ObjectStoresResource(service.object_stores)),
@@ -111,6 +115,18 @@ def _machines(service: Any) -> tuple[openapi.Route, ...]:
         ("/backups/{backup_id}", backup.BackupResource(service.backups)),
         ("/backups/{backup_id}/restore", backup.BackupRestoreResource(service.backups)),
         ("/captures", capture.CapturesResource(*captures)),
+    )
+
+
+def _regions(service: Any) -> tuple[openapi.Route, ...]:
+    """What goes to other regions, and comes from them."""
+    managers = service.region
+    return (
+        ("/regions", region.RegionsResource(managers.regions)),
+        ("/images/{image_id}/region-copy", region.RegionCopiesResource(managers.copies)),
+        ("/agencies", agency.AgenciesResource(managers.agencies)),
+        ("/agencies/{agency_id}", agency.AgencyResource(managers.agencies)),
+        ("/region-images/{request_token}", region_image.RegionImageResource(managers.images)),
     )
 
 
