@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import shutil
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -19,11 +20,11 @@ OF_BACKENDS = ("compute", "volume", "baremetal", "backup")
 
 
 class SealedStation(Station):
-    """With a key of its project, and a folder of its own in memory."""
+    """With a key of its project, and folders of its own in memory and for temporary files."""
 
     def __init__(self, folder, database=None, more=""):
         self.memory = Path("/dev/shm") / f"imagesvc-test-{uuid.uuid4().hex}"
-        (folder / "tmp").mkdir()
+        self.temporary = Path(tempfile.mkdtemp(prefix="sealed-", dir="/tmp"))  # sockets lie in it
         more = f"[worker]\nmemory_scratch_dir = {self.memory}\n{more}"
         super().__init__(folder, database, more)
         self.key_id = self.service.keys.create(self.caller, "k", None, "once").info.id
@@ -54,6 +55,7 @@ class SealedStation(Station):
     def on_disk(self, mark=MARKER):
         """The files on the disk that hold these bytes in plain, without those of the backends."""
         places = [one for one in self.folder.iterdir() if one.name not in OF_BACKENDS]
+        places.append(self.temporary)
         return [str(file) for one in places for file in _files(one) if mark in _read(file)]
 
     def in_memory(self, mark=MARKER):
@@ -71,7 +73,8 @@ class SealedStation(Station):
     def stop(self):
         """End everything."""
         super().stop()
-        shutil.rmtree(self.memory, ignore_errors=True)
+        for place in (self.memory, self.temporary):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _files(place):

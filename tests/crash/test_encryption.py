@@ -34,11 +34,11 @@ sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 @pytest.fixture
 def sealed(tmp_path, url, monkeypatch, s3_place):
-    """An installation with a key; a temporary file of its processes would lie in its folder."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    """An installation with a key; a temporary file of its processes would be seen."""
     port = s3_place.endpoints[0].rpartition(":")[2]
     allowed = f"[fetch]\nallowed_ports = {port}\nallowed_networks = 127.0.0.1/32\n"
     made = SealedStation(tmp_path, url, MORE + allowed)
+    monkeypatch.setenv("TMPDIR", str(made.temporary))
     yield made
     made.stop()
 
@@ -79,7 +79,16 @@ def paging(station, point=""):
     return made
 
 
-@pytest.mark.parametrize("point", REWRAP_POINTS)
+@pytest.mark.parametrize(
+    ("url", "point"),
+    [
+        ("sqlite", REWRAP_POINTS[0]),
+        ("postgresql", REWRAP_POINTS[1]),
+        pytest.param("sqlite", REWRAP_POINTS[1], marks=pytest.mark.peer),
+        pytest.param("postgresql", REWRAP_POINTS[0], marks=pytest.mark.peer),
+    ],
+    indirect=["url"],
+)
 def test_all_data_keys_are_wrapped_anew_whatever_line_the_worker_dies_at(sealed, point):
     images = [sealed.filled(MARKER * 10) for _ in range(5)]
     store = sealed.service.backends.storage()
@@ -103,6 +112,15 @@ def test_all_data_keys_are_wrapped_anew_whatever_line_the_worker_dies_at(sealed,
         whole(sealed, image.id, MARKER * 10)
 
 
+@sqlite
+def test_bytes_at_rest_in_plain_are_found(sealed):
+    new = NewImage(name="x", disk_format="raw", container_format="bare")
+    image = sealed.service.images.create(sealed.caller, new)
+    files = sealed.service.image_files
+    files.upload(sealed.caller, image.id, io.BytesIO(DATA), len(DATA))
+    assert len(sealed.on_disk()) == 1
+
+
 def killed_in_a_request(station, point, method, path, data, **headers):
     """Send bytes to an API that dies at `point`; the headers of the caller."""
     station.start("api", point)
@@ -116,7 +134,7 @@ def killed_in_a_request(station, point, method, path, data, **headers):
 
 
 @sqlite
-@pytest.mark.parametrize("point", thinned(test_upload.BEFORE, "upload.received", "upload.stored"))
+@pytest.mark.parametrize("point", thinned(test_upload.BEFORE, "upload.stored"))
 def test_a_killed_upload_leaves_no_plain_bytes_and_can_be_sent_again(sealed, point):
     image_id = sealed.new().id
     path = f"/v2/images/{image_id}/file"
@@ -156,7 +174,8 @@ def offset_when_free(station, upload_id):
 
 
 @sqlite
-@pytest.mark.parametrize("point", thinned(test_tus.JOIN_POINTS, "step.join.committed"))
+@pytest.mark.peer
+@pytest.mark.parametrize("point", test_tus.JOIN_POINTS)
 def test_a_killed_join_leaves_no_plain_bytes(sealed, point):
     service = sealed.service
     image_id = sealed.new().id
@@ -204,6 +223,12 @@ def bucket_with(station, place, data):
     return BucketOrigin(station.service.object_stores.create(station.caller, new).id, BUCKET, key)
 
 
+def serving(station):
+    """Start the API: servers of an encrypted image read it there."""
+    station.start("api")
+    until(station.ready)
+
+
 def marked(guest):
     """The guest's disk with the marker behind what it boots from."""
     return guest.read_bytes() + (MARKER * 16)[:512]
@@ -218,6 +243,7 @@ def test_servers_of_an_encrypted_image_are_created_once_and_leave_no_plain_bytes
     sealed, guest, point
 ):
     image = sealed.filled(marked(guest))
+    serving(sealed)
     ended = kill_and_recover(sealed, create(sealed, image, count=2), point)
     assert (ended.state, ended.error_text) == ("done", None)
     there = sealed.service.servers.list(sealed.caller)
@@ -231,10 +257,11 @@ def test_servers_of_an_encrypted_image_are_created_once_and_leave_no_plain_bytes
 @sqlite
 @pytest.mark.parametrize(
     "point",
-    thinned(test_capture.CAPTURE_POINTS, "step.store.written", "storage.file.published"),
+    thinned(test_capture.CAPTURE_POINTS, "step.store.written"),
 )
 def test_a_killed_capture_leaves_no_plain_bytes(sealed, guest, point):
     source = sealed.filled(marked(guest))
+    serving(sealed)
     made = run_here(sealed, create(sealed, source))
     server_id = made.result["servers"][0]["server_id"]
     sealed.service.servers.stop(sealed.caller, server_id)
