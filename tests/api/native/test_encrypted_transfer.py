@@ -2,9 +2,11 @@
 
 import pytest
 
+from imagesvc.manager import data_key
 from imagesvc.worker import scratch
-from tests import disk_image, ova
-from tests.api.native.customer import Customer
+from tests import disk_image, ova, s3_server
+from tests.api.caller import Caller
+from tests.api.native.customer import ROOT, Customer
 from tests.api.native.test_encryption import MARKER, enabled, key_of, on_disk
 from tests.api.native.test_export import export
 from tests.api.native.test_ova import detail, hold
@@ -98,7 +100,9 @@ def test_a_machine_in_an_ova_becomes_an_encrypted_image(alone, raw, rooms, tmp_p
     assert all(scratch.in_memory(root) for root in rooms)
 
 
-def test_an_export_under_a_disabled_key_ends_with_that_cause_and_leaves_nothing(alone, raw):
+def test_an_export_under_a_disabled_key_ends_with_that_cause_and_leaves_nothing(
+    alone, raw, monkeypatch
+):
     key_id = key_of(alone.owner)
     image_id = alone.owner.create(imagesvc_key_id=key_id)["id"]
     assert alone.owner.upload(image_id, raw.read_bytes()).status_code == 204
@@ -106,9 +110,32 @@ def test_an_export_under_a_disabled_key_ends_with_that_cause_and_leaves_nothing(
     found = export(alone, image_id, work=False)
     assert (found.status_code, found.json["error"]["reason"]) == (409, "key-unavailable")
     enabled(alone.owner, key_id, True)
+    monkeypatch.setattr(data_key, "_KEPT_S", 0.0)
     answer = export(alone, image_id, work=False)
     enabled(alone.owner, key_id, False)
     alone.several.work()
     job = alone.job(answer.json["job"]["id"])
     assert (job["state"], "disabled" in job["cause"]) == ("failed", True)
     assert (alone.objects(), alone.unfinished()) == ({}, [])
+
+
+def test_a_member_whose_own_key_is_disabled_exports_nothing(alone, raw):
+    member = Caller(alone.several.app)
+    key_id = key_of(member)
+    image_id = uploaded(alone, raw)
+    alone.owner.share(image_id, member.project, "accepted")
+    store = {
+        "name": "theirs", "endpoint": alone.place.endpoints[0],
+        "access_key": s3_server.KEY, "secret_key": s3_server.SECRET,
+    }  # fmt: skip
+    found = member.request("POST", f"{ROOT}/object-stores", store)
+    theirs = {"object_store_id": found.json["object_store"]["id"], "caller": member}
+    answer = export(alone, image_id, work=False, **theirs)
+    assert answer.status_code == 202, answer.text
+    enabled(member, key_id, False)
+    found = export(alone, image_id, work=False, **theirs)
+    assert (found.status_code, found.json["error"]["reason"]) == (409, "key-unavailable")
+    alone.several.work()
+    job = member.get(f"{ROOT}/jobs/{answer.json['job']['id']}").json["job"]
+    assert (job["state"], job["cause"]) == ("failed", "The key is disabled.")
+    assert alone.objects() == {}
