@@ -105,14 +105,14 @@ class DataKeys:
             row = image_key.of_owner(conn, image_id)
         if row is None:
             raise errors.ImageGone(image_id=image_id)
-        return self._open(row)
+        plain = self._open(row)
+        self._keep(image_id, plain)
+        return plain
 
     def _open(self, row: ImageKey) -> bytes:
         driver = self._backends.encryption(row.backend_id)
         with driver.decrypt_data_key(row.key_id, row.wrapped, context=row.context) as opened:
-            plain = opened.plain
-        self._keep(row.image_id, plain)
-        return plain
+            return opened.plain
 
     def require(self, ctx: RequestContext, image: Image) -> None:
         """Ask the KMS now whether the caller's project opens the image, if it is encrypted.
@@ -125,7 +125,9 @@ class DataKeys:
             image_use.require_key(conn, ctx, image)
             row = image_key.get(conn, image.id, ctx.project_id or "")
         if row is not None:
-            self._open(row)
+            plain = self._open(row)
+            if row.project_id == image.owner:  # what a member's key opens is the member's alone
+                self._keep(image.id, plain)
 
     def offer(self, image: Image, project_id: str) -> ImageKey | None:
         """The data key of an encrypted image wrapped for another project, under its default key.
