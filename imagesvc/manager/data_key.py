@@ -1,5 +1,6 @@
 """Data keys of encrypted images: made, opened and handed on by way of the KMS that wraps them."""
 
+import dataclasses
 import functools
 import threading
 import time
@@ -15,7 +16,7 @@ from imagesvc.domain.encryption_key import DEFAULT, DefaultKey, ImageKey
 from imagesvc.domain.image import Image, NewImage
 from imagesvc.errors import Reason
 from imagesvc.interface.encryption import KeyState
-from imagesvc.interface.errors import KeyUnavailable
+from imagesvc.interface.errors import KeyUnavailable, NotFound
 from imagesvc.manager import image_use, key_backend, project
 from imagesvc.stream.encrypted import EncryptedStorage
 
@@ -65,9 +66,12 @@ class DataKeys:
         backend_id, key_id = self._resolve(project_id, key_id)
         place = ImageKey(image_id, project_id, backend_id, key_id, 1, b"")
         driver = self._backends.encryption(backend_id)
-        with driver.generate_data_key(key_id, context=place.context) as made:
+        with (
+            key_backend.found(key_id),
+            driver.generate_data_key(key_id, context=place.context) as made,
+        ):
             self._keep(image_id, made.plain)
-            return ImageKey(image_id, project_id, backend_id, key_id, made.version, made.wrapped)
+            return dataclasses.replace(place, version=made.version, wrapped=made.wrapped)
 
     def _resolve(self, project_id: str, key_id: str) -> tuple[str, str]:
         """Where the key is that a caller names. Raises KeyNotFound, KeyUnavailable."""
@@ -84,11 +88,7 @@ class DataKeys:
         with self._database.read() as conn:
             found = default_key.get(conn, project_id)
         if found is None:
-            raise errors.InvalidRequest(
-                "Project {project_id} has no default key: one of its members chooses it first.",
-                project_id=project_id,
-                reason=Reason.KEY_MISSING,
-            )
+            raise _no_default(project_id)
         return found
 
     def open(self, image_id: str) -> bytes:
@@ -111,8 +111,14 @@ class DataKeys:
 
     def _open(self, row: ImageKey) -> bytes:
         driver = self._backends.encryption(row.backend_id)
-        with driver.decrypt_data_key(row.key_id, row.wrapped, context=row.context) as opened:
-            return opened.plain
+        try:
+            with driver.decrypt_data_key(row.key_id, row.wrapped, context=row.context) as opened:
+                return opened.plain
+        except NotFound as exc:  # of the key, where callers would take it for the image
+            raise KeyUnavailable(
+                f"Key {row.key_id} is gone from its KMS; what it wrapped opens no more.",
+                exc.operator_message,
+            ) from exc
 
     def require(self, ctx: RequestContext, image: Image) -> None:
         """Ask the KMS now whether the caller's project opens the image, if it is encrypted.
@@ -140,10 +146,11 @@ class DataKeys:
         plain = self.open(image.id)
         place = ImageKey(image.id, project_id, default.backend_id, default.key_id, 1, b"")
         driver = self._backends.encryption(default.backend_id)
-        with driver.wrap_data_key(default.key_id, plain, context=place.context) as made:
-            return ImageKey(
-                image.id, project_id, default.backend_id, default.key_id, made.version, made.wrapped
-            )
+        try:
+            with driver.wrap_data_key(default.key_id, plain, context=place.context) as made:
+                return dataclasses.replace(place, version=made.version, wrapped=made.wrapped)
+        except NotFound as exc:  # a key that is gone from its KMS is none, and not the caller's
+            raise _no_default(project_id) from exc
 
     def _keep(self, image_id: str, plain: bytes) -> None:
         now = time.monotonic()
@@ -151,3 +158,11 @@ class DataKeys:
             self._kept = {one: kept for one, kept in self._kept.items() if kept.until > now}
             if len(self._kept) < _KEPT_MAX:
                 self._kept[image_id] = _Kept(now + _KEPT_S, plain)
+
+
+def _no_default(project_id: str) -> errors.InvalidRequest:
+    return errors.InvalidRequest(
+        "Project {project_id} has no default key: one of its members chooses it first.",
+        project_id=project_id,
+        reason=Reason.KEY_MISSING,
+    )
