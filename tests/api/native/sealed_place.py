@@ -43,6 +43,16 @@ class SealedPlace(Customer):
         found = self.native("captures", {"name": "c", "server_id": "server"}, key_id)
         return self.done(found)
 
+    def by_machine(self, data, key_id):
+        """An image of a server with two disks, which have these bytes and the same backwards."""
+        self.compute.disks |= {"vda": data, "vdb": data[::-1]}
+        self.compute.disk_ids = ["vda", "vdb"]
+        try:
+            body = {"name": "c", "server_id": "server", "whole": True, "visibility": "shared"}
+            return self.done(self.native("captures", body, key_id))
+        finally:
+            self.compute.disk_ids = ["vda"]
+
     def by_bucket(self, data, key_id):
         """An image of an object in the bucket."""
         source = {
@@ -100,10 +110,13 @@ class DiskCompute(PaperCompute):
         return found
 
     def snapshot_size(self, snapshot_id):
-        return len(self.disks["vda"])
+        return len(self._disk(snapshot_id))
 
     def open_snapshot(self, snapshot_id, *, offset=0):
-        return io.BytesIO(self.disks["vda"][offset:])
+        return io.BytesIO(self._disk(snapshot_id)[offset:])
+
+    def _disk(self, snapshot_id):
+        return self.disks[snapshot_id.split("-")[1]]
 
 
 class PaperBackends(Backends):

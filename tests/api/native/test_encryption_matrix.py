@@ -10,6 +10,7 @@ from imagesvc import service as services
 from imagesvc.db import image_disk, image_key
 from imagesvc.domain import storage_key
 from imagesvc.manager import data_key
+from imagesvc.worker import reaper
 from imagesvc.worker.step import copy as copy_step
 from tests.api.native.sealed_place import PaperBackends, SealedPlace
 from tests.openbao_server import MOUNT
@@ -127,12 +128,12 @@ def test_no_key_opens_the_image_of_another(place, data):
     assert place.read(first).content == data
 
 
-def in_mid_job(monkeypatch, act):
-    """Do something when a copy begins, once."""
+def in_mid_job(monkeypatch, act, point="step.copy.begin"):
+    """Do something when a copy is at that point, once."""
     done = []
 
     def hook(name):
-        if name == "step.copy.begin" and not done:
+        if name == point and not done:
             done.append(name)
             act()
 
@@ -157,6 +158,49 @@ def test_a_key_that_is_disabled_in_mid_copy_ends_it_with_that_cause(
     check(place, found.json["image_id"], "B", data)
 
 
+def test_a_key_that_is_disabled_between_two_disks_is_noticed_with_the_second(
+    place, data, monkeypatch
+):
+    image_id = place.by_machine(data, place.keys["A"])
+
+    def disable():
+        place.change(place.owner, place.keys["A"], enabled=False)
+
+    in_mid_job(monkeypatch, disable, "step.copy.kept")
+    found = place.copy(image_id, None)
+    place.several.work()
+    place.change(place.owner, place.keys["A"], enabled=True)
+    ended(place, found, "disabled")
+
+
+def test_a_member_whose_membership_ends_between_two_disks_gets_neither(place, data, monkeypatch):
+    member = place.stranger()
+    place.key_of(member, default=True)
+    image_id = place.by_machine(data, place.keys["A"])
+    place.owner.share(image_id, member.project, "accepted")
+
+    def withdraw():
+        path = f"/v2/images/{image_id}/members/{member.project}"
+        assert place.owner.request("DELETE", path).status_code == 204
+
+    in_mid_job(monkeypatch, withdraw, "step.copy.kept")
+    found = place.copy(image_id, "default", member)
+    place.several.work()
+    ended(place, found, image_id, member)
+    assert place.copy(image_id, "default", member).status_code == 404
+
+
+def ended(place, found, word, caller=None):
+    """The job of an answer failed with this word in its cause, and left no bytes."""
+    caller = caller or place.owner
+    job = caller.get(f"/imagesvc/v1/jobs/{found.json['job']['id']}").json["job"]
+    assert (job["state"], word in job["cause"]) == ("failed", True), job["cause"]
+    image_id = found.json["image_id"]
+    assert caller.get(f"/v2/images/{image_id}").json["status"] == "killed"
+    reaper.run(place.service)
+    assert not [key for key in place.several.keys("plain") if key.startswith(image_id)]
+
+
 @pytest.mark.peer
 @pytest.mark.xdist_group("openbao")
 def test_a_deleted_key_opens_nothing_and_says_so(place, kms, data, monkeypatch):
@@ -172,9 +216,7 @@ def test_a_deleted_key_opens_nothing_and_says_so(place, kms, data, monkeypatch):
     in_mid_job(monkeypatch, delete)
     found = place.copy(image_id, None)
     place.several.work()
-    job = place.job(found.json["job"]["id"])
-    assert (job["state"], "is gone" in job["cause"]) == ("failed", True), job["cause"]
-    assert place.image(found.json["image_id"])["status"] == "killed"
+    ended(place, found, "is gone")
     assert place.read(image_id).status_code == 409
     found = place.copy(image_id, None)
     assert (found.status_code, found.json["error"]["reason"]) == (409, "key-unavailable")
