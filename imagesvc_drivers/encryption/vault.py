@@ -8,7 +8,6 @@ same bytes.
 """
 
 import base64
-import binascii
 import contextlib
 import datetime
 import struct
@@ -86,7 +85,7 @@ class VaultEncryption(encryption.EncryptionDriver):
         answer = self._ask(
             f"datakey/plaintext/{key_id}", {"context": _derivation(context), "bits": 256}
         )
-        return _data_key(_plain(answer), *_packed(answer["ciphertext"]))
+        return _data_key(_plain(answer), *_packed(answer))
 
     def wrap_data_key(self, key_id: str, plain: bytes, *, context: Context) -> DataKey:
         """An existing data key, sealed by the server."""
@@ -99,7 +98,7 @@ class VaultEncryption(encryption.EncryptionDriver):
             "plaintext": base64.b64encode(plain).decode("ascii"),
         }
         answer = self._ask(f"encrypt/{key_id}", body)
-        return _data_key(plain, *_packed(answer["ciphertext"]))
+        return _data_key(plain, *_packed(answer))
 
     def decrypt_data_key(self, key_id: str, wrapped: bytes, *, context: Context) -> DataKey:
         """Open a wrapped data key at the server."""
@@ -109,7 +108,7 @@ class VaultEncryption(encryption.EncryptionDriver):
     def rewrap(self, key_id: str, wrapped: bytes, *, context: Context) -> tuple[bytes, int]:
         """The same data key under the newest version; only the server sees it."""
         answer = self._ask(f"rewrap/{_known(key_id)}", _sealed(wrapped, context), opens=True)
-        return _packed(answer["ciphertext"])
+        return _packed(answer)
 
     # -------------------------------------------------------------- keys
 
@@ -210,7 +209,10 @@ def _derivation(context: Context) -> str:
 
 
 def _plain(answer: dict[str, Any]) -> bytes:
-    return base64.b64decode(answer["plaintext"])
+    try:
+        return base64.b64decode(answer["plaintext"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        raise _strange("no plaintext") from None  # the error would show it
 
 
 def _data_key(plain: bytes, wrapped: bytes, version: int) -> DataKey:
@@ -219,15 +221,20 @@ def _data_key(plain: bytes, wrapped: bytes, version: int) -> DataKey:
     return DataKey(plain, wrapped, version)
 
 
-def _packed(ciphertext: str) -> tuple[bytes, int]:
+def _packed(answer: dict[str, Any]) -> tuple[bytes, int]:
     """What is kept of the server's `vault:v<version>:<base64>`, and the version."""
-    version, _, sealed = ciphertext.removeprefix("vault:v").partition(":")
     try:
-        return _HEAD.pack(_FORMAT, int(version)) + base64.b64decode(sealed), int(version)
-    except (ValueError, binascii.Error, struct.error) as exc:
-        raise errors.Unavailable(
-            "The key service does not work just now.", "the server's ciphertext is none of vault:v"
-        ) from exc
+        version, _, sealed = answer["ciphertext"].removeprefix("vault:v").partition(":")
+        raw = base64.b64decode(sealed, validate=True)
+        return _HEAD.pack(_FORMAT, int(version)) + raw, int(version)
+    except (KeyError, AttributeError, ValueError, struct.error):
+        raise _strange("no ciphertext of the form vault:v1:...") from None
+
+
+def _strange(what: str) -> errors.Unavailable:
+    return errors.Unavailable(
+        "The key service does not work just now.", f"its answer has {what}: look at url"
+    )
 
 
 def _version(wrapped: bytes) -> int:
