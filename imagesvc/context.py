@@ -9,13 +9,23 @@ current_request_id: contextvars.ContextVar[str] = contextvars.ContextVar("reques
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Agent:
+    """By which agency the service of another region works here, and for whom there."""
+
+    agency_id: str
+    source_region: str
+    source_project_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class RequestContext:
     """The caller of an operation.
 
     `project_id` is None for an unscoped caller, who sees public images alone.
     The `service_` fields name the service that sends the request for the caller, if its token
     came along; its roles give the caller nothing but what a rule grants to `service_roles`.
-    `request_id` is `req-<uuid>`; it appears in logs, audit rows and answers.
+    `agent` says that the caller is the service of another region, and `project_id` the project that
+    an agency lets it work in. `request_id` is `req-<uuid>`; it appears in logs, audit rows and answers.
     """
 
     user_id: str | None
@@ -28,6 +38,7 @@ class RequestContext:
     remote: str = ""
     service_user_id: str | None = None
     service_roles: frozenset[str] = frozenset()
+    agent: Agent | None = None
 
 
 def job_context(

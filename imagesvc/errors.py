@@ -1,43 +1,8 @@
 """Every exception of the service; none knows HTTP. `api/error.py` gives them statuses."""
 
-import enum
 from typing import Any
 
-
-class Reason(enum.StrEnum):
-    """What went wrong, in neutral words; picks among the rows of one exception class."""
-
-    UNKNOWN = "unknown"
-    MALFORMED = "malformed"
-    FORMAT_MISSING = "format-missing"
-    FORMAT_MISMATCH = "format-mismatch"
-    FORMAT_UNSAFE = "format-unsafe"
-    FORMAT_LOCKED = "format-locked"
-    SIZE_MISMATCH = "size-mismatch"
-    SIZE_CAP = "size-cap"
-    BODY_TOO_LARGE = "body-too-large"
-    CLIENT_GONE = "client-gone"
-    CLIENT_SLOW = "client-slow"
-    IMAGE_BUSY = "image-busy"
-    IMAGE_DEACTIVATED = "image-deactivated"
-    IMAGE_PROTECTED = "image-protected"
-    NOT_SHARED = "not-shared"
-    STORE_UNKNOWN = "store-unknown"
-    STORE_FULL = "store-full"
-    READ_ONLY = "read-only"
-    RESERVED = "reserved"
-    PROPERTY_MISSING = "property-missing"
-    PROPERTY_EXISTS = "property-exists"
-    ID_TAKEN = "id-taken"
-    MARKER = "marker"
-    RANGE = "range"
-    RANGES = "ranges"
-    MEDIA_TYPE = "media-type"
-    PRECONDITION = "precondition"
-    URL_REFUSED = "url-refused"
-    CHECKSUM = "checksum"
-    OFFSET = "offset"
-    TUS_VERSION = "tus-version"
+from imagesvc.reason import Reason as Reason
 
 
 class ImagesvcError(Exception):
@@ -112,6 +77,20 @@ class AttachmentNotFound(NotFound):
 
 class ObjectStoreNotFound(NotFound):
     message = "No object store {object_store_id} was found."
+
+
+class KeyNotFound(NotFound):
+    message = "No key {key_id} was found."
+
+
+class AgencyNotFound(NotFound):
+    message = "No agency {agency_id} was found."
+
+
+class RegionImageNotFound(NotFound):
+    """No image comes from another region under this token, or it was deleted."""
+
+    message = "No image of another region was asked for under {request_token}, or it was deleted."
 
 
 class ProjectNotFound(NotFound):
@@ -242,6 +221,26 @@ class BucketAway(FetchFailed):
     """The other side's object store gives no answer, or none of its own; it may later."""
 
     message = "The service could not reach the object store."
+
+
+class RegionRefused(ImagesvcError):
+    """Another region answered, and does not do what was asked; why is told."""
+
+    message = "Region {region} refused: {cause}"
+
+
+class RegionGone(RegionRefused):
+    """What was asked for is not in the other region, or no longer."""
+
+
+class RegionAway(ImagesvcError):
+    """Another region gives no answer, or none that helps; it may later."""
+
+    message = "Region {region} {cause}"
+
+    def __init__(self, *, region: str, cause: str, operator_message: str) -> None:
+        super().__init__(region=region, cause=cause)
+        self.operator_message = operator_message
 
 
 class Overloaded(ImagesvcError):

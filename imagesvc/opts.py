@@ -5,7 +5,7 @@ The environment wins over the file: OS_<GROUP>__<OPTION> names an option of eith
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from oslo_config import cfg
@@ -25,7 +25,7 @@ from imagesvc.service_option import (
     QUOTA_OPTS,
     SERVICE_OPTS,
 )
-from imagesvc.stream import fetch_rule
+from imagesvc.stream import fetch_rule, peer_option
 from imagesvc.stream import option as image_option
 from imagesvc.worker import option as worker_option
 
@@ -52,7 +52,7 @@ OWN = (
 
 def list_opts() -> Iterator[tuple[str, tuple[cfg.Opt, ...]]]:
     """Every group and its options."""
-    for group, options in OWN:
+    for group, options in (*OWN, (peer_option.section("west"), peer_option.OPTS)):
         yield group, (*options, *secret_file.twins(options))
     yield from backend_config.list_opts()
 
@@ -69,19 +69,25 @@ def load(config_file: str | Path | None = None) -> cfg.ConfigOpts:
             f"environment variable {CONF_VARIABLE}; a sample is etc/imagesvc/imagesvc.conf.sample."
         )
     conf = cfg.ConfigOpts()
-    for group, options in OWN:
-        conf.register_opts((*options, *secret_file.twins(options)), group=group)
+    _register(conf, OWN)
     backend_config.register(conf)
     try:
         conf(args=[], project="imagesvc", default_config_files=[str(wanted)])
     except (cfg.ConfigFileParseError, cfg.ConfigFileValueError) as exc:
         raise errors.ConfigurationError(f"{wanted}: {exc}") from exc
-    for group, options in OWN:
+    regions = [(peer_option.section(one), peer_option.OPTS) for one in peer_option.ids(conf)]
+    _register(conf, regions)
+    for group, options in (*OWN, *regions):
         for option in options:
             if option.secret and conf[group][secret_file.twin_name(option)]:
                 _take_from_file(conf, group, option)
             _check(conf, group, option)
     return conf
+
+
+def _register(conf: cfg.ConfigOpts, sections: Iterable[tuple[str, tuple[cfg.Opt, ...]]]) -> None:
+    for group, options in sections:
+        conf.register_opts((*options, *secret_file.twins(options)), group=group)
 
 
 def _check(conf: cfg.ConfigOpts, group: str, option: cfg.Opt) -> None:
@@ -114,6 +120,7 @@ def _take_from_file(conf: cfg.ConfigOpts, group: str, option: cfg.Opt) -> None:
 def groups(conf: cfg.ConfigOpts) -> tuple[str, ...]:
     """Groups that are registered by now: ours, and the sections of the backends built."""
     own = [group for group, _ in OWN]
+    own += [peer_option.section(one) for one in peer_option.ids(conf)]
     kinds_ = [group for group, _ in backend_config.list_opts()]
     enabled = [
         kind.section(backend_id)

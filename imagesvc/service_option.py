@@ -4,6 +4,12 @@ from oslo_config import cfg
 
 SERVICE_OPTS = (
     cfg.StrOpt("region", default="RegionOne", help="Name of this region in the catalogue."),
+    cfg.ListOpt(
+        "regions",
+        default=[],
+        help="Ids of the other regions that images may be copied to, or come from; each has its "
+        "section [region_ID].",
+    ),
     cfg.StrOpt(
         "state_dir",
         default="/var/lib/imagesvc",

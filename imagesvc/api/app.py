@@ -9,6 +9,7 @@ from imagesvc.api import error, media, meter, route
 from imagesvc.api.middleware import (
     accel,
     access_log,
+    agency,
     authenticate,
     body_limit,
     measure,
@@ -30,6 +31,7 @@ def create_app(service: Any) -> falcon.App[Any, Any]:
         path.Path(),
         route.VersionedPath(),
         guard,
+        agency.ByAgency(service.region.agencies),
         body_limit.BodyLimit(),
         transfer.Transfer(),
     ]

@@ -53,6 +53,9 @@ ERRORS = (
     Row(errors.AttachmentNotFound,     404, 404, "attachment-not-found"),
     Row(errors.ProjectNotFound,        404, 404, "project-not-found"),
     Row(errors.ObjectStoreNotFound,    404, 404, "object-store-not-found"),
+    Row(errors.KeyNotFound,            400, 404, "key-not-found"),
+    Row(errors.AgencyNotFound,         404, 404, "agency-not-found"),
+    Row(errors.RegionImageNotFound,    404, 404, "region-image-not-found"),
     Row(errors.MetadefNotFound,        404, 404, "metadef-not-found"),
     Row(errors.BackendNotFound,        400, 404, "backend-not-found"),
     Row(errors.ImageGone,              410, 410, "image-gone"),
@@ -63,7 +66,9 @@ ERRORS = (
     Row(errors.Forbidden,              403, 403, "forbidden"),
     Row(errors.Forbidden,              403, 403, "image-protected", Reason.IMAGE_PROTECTED),
     Row(errors.Forbidden,              403, 403, "image-deactivated", Reason.IMAGE_DEACTIVATED),
+    Row(errors.Forbidden,              403, 403, "key-missing", Reason.KEY_MISSING),
     Row(errors.InvalidRequest,         400, 400, "invalid-request"),
+    Row(errors.InvalidRequest,         400, 400, "key-missing", Reason.KEY_MISSING),
     Row(errors.InvalidRequest,         400, 400, "format-missing", Reason.FORMAT_MISSING),
     Row(errors.InvalidRequest,         416, 416, "range", Reason.RANGE),
     Row(errors.InvalidRequest,         413, 413, "body-too-large", Reason.BODY_TOO_LARGE),
@@ -91,6 +96,8 @@ ERRORS = (
     Row(errors.FetchFailed,            400, 502, "fetch-failed"),
     Row(errors.BucketRefused,          400, 502, "bucket-refused"),
     Row(errors.BucketAway,             400, 502, "bucket-away"),
+    Row(errors.RegionRefused,          400, 502, "region-refused"),
+    Row(errors.RegionAway,             503, 502, "region-away"),
     Row(errors.Overloaded,             503, 503, "overloaded", retry_after_s=RETRY_AFTER_S),
     Row(errors.BackendFailed,          503, 503, "backend-failed", retry_after_s=RETRY_AFTER_S),
     Row(errors.ScratchFull,            503, 503, "scratch-full", retry_after_s=RETRY_AFTER_S),
@@ -204,7 +211,8 @@ class Door:
         resp.stream = None
         resp.content_length = None
         if status != falcon.http_status_to_code(falcon.HTTP_204):
-            reason = str(getattr(error, "reason", "")).replace(Reason.UNKNOWN, "")
+            known = getattr(error, "reason", Reason.UNKNOWN)
+            reason = "" if known == Reason.UNKNOWN else str(known)
             dialect.write(req, resp, Failure(row, status, text(error, row), request_id, reason))
 
     def serialize(

@@ -29,13 +29,15 @@ def claim(
     now: datetime.datetime,
     project_cap: int | None = None,
     known: Mapping[str, int] | None = None,
+    type_caps: Mapping[str, int] | None = None,
 ) -> domain.Job | None:
     """Take the job that is due, or one whose lease lapsed (that is one attempt more).
 
     `known` maps each type that the worker can run to the newest version of its arguments that
     it reads; other jobs are left for a newer worker. None is all.
 
-    A project has at most `project_cap` jobs begun and not ended; None is no cap. Call it in a
+    A project has at most `project_cap` jobs begun and not ended, all projects together
+    `type_caps` of each type that stands there; None is no cap. Call it in a
     short transaction of its own: on PostgreSQL claims queue for one lock, without which two
     claimers could both see the last free place.
     """
@@ -44,7 +46,7 @@ def claim(
     lapsed = conn.scalar(job_queue.lapsed(now, known))
     job_id = lapsed
     if job_id is None:
-        job_id = conn.scalar(job_queue.due(now, project_cap, known))
+        job_id = job_queue.choose(conn, now, project_cap, known, type_caps)
     if job_id is None:
         return None
     target = state.JOB.of("claim").target

@@ -104,7 +104,10 @@ def renew(
 def advance(
     conn: sa.Connection, before: Upload, offset_bytes: int, expires_at: datetime.datetime
 ) -> Upload | None:
-    """Bytes up to `offset_bytes` are safe; None if another request has the upload by now."""
+    """Bytes up to `offset_bytes` are safe; None if another request has the upload by now.
+
+    Uploads of other disks of the image live on as long.
+    """
     statement = (
         sa.update(TABLE)
         .where(
@@ -117,7 +120,11 @@ def advance(
         .returning(*_COLUMNS)
     )
     row = conn.execute(statement).mappings().one_or_none()
-    return None if row is None else Upload(**row)
+    if row is None:
+        return None
+    others = (TABLE.c.image_id == before.image_id, TABLE.c.id != before.id)
+    conn.execute(sa.update(TABLE).where(*others).values(expires_at=expires_at))
+    return Upload(**row)
 
 
 def complete(conn: sa.Connection, upload_id: str, job_id: str) -> Upload:

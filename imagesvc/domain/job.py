@@ -41,6 +41,10 @@ class JobType(enum.StrEnum):
     IMPORT_OVA = "import-ova"
     LINK_LOCATION = "link-location"
     COPY_FOREIGN = "copy-foreign"
+    COPY = "copy"
+    REWRAP_KEYS = "rewrap-keys"
+    COPY_TO_REGION = "copy-to-region"
+    RECEIVE_IMAGE = "receive-image"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -78,8 +82,11 @@ MAKES_IMAGE = frozenset(
         JobType.CREATE_FROM_URL,
         JobType.CREATE_FROM_BUCKET,
         JobType.CREATE_FROM_OVA,
+        JobType.COPY,
     }
 )
+# Jobs that make an image of another one, which their arguments name as `source_image_id`.
+COPIES_IMAGE = frozenset({JobType.COPY})
 # Jobs that bring bytes to an image that was there before, and stays if they fail.
 IMPORTS = frozenset(
     {
@@ -95,8 +102,10 @@ IMPORTS = frozenset(
         JobType.COPY_FOREIGN,
     }
 )
+# Jobs that make an image of bytes that another region sent; that region begins anew.
+RECEIVES = frozenset({JobType.RECEIVE_IMAGE})
 # Jobs that end with the image they name; any other only reads it.
-FILLS_IMAGE = MAKES_IMAGE | IMPORTS
+FILLS_IMAGE = MAKES_IMAGE | IMPORTS | RECEIVES
 # Jobs of older releases do not say which roles their callers had: those that any of them needs.
 _UNKNOWN_ROLES = ("member",)
 
@@ -158,6 +167,8 @@ class Job:
     @property
     def images_read(self) -> tuple[str, ...]:
         """Ids of the images that it only reads."""
+        if self.type in COPIES_IMAGE:
+            return (self.args["source_image_id"],)
         if self.image_id is None or self.type in FILLS_IMAGE:
             return ()
         named = [disk.image_id for disk in server.data_disks(self.args)]

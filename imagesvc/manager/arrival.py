@@ -27,6 +27,7 @@ _OWN = frozenset(
         JobType.CREATE_FROM_BUCKET,
         JobType.CREATE_FROM_OVA,
         JobType.IMPORT_OVA,
+        JobType.RECEIVE_IMAGE,
     }
 )
 

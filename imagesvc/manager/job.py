@@ -10,7 +10,16 @@ from imagesvc.db import attempt, metadata
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import capture as captures
-from imagesvc.domain.job import FILLS_IMAGE, IMPORTS, MAKES_IMAGE, Job, JobType, args_version
+from imagesvc.domain.job import (
+    COPIES_IMAGE,
+    FILLS_IMAGE,
+    IMPORTS,
+    MAKES_IMAGE,
+    RECEIVES,
+    Job,
+    JobType,
+    args_version,
+)
 from imagesvc.domain.state import JobState
 from imagesvc.manager import backup_use, job_failure
 from imagesvc.manager.image import visible_image
@@ -80,7 +89,7 @@ class JobManager:
 
         `job_id` is one of `new_id`, for callers that name the job in its arguments.
         """
-        if image_id and job_type not in FILLS_IMAGE:
+        if image_id and (job_type not in FILLS_IMAGE or job_type in COPIES_IMAGE):
             # Who asked may lose the right meanwhile: the worker asks again, as this caller.
             args = {**args, "roles": sorted(ctx.roles)}
         job = Job(
@@ -153,6 +162,8 @@ class JobManager:
             self._enforcer.authorize(ctx, "job:retry")
             if found.type in IMPORTS:
                 raise errors.Conflict("Begin another import of the image instead.")
+            if found.type in RECEIVES:
+                raise errors.Conflict("Copy the image again from the region that it came from.")
             args = self._as_retried(ctx, found)
             job = job_rows.retry(op.conn, job_id, _project(ctx), args)
             self._require_readable(op.conn, job)

@@ -74,6 +74,12 @@ def _import(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -
     quotas.release(conn, job.id)
 
 
+def _lose_received(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
+    """As `_kill`; what came from the other region is of no more use."""
+    upload_end.doom_parts(conn, job)
+    _kill_filled(conn, quotas, job, cause, keep)
+
+
 def _link(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
     """The foreign location stays; an image that was active already is so without a digest."""
     _import(conn, quotas, job, cause, keep)
@@ -111,4 +117,6 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.IMPORT_OVA: _import,
     JobType.LINK_LOCATION: _link,
     JobType.COPY_FOREIGN: _import,
+    JobType.COPY: _kill_filled,
+    JobType.RECEIVE_IMAGE: _lose_received,
 }

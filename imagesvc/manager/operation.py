@@ -174,9 +174,13 @@ class Operation:
     ) -> None:
         """Insert the audit row in the caller's transaction.
 
-        Its detail names the service that acted for the user, if one did.
+        Its detail names the service that acted for the user, if one did, and the region and
+        project for which another region's service did.
         """
         service = {"service_user_id": ctx.service_user_id} if ctx.service_user_id else {}
+        if ctx.agent is not None:
+            service["source_region"] = ctx.agent.source_region
+            service["source_project_id"] = ctx.agent.source_project_id
         row = audit_rows.AuditRecord(
             event_id=str(uuid.uuid4()),
             created_at=metadata.now(),

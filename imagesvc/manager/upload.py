@@ -11,15 +11,16 @@ from imagesvc.crashpoint import crashpoint
 from imagesvc.db import attempt, metadata
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
+from imagesvc.db import region_image as region_image_rows
 from imagesvc.db import upload as upload_rows
-from imagesvc.domain import image_import, image_origin
+from imagesvc.domain import image_import, image_origin, storage_key
 from imagesvc.domain.image import Image
 from imagesvc.domain.image_import import Injection
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.state import JOB_ENDED
 from imagesvc.domain.upload import NewUpload, Upload
 from imagesvc.errors import Reason
-from imagesvc.manager import location, upload_end
+from imagesvc.manager import location, region_arrival, upload_end
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import SUCCESS, Operation, Step
@@ -64,7 +65,7 @@ class UploadManager:
             op.owner = image.owner
             self._enforcer.authorize(ctx, "upload:create", image)
             self._check(image, new)
-            upload = self._born(ctx, new)
+            upload = self._born(ctx, image, new)
             op.detail.update(upload_id=upload.id, size_bytes=new.size_bytes)
             values = {"upload_token": upload.id, "heartbeat_at": None}  # nobody beats for it
             image_rows.transition(op.conn, image.id, "stage", values)
@@ -97,7 +98,7 @@ class UploadManager:
                 reason=Reason.SIZE_CAP,
             )  # fmt: skip
 
-    def _born(self, ctx: RequestContext, new: NewUpload) -> Upload:
+    def _born(self, ctx: RequestContext, image: Image, new: NewUpload) -> Upload:
         wanted = new.store_id or self._backends.default_id("storage") or ""
         upload_id, now = uuid.uuid4().hex, metadata.now()
         return Upload(
@@ -107,7 +108,7 @@ class UploadManager:
             project_id=ctx.project_id or "",
             user_id=ctx.user_id,
             store_id=location.require_store(self._backends, wanted).id,
-            storage_key=f"{new.image_id}/{upload_id}",
+            storage_key=storage_key.make(image.id, upload_id, encrypted=image.encrypted),
             offset_bytes=0,
             size_bytes=new.size_bytes,
             expected_sha256=new.sha256,
@@ -182,8 +183,14 @@ class UploadManager:
         """Hand in the job that joins and judges the bytes, all of which are there.
 
         In the transaction that holds the image. Raises InvalidRequest (FORMAT_MISSING),
-        StateConflict, QuotaExceeded.
+        StateConflict, QuotaExceeded. Of an image from another region the last disk does that.
         """
+        coming = region_image_rows.get(conn, image.id)
+        if coming is not None:
+            region_arrival.complete(
+                conn, ctx, self._operation, self._jobs, self._quotas, image, coming
+            )
+            return upload_rows.get(conn, upload.id) or upload
         job_id, stores = self._jobs.new_id(), [upload.store_id]
         args: dict[str, Any] = {
             "method": "upload",
@@ -211,11 +218,19 @@ class UploadManager:
 
 
 def own_upload(conn: Any, ctx: RequestContext, upload_id: str, *, lock: bool = False) -> Upload:
-    """The upload, if it is of the caller's project and not over. Raises UploadNotFound."""
+    """The upload, if it is of the caller's project and not over; for another region's service, if
+    it is of an image that came by its agency. Raises UploadNotFound."""
     found = upload_rows.get(conn, upload_id, _project(ctx), lock=lock)
-    if found is None or found.expires_at < metadata.now():
+    if found is None or found.expires_at < metadata.now() or not _is_agents(conn, ctx, found):
         raise errors.UploadNotFound(upload_id=upload_id)
     return found
+
+
+def _is_agents(conn: Any, ctx: RequestContext, upload: Upload) -> bool:
+    if ctx.agent is None:
+        return True
+    coming = region_image_rows.get(conn, upload.image_id)
+    return coming is not None and coming.agency_id == ctx.agent.agency_id
 
 
 def _project(ctx: RequestContext) -> str | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import datetime
 from typing import Any
 
 from imagesvc import errors
@@ -40,19 +39,6 @@ def end(conn: Any, quotas: QuotaManager, upload: Upload) -> tuple[tuple[str, str
     return tuple(objects)
 
 
-def expire(conn: Any, quotas: QuotaManager, upload_id: str, now: datetime.datetime) -> bool:
-    """Give an upload up if it is still expired; False if somebody went on with it, or ended it."""
-    found = upload_rows.get(conn, upload_id)
-    if found is None:
-        return False
-    image_rows.get(conn, found.image_id, lock=True)  # the first lock, as elsewhere
-    upload = upload_rows.get(conn, upload_id, lock=True)
-    if upload is None or not upload_rows.is_expired(conn, upload_id, now):
-        return False
-    end(conn, quotas, upload)
-    return True
-
-
 def forget(conn: Any, image_id: str) -> Forgotten:
     """Remove the uploads of an image that is being deleted, and is locked; the caller dooms."""
     found = upload_rows.for_image(conn, image_id)
@@ -64,6 +50,7 @@ def forget(conn: Any, image_id: str) -> Forgotten:
 
 
 def doom_parts(conn: Any, job: Job) -> None:
-    """The job that joins the parts of an upload is over: nobody needs them any more."""
-    if upload_id := job.args.get("upload_id"):
+    """The job that joins the parts of uploads is over: nobody needs them any more."""
+    one = job.args.get("upload_id")
+    for upload_id in job.args.get("upload_ids", [one] if one else ()):
         doomed.add_all(conn, upload_part.take(conn, upload_id))

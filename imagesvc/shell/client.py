@@ -52,6 +52,10 @@ class Client:
         answer = self._call("POST", path, json=body, headers=headers)
         return answer.json() if answer.content else None
 
+    def patch(self, path: str, body: Any) -> Any:
+        """Change what is at `path`."""
+        return self._call("PATCH", path, json=body).json()
+
     def post_bytes(self, path: str, data: bytes) -> None:
         """Send raw bytes."""
         self._call("POST", path, data=data, headers={"Content-Type": "application/octet-stream"})
@@ -111,6 +115,10 @@ class Client:
         """The id of an object store of the project, named by id or name."""
         found = self.items("/object-stores", "object_stores")
         return _only("object store", name_or_id, found)
+
+    def find_agency(self, name_or_id: str) -> str:
+        """The id of an agency of the project, named by id or name."""
+        return _only("agency", name_or_id, self.items("/agencies", "agencies"))
 
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:
         return self._send(method, f"{self._endpoint()}/imagesvc/v1{path}", **options)

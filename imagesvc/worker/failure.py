@@ -5,6 +5,7 @@ import dataclasses
 from imagesvc import errors
 from imagesvc.db import engine
 from imagesvc.interface.errors import DriverError
+from imagesvc.worker.flow import Wait
 
 CANCELLED = "cancelled"
 DEAD = "dead"
@@ -27,6 +28,11 @@ class Failure:
     retryable: bool = False
 
 
+def waiting(answer: Wait) -> Failure | None:
+    """What a job waits for, if its step says it."""
+    return Failure(FAILED, answer.text, answer.operator_text) if answer.text else None
+
+
 def of(exc: Exception) -> Failure:
     """Judge an exception; only what may go through later is retryable."""
     name = type(exc).__name__
@@ -38,6 +44,8 @@ def of(exc: Exception) -> Failure:
         case DriverError():
             return Failure(FAILED, exc.user_message, exc.operator_message, exc.retryable)
         case errors.BucketAway():
+            return Failure(FAILED, exc.text, exc.operator_message, retryable=True)
+        case errors.RegionAway():
             return Failure(FAILED, exc.text, exc.operator_message, retryable=True)
         case errors.FetchFailed():
             return Failure(FAILED, exc.text, exc.operator_message)

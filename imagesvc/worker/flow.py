@@ -15,9 +15,14 @@ SPARE_ATTEMPTS = 2
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wait:
-    """Answer of a step that waits for something outside: come back in so many seconds."""
+    """Answer of a step that waits for something outside: come back in so many seconds.
+
+    `text` says to the caller what is waited for, `operator_text` to the operator.
+    """
 
     seconds: float
+    text: str = ""
+    operator_text: str = ""
 
 
 class Released(Exception):

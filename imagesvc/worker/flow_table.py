@@ -6,12 +6,16 @@ from imagesvc.worker.step.activate import Activate
 from imagesvc.worker.step.assemble import Assemble
 from imagesvc.worker.step.cleanup import DeleteSnapshot
 from imagesvc.worker.step.conclude import Conclude
+from imagesvc.worker.step.confirm import Confirm
 from imagesvc.worker.step.consult import Consult
 from imagesvc.worker.step.convert import Convert
+from imagesvc.worker.step.copy import Copy
 from imagesvc.worker.step.delete_backup import DeleteBackup
 from imagesvc.worker.step.divide import Divide
 from imagesvc.worker.step.fetch import Fetch
+from imagesvc.worker.step.gather import Gather
 from imagesvc.worker.step.inspect import Inspect
+from imagesvc.worker.step.introduce import Introduce
 from imagesvc.worker.step.join import Join
 from imagesvc.worker.step.keep_backup import KeepBackup
 from imagesvc.worker.step.link import Link
@@ -22,10 +26,13 @@ from imagesvc.worker.step.provision_volume import CreateVolumes
 from imagesvc.worker.step.publish import Publish
 from imagesvc.worker.step.rebuild import RebuildServers
 from imagesvc.worker.step.restore_backup import RestoreServer
+from imagesvc.worker.step.reveal import Reveal
+from imagesvc.worker.step.rewrap_keys import RewrapKeys
 from imagesvc.worker.step.rewrite import Rewrite
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
 from imagesvc.worker.step.store import Store
+from imagesvc.worker.step.transfer import Transfer
 from imagesvc.worker.step.verify import Verify
 
 _CAPTURE: Flow = (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot())
@@ -59,4 +66,8 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_OVA: (Divide(), Rewrite(), Assemble()),
     JobType.LINK_LOCATION: (Link(),),
     JobType.COPY_FOREIGN: (Fetch(), Spread(), Conclude()),
+    JobType.COPY: (Copy(), Reveal()),
+    JobType.REWRAP_KEYS: (RewrapKeys(),),
+    JobType.COPY_TO_REGION: (Introduce(), Transfer(), Confirm()),
+    JobType.RECEIVE_IMAGE: (Gather(), Assemble()),
 }

@@ -20,6 +20,14 @@ WORKER_OPTS = (
     ),
     cfg.FloatOpt("drain_s", default=60.0, min=0.0, help="Seconds that a stop waits for steps."),
     cfg.IntOpt("project_cap", default=10, min=1, help="Jobs of one project at a time."),
+    cfg.IntOpt(
+        "region_copies",
+        default=4,
+        min=1,
+        help="Copies into other regions at a time, of all projects and workers together; one that "
+        "waits for a region counts. Projects take turns. Each holds a thread of a worker while "
+        "it sends.",
+    ),
     cfg.FloatOpt(
         "upload_stale_s",
         default=60.0,
@@ -51,6 +59,12 @@ WORKER_OPTS = (
         min=0,
         help="Most bytes that conversions take in scratch_dir together; 0: what the disk has. A "
         "conversion waits until there is room for all of it.",
+    ),
+    cfg.StrOpt(
+        "memory_scratch_dir",
+        default="/dev/shm/imagesvc",  # noqa: S108 - made with mode 0700
+        help="Folder of this host, in a file system that is memory (tmpfs), in which encrypted images "
+        "are converted: plain bytes of them never rest on a disk. Switch off swap, or encrypt it.",
     ),
     cfg.FloatOpt("reap_interval_s", default=10.0, min=0.1, help="Seconds between clean-ups."),
 )

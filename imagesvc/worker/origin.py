@@ -41,9 +41,14 @@ def _open_either(ctx: StepContext) -> Opened:
 
 
 def open_parts(ctx: StepContext) -> joined.JoinedReader:
+    """The parts of the job's resumable upload, one after the other."""
+    return open_upload(ctx, ctx.job.args["upload_id"])
+
+
+def open_upload(ctx: StepContext, upload_id: str) -> joined.JoinedReader:
     """The parts of a resumable upload, one after the other."""
     with ctx.service.database.read() as conn:
-        parts = upload_part.list_for(conn, ctx.job.args["upload_id"])
+        parts = upload_part.list_for(conn, upload_id)
     storage = ctx.service.backends.storage
     return joined.JoinedReader(
         (part.size_bytes, joined.opener(storage(part.store_id), part.storage_key)) for part in parts

@@ -15,7 +15,7 @@ from imagesvc.db import job as job_rows
 from imagesvc.db import upload as upload_rows
 from imagesvc.domain.state import JOB_ENDED, ImageStatus
 from imagesvc.interface.errors import DriverError
-from imagesvc.manager import upload_end
+from imagesvc.manager import upload_expiry
 
 LOG = logging.getLogger(__name__)
 BATCH = 100
@@ -74,7 +74,7 @@ def _end_expired(service: services.Service) -> int:
     count = 0
     for upload_id in found:
         with service.database.write() as conn:
-            if not upload_end.expire(conn, service.quotas, upload_id, now):
+            if not upload_expiry.expire(conn, service.quotas, upload_id, now):
                 continue  # somebody went on with it meanwhile
         crashpoint("reaper.upload_expired")
         LOG.info("upload expired upload_id=%s", upload_id)

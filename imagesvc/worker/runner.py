@@ -11,6 +11,7 @@ from imagesvc import service as services
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
+from imagesvc.domain.job import JobType
 from imagesvc.interface.errors import DriverError
 from imagesvc.worker import failure, stranger
 from imagesvc.worker.flow import SPARE_ATTEMPTS, Flow, Released, Wait
@@ -64,8 +65,9 @@ class Runner:
         conf = self._conf
         with self._service.database.write() as conn:
             job = job_rows.claim(
-                conn, self._worker_id, conf.lease_s, metadata.now(), conf.project_cap, self._known
-            )
+                conn, self._worker_id, conf.lease_s, metadata.now(), conf.project_cap, self._known,
+                {JobType.COPY_TO_REGION: conf.region_copies},
+            )  # fmt: skip
         if job is None:
             return False
         crashpoint("job.claimed")
@@ -133,7 +135,7 @@ class Runner:
                 raise Released
             answer = run.forward()
             if isinstance(answer, Wait):
-                self._park(run, answer.seconds)
+                self._park(run, answer.seconds, cause=failure.waiting(answer))
                 return
             crashpoint("job.advanced")
         run.finish()
@@ -160,7 +162,7 @@ class Runner:
         run.prepare()
         answer = run.backward()
         if isinstance(answer, Wait):
-            self._park(run, answer.seconds)
+            self._park(run, answer.seconds, cause=failure.waiting(answer))
             return
         run.end_unwound()
         crashpoint("job.ended")

@@ -11,9 +11,8 @@ import pytest
 from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.api import app as door
-from imagesvc.db import migrate
 from imagesvc.manager import store_verify
-from tests import s3_server
+from tests import migrated, s3_server
 from tests.api.caller import Caller
 from tests.api.identity_driver import TokenIdentity
 from tests.api.native.tus import Tus, objects, work
@@ -59,7 +58,7 @@ def built(tmp_path_factory, s3_place):
         )
     )
     conf = opts.load(folder / "imagesvc.conf")
-    migrate.upgrade(conf.database.url)
+    migrated.make(conf.database.url)
     service = services.build(conf, monitor=False)
     yield service
     service.close()

@@ -6,11 +6,13 @@ import falcon
 
 from imagesvc.api import meter
 from imagesvc.api.native import (
+    agency,
     audit,
     backend,
     backup,
     baremetal,
     capture,
+    copy,
     export,
     health,
     image,
@@ -18,11 +20,14 @@ from imagesvc.api.native import (
     image_disk,
     image_import,
     job,
+    key,
     metric,
     object_store,
     openapi,
     quota,
     rebuild,
+    region,
+    region_image,
     server,
     server_console,
     signed_backup,
@@ -40,6 +45,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
     uploads = (service.uploads, service.upload_writer, service.conf.service.public_endpoint)
     routes = (
         *_machines(service),
+        *_regions(service),
         ("/imports", image_import.ImportsResource(service.origins)),
         ("/exports", export.ExportsResource(service.exports)),
         ("/object-stores", object_store.ObjectStoresResource(service.object_stores)),
@@ -47,6 +53,9 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
             "/object-stores/{object_store_id}",
             object_store.ObjectStoreResource(service.object_stores),
         ),
+        ("/key", key.KeysResource(service.keys)),
+        ("/key/{key_id}", key.KeyResource(service.keys)),
+        ("/key/{key_id}/rotate", key.KeyRotateResource(service.keys)),
         ("/jobs", job.JobsResource(jobs)),
         ("/jobs/{job_id}", job.JobResource(jobs)),
         ("/jobs/{job_id}/cancel", job.JobCancelResource(jobs)),
@@ -59,6 +68,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/health", health.HealthResource(service.health)),
         ("/image.csv", image_csv.ImageCsvResource(service.images)),
         ("/images/{image_id}", image.ImageResource(service.image_details)),
+        ("/images/{image_id}/copy", copy.CopyResource(service.copies)),
         (
             "/images/{image_id}/disk/{disk}/file",
             image_disk.ImageDiskFileResource(files),
@@ -105,6 +115,18 @@ def _machines(service: Any) -> tuple[openapi.Route, ...]:
         ("/backups/{backup_id}", backup.BackupResource(service.backups)),
         ("/backups/{backup_id}/restore", backup.BackupRestoreResource(service.backups)),
         ("/captures", capture.CapturesResource(*captures)),
+    )
+
+
+def _regions(service: Any) -> tuple[openapi.Route, ...]:
+    """What goes to other regions, and comes from them."""
+    managers = service.region
+    return (
+        ("/regions", region.RegionsResource(managers.regions)),
+        ("/images/{image_id}/region-copy", region.RegionCopiesResource(managers.copies)),
+        ("/agencies", agency.AgenciesResource(managers.agencies)),
+        ("/agencies/{agency_id}", agency.AgencyResource(managers.agencies)),
+        ("/region-images/{request_token}", region_image.RegionImageResource(managers.images)),
     )
 
 

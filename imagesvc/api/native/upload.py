@@ -68,6 +68,7 @@ class UploadsResource:
 class UploadResource:
     """One upload."""
 
+    serves_regions = True
     body_bytes_max = None
     moves_bytes = frozenset({"PATCH"})
 

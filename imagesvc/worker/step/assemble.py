@@ -37,7 +37,7 @@ class Assemble(Step):
             upload_end.doom_parts(conn, ctx.job)
             detail = {
                 "size_bytes": size_bytes, "job_id": ctx.job.id, "disks": len(disks),
-                "stores": ctx.job.args["stores"],
+                "stores": ctx.job.args["stores"], **_source(ctx),
             }  # fmt: skip
             audit = AuditStep(conn, ctx.job.image_id or "", owner=ctx.job.project_id, detail=detail)
             service.operation.record(
@@ -49,13 +49,20 @@ class Assemble(Step):
 
 
 def _disks(ctx: StepContext) -> tuple[ImageDisk, ...]:
-    """The first is the one that the machine starts from."""
+    """The first is the one that the machine starts from, unless it is said what each is."""
+    made = ctx.results.get("rewrite") or ctx.results["gather"]
     return tuple(
         dataclasses.replace(
             intake.disk(facts),
             index=index,
-            role="data" if index else "system",
+            role=facts.get("role") or ("data" if index else "system"),
             locations=((facts["store_id"], facts["key"]),),
         )
-        for index, facts in enumerate(ctx.results["rewrite"]["made"])
+        for index, facts in enumerate(made["made"])
     )
+
+
+def _source(ctx: StepContext) -> dict[str, str]:
+    """The region and project that the image comes from, if it comes from another region."""
+    known = ("source_region", "source_project_id")
+    return {name: ctx.job.args[name] for name in known if name in ctx.job.args}

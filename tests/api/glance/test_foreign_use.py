@@ -51,6 +51,13 @@ def test_nothing_is_made_of_it(far, path, body):
     assert "copy-image" in found.text
 
 
+def test_no_other_image_is_made_of_it(far):
+    image_id = far.linked()
+    found = far.owner.request("POST", f"{ROOT}/images/{image_id}/copy", {"name": "a"})
+    assert found.status_code == 409, found.text
+    assert "copy-image" in found.text
+
+
 def test_no_driver_gets_it(far):
     image_id = far.linked()
     service = far.several.service

@@ -7,12 +7,13 @@ from falcon import testing
 
 from imagesvc import service as services
 from imagesvc.api import app as door
-from imagesvc.db import migrate
+from tests import migrated
 from tests.api.caller import Caller
 from tests.api.conftest import configure, populated
 from tests.api.identity_driver import TokenIdentity
 from tests.api.native.conformance import Description
 from tests.api.native.customer import Customer
+from tests.api.native.installation import Installation, make_agency, section
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,7 @@ def each_service(request, tmp_path_factory):
     section = f"[database]\nurl = {url}\n" if url else ""
     conf = configure(tmp_path_factory.mktemp("native"), section)
     if not url:
-        migrate.upgrade(conf.database.url)
+        migrated.make(conf.database.url)
     built = services.build(conf, monitor=False)
     yield dataclasses.replace(built, identity=TokenIdentity(None, backend_id="test"))
     built.close()
@@ -68,3 +69,39 @@ def customer(request, tmp_path, s3_place):
     made = Customer(tmp_path, url, s3_place)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def west(tmp_path_factory):
+    """The target region, with a worker."""
+    made = Installation(
+        tmp_path_factory.mktemp("west"), "West", "[worker]\npoll_interval_s = 0.05\n"
+    )
+    made.admit("east")
+    made.open()
+    made.employ()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def east(tmp_path_factory, west):
+    """The source region; tests do its work themselves. One request sends 1 MiB."""
+    more = section(west, "east", "patch_mib = 1\ntimeout_s = 5\n")
+    made = Installation(tmp_path_factory.mktemp("east"), "East", more)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def source(east):
+    """A member of a project in the source region."""
+    return east.caller()
+
+
+@pytest.fixture
+def target(west, source):
+    """A member of a project in the target region, which has an agency for the source's."""
+    made = west.caller()
+    make_agency(made, source.project)
+    return made

@@ -379,3 +379,33 @@ def test_pruning_stays_on_the_index_of_ages(database, ten_thousand):
         lines = [str(r[-1]) for r in conn.exec_driver_sql(explain + statement, parameters)]
     assert "ix_job_newest" in "\n".join(lines)
     assert not [line for line in lines if line.startswith("SCAN job") and "INDEX" not in line]
+
+
+COPIES = {JobType.COPY_TO_REGION: 2}
+
+
+def _claim_copy(database, worker="w1"):
+    with database.write() as conn:
+        return rows.claim(conn, worker, LEASE_S, metadata.now(), 10, None, COPIES)
+
+
+def test_no_more_jobs_of_a_type_begin_than_its_cap_and_others_go_on(database):
+    copies = [_insert(database, type=JobType.COPY_TO_REGION) for _ in range(3)]
+    first, second = _claim_copy(database), _claim_copy(database, "w2")
+    assert {first.id, second.id} == {one.id for one in copies[:2]}
+    assert _claim_copy(database, "w3") is None
+    other = _insert(database)
+    assert _claim_copy(database, "w3").id == other.id
+    with database.write() as conn:  # one that waits has its place, and takes it again
+        rows.park(conn, first, metadata.now(), 0)
+    assert _claim_copy(database, "w4").id == first.id
+    with database.write() as conn:
+        rows.finish(conn, second)
+    assert _claim_copy(database, "w5").id == copies[2].id
+
+
+def test_projects_take_turns_where_a_type_has_a_cap(database):
+    many = [_insert(database, type=JobType.COPY_TO_REGION) for _ in range(4)]
+    one = _insert(database, type=JobType.COPY_TO_REGION, project_id="beta")
+    assert _claim_copy(database).id == many[0].id
+    assert _claim_copy(database, "w2").id == one.id

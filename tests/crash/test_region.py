@@ -1,0 +1,286 @@
+"""Worker, API and connection killed anywhere in a copy into another region: one image, right bytes."""
+
+import contextlib
+import io
+import os
+import random
+import signal
+import socket
+import threading
+
+import pytest
+
+from imagesvc.context import RequestContext
+from imagesvc.domain.agency import NewAgency
+from imagesvc.domain.image import NewImage
+from imagesvc.domain.image_query import ImageQuery
+from imagesvc.domain.region_copy import RegionCopyRequest
+from imagesvc.manager import store_verify
+from tests.crash.station import Station, until
+from tests.crash.test_tus import kill_servers
+
+MIB = 1 << 20
+DATA = random.Random(11).randbytes(5 * MIB + 7)
+PASSWORD = "a-password-of-the-service"
+# Where the source's worker dies, the target's API, the target's worker.
+SOURCE_POINTS = (
+    "step.introduce.begin", "step.introduce.told", "step.introduce.done", "step.transfer.begin",
+    "step.transfer.sent", "step.transfer.done", "step.confirm.begin", "step.confirm.done",
+)  # fmt: skip
+API_POINTS = ("region_image.created", "upload.part_counted")
+TARGET_POINTS = (
+    "step.gather.begin", "step.gather.committed", "step.gather.kept", "step.gather.done",
+    "step.assemble.done",
+)  # fmt: skip
+UNDO_POINTS = ("step.introduce.undone",)
+WEST = "[service]\nregion = West\n[upload]\npart_size_mib = 1\nlease_s = 1\n"
+EAST = """
+[service]
+region = East
+regions = west
+[worker]
+retry_s = 60
+[region_west]
+name = West
+endpoint = http://127.0.0.1:{port}
+username = east
+password = {password}
+patch_mib = 2
+timeout_s = 5
+"""
+
+
+class Cut:
+    """Hands connections on to a port; cuts all of them when it is told to."""
+
+    def __init__(self, port):
+        self._target, self._open = port, []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.sent = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        """Take no more."""
+        self._listener.close()
+
+    def cut(self):
+        """Break off what is open."""
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self):
+        while True:
+            try:
+                ours, _ = self._listener.accept()
+                theirs = socket.create_connection(("127.0.0.1", self._target))
+            except ConnectionError:  # nobody is there just now
+                ours.close()
+                continue
+            except OSError:
+                return
+            self._open += [ours, theirs]
+            for source, target in ((ours, theirs), (theirs, ours)):
+                threading.Thread(
+                    target=self._carry, args=(source, target, source is ours), daemon=True
+                ).start()
+
+    def _carry(self, source, target, count):
+        try:
+            while data := source.recv(1 << 16):
+                self.sent += len(data) if count else 0
+                target.sendall(data)
+        except OSError:
+            pass
+        finally:
+            for one in (source, target):
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+
+
+class Pair:
+    """Two regions, and a copy of an image from the East into the West."""
+
+    def __init__(self, folder, data=DATA, more=""):
+        for name in ("west", "east"):
+            (folder / name).mkdir()
+        self.data = data
+        self.west = Station(folder / "west", more=WEST + more)
+        identity = self.west.service.backends.identity()
+        identity.create_project("service")
+        identity.create_user("east", PASSWORD)
+        identity.grant("east", "service", "service")
+        self.line = Cut(self.west.port)
+        more = EAST.format(port=self.line.port, password=PASSWORD)
+        self.east = Station(folder / "east", more=more)
+        west, east = self.west.caller, self.east.caller
+        self.member = RequestContext(
+            west.user_id, west.project_id, frozenset({"member"}), project_name="crash"
+        )
+        self.west.service.region.agencies.create(
+            self.member, NewAgency("from-east", "East", east.project_id)
+        )
+        service = self.east.service
+        new = NewImage(name="x", disk_format="raw", container_format="bare")
+        self.image_id = service.images.create(east, new).id
+        self._fill()
+        request = RegionCopyRequest(self.image_id, "West", "crash")
+        self.job_id = service.region.copies.start(east, request).id
+
+    def _fill(self):
+        self.east.service.image_files.upload(
+            self.east.caller, self.image_id, io.BytesIO(self.data), len(self.data)
+        )
+
+    @property
+    def job(self):
+        """The copy as it is now."""
+        return self.east.job(self.job_id)
+
+    def arrived(self):
+        """One image with the right bytes in the West, and nothing else anywhere."""
+        until(lambda: self.job.finished_at)
+        assert (self.job.state, self.job.error_text) == ("done", None)
+        service, member = self.west.service, self.member
+        [image] = self.images()
+        assert (image.id, image.status) == (self.job.result["image_id"], "active")
+        with service.image_files.download(member, image.id).open() as source:
+            assert source.read() == self.data
+        self.clean(1)
+
+    def images(self):
+        """Those of the West."""
+        return self.west.service.images.list(self.member, ImageQuery()).images
+
+    def clean(self, count):
+        """Rows and bytes agree on both sides; so many images are in the West."""
+        for one in (self.west, self.east):
+            until(lambda one=one: compared(one) == [])
+            assert one.quota_is_true()
+        until(lambda: len(self.west.objects()) == count)
+        assert self.west.quota() == [(count, 0), (count * len(self.data), 0), (0, 0)]
+
+    def stop(self):
+        """End all."""
+        self.line.close()
+        self.east.stop()
+        self.west.stop()
+
+
+def compared(station):
+    """Where rows and bytes differ."""
+    service = station.service
+    return store_verify.verify(service.database, service.backends, older_than_s=0).findings
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Both, the West with an API."""
+    made = Pair(tmp_path)
+    yield made
+    made.stop()
+
+
+def ready(pair, point=""):
+    """The West's API answers."""
+    pair.west.start("api", point)
+    until(pair.west.ready)
+
+
+def test_with_worker_door_worker_and_line_dead_once_each_one_image_arrives(pair):
+    ready(pair, "upload.part_counted")
+    source = pair.east.start("worker", "step.introduce.told")
+    assert source.wait(60) == -signal.SIGKILL
+    pair.east.start("worker")
+    until(lambda: pair.line.sent > 2 * MIB)
+    pair.line.cut()
+    assert (
+        pair.west.start("worker", "step.gather.committed", once=False).wait(60) == -signal.SIGKILL
+    )
+    assert pair.west.died
+    pair.west.start("worker")
+    pair.arrived()
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("point", SOURCE_POINTS)
+def test_the_source_worker_dies_anywhere(pair, point):
+    ready(pair)
+    pair.west.start("worker")
+    assert pair.east.start("worker", point).wait(60) == -signal.SIGKILL
+    pair.east.start("worker")
+    pair.arrived()
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("point", API_POINTS)
+def test_the_door_of_the_target_dies_anywhere(pair, point):
+    ready(pair, point)
+    pair.west.start("worker")
+    pair.east.start("worker")
+    until(lambda: pair.west.died)
+    pair.arrived()
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("point", TARGET_POINTS)
+def test_the_target_worker_dies_anywhere(pair, point):
+    ready(pair)
+    pair.east.start("worker")
+    assert pair.west.start("worker", point).wait(60) == -signal.SIGKILL
+    pair.west.start("worker")
+    pair.arrived()
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("point", UNDO_POINTS)
+def test_a_copy_that_is_taken_back_leaves_nothing(pair, point):
+    ready(pair)
+    # Without a worker there, the image stays as it came until it is taken back.
+    worker = pair.east.start("worker", point)
+    until(lambda: (pair.job.error_text or "").startswith("Region West examines"))
+    pair.east.service.jobs.cancel(pair.east.caller, pair.job_id)
+    assert worker.wait(60) == -signal.SIGKILL
+    pair.east.start("worker")
+    until(lambda: pair.job.finished_at)
+    assert pair.job.state == "cancelled"
+    pair.west.start("worker")
+    assert pair.images() == ()
+    pair.clean(0)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_dies_at_random_one_image_arrives(tmp_path, seed):
+    print(f"seed {seed}")
+    rolled = random.Random(seed)
+    pair = Pair(tmp_path, random.Random(seed).randbytes(48 * MIB + seed))
+    try:
+        ready(pair)
+        workers = {one: one.start("worker") for one in (pair.east, pair.west)}
+        api = pair.west.processes[0]
+        for _ in range(3):
+            event = threading.Event()
+            event.wait(rolled.uniform(0.05, 0.8))
+            match rolled.choice(["source", "api", "target", "line"]):
+                case "source":
+                    killed(workers, pair.east)
+                case "target":
+                    killed(workers, pair.west)
+                case "line":
+                    pair.line.cut()
+                case "api":
+                    kill_servers(api)
+                    api = pair.west.start("api")
+        pair.arrived()
+    finally:
+        pair.stop()
+
+
+def killed(workers, station):
+    """Its worker dies, and another begins."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(workers[station].pid, signal.SIGKILL)
+    workers[station].wait(20)
+    workers[station] = station.start("worker")
