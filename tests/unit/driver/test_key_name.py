@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagesvc.interface import errors
+from imagesvc.interface.encryption import KEY_ID_LENGTH_MAX
 from imagesvc_drivers.client import key_name
 
 PROJECT = st.from_regex(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,40}[A-Za-z0-9])?", fullmatch=True)
@@ -60,9 +61,14 @@ def test_the_names_of_others_are_none(text):
     assert key_name.parse(text) is None
 
 
+@pytest.mark.parametrize("name", ["", "é" * 34, "x" * 207])
+def test_what_is_written_is_an_id(name):
+    assert len(str(key_name.make("a", "token", name))) <= KEY_ID_LENGTH_MAX
+
+
 @pytest.mark.parametrize(
     ("project_id", "name"),
-    [("", "x"), ("a/b", "x"), (".a", "x"), ("a" * 129, "x"), ("a", "é" * 128)],
+    [("", "x"), ("a/b", "x"), (".a", "x"), ("a" * 129, "x"), ("a", "é" * 35), ("a", "x" * 209)],
 )
 def test_what_cannot_be_written_is_refused(project_id, name):
     with pytest.raises(errors.InvalidArgument):
