@@ -10,6 +10,7 @@ same bytes.
 import base64
 import contextlib
 import datetime
+import logging
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +28,7 @@ from imagesvc.interface.encryption import (
 from imagesvc_drivers.client import key_name, key_wrap, probe
 from imagesvc_drivers.encryption import vault_client
 
+LOG = logging.getLogger(__name__)
 _FORMAT = 1
 _HEAD = struct.Struct(">BI")
 # Words of the server about keys and versions that are closed, and what it means.
@@ -136,13 +138,20 @@ class VaultEncryption(encryption.EncryptionDriver):
         )
 
     def list_keys(self, project_id: str) -> tuple[KeyInfo, ...]:
-        """The keys of a project, by id; one call for all names, and one for each key."""
+        """The keys of a project, by id; one call for all names, and one for each key.
+
+        One that binds no context is left out, with a line in the log.
+        """
         found = []
         for name in sorted(self._names()):
             parsed = key_name.parse(name)
             if parsed is not None and parsed.project_id == project_id:
-                with contextlib.suppress(errors.NotFound):  # deleted since
+                try:
                     found.append(self.describe_key(name))
+                except errors.NotFound:  # deleted since
+                    continue
+                except errors.InvalidArgument as exc:  # it must not hide all others
+                    LOG.warning("key left out of a list: %s", exc.operator_message)
         return tuple(found)
 
     def create_key(self, project_id: str, name: str, *, request_token: str) -> KeyInfo:

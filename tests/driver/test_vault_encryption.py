@@ -48,6 +48,7 @@ class TestVaultEncryption(EncryptionConformance):
         with pytest.raises(errors.InvalidArgument) as caught:
             driver.wrap_data_key(key_id, PLAIN, context=CONTEXT)
         assert "derived=true" in caught.value.operator_message
+        assert key_id not in [found.id for found in driver.list_keys(PROJECT)]
         openbao_server.call("POST", f"{MOUNT}/keys/{key_id}/config", {"deletion_allowed": True})
         openbao_server.call("DELETE", f"{MOUNT}/keys/{key_id}")
 
