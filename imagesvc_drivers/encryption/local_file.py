@@ -98,8 +98,9 @@ class KeyFile:
     def _locked(self) -> Iterator[None]:
         """Writers one after another; what a killed one left is removed, since it holds keys."""
         with record.lock(self._path.with_name(f"{self._path.name}.lock"), wait_s=_LOCK_WAIT_S):
-            for left in self._path.parent.glob(f".{self._path.name}.*"):
-                left.unlink(missing_ok=True)
+            for left in self._path.parent.iterdir():
+                if left.name.startswith(f".{self._path.name}."):
+                    left.unlink(missing_ok=True)
             yield
 
     def _write(self, keys: dict[str, Any]) -> None:
