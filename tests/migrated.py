@@ -11,8 +11,10 @@ SQLITE = "sqlite:///"
 
 
 def make(url):
-    """Bring a new SQLite file to the newest revision; those of PostgreSQL are made so."""
-    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
+    """Bring a new database to the newest revision, if it is not: one of SQLite as a copy."""
+    if not url.startswith(SQLITE):
+        migrate.upgrade(url)
+    elif not Path(url.removeprefix(SQLITE)).exists():
         shutil.copyfile(_template(), url.removeprefix(SQLITE))
 
 

@@ -114,4 +114,3 @@ class ExportManager:
         able = ConverterCapability.VARIANTS in tool.info().capabilities
         if variant and not (able and variant in tool.variants(wanted)):
             raise errors.InvalidRequest(f"There is no {variant} {wanted}.")
-

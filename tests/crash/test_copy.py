@@ -6,10 +6,12 @@ import random
 import pytest
 
 from imagesvc.db import doomed, image_disk, metadata, pending
+from imagesvc.domain import storage_key
 from imagesvc.domain.image import ImageDisk, NewImage
 from imagesvc.manager import store_verify
 from imagesvc.manager.copy import NewCopy
 from imagesvc.worker import reaper
+from tests.crash.points import thinned
 from tests.crash.station import Station, until
 from tests.crash.test_bucket import killed_once
 
@@ -19,6 +21,10 @@ POINTS = (
     "step.copy.committed", "step.copy.kept", "step.copy.done", "step.reveal.begin",
     "step.reveal.done",
 )  # fmt: skip
+# The store does not copy what is to be encrypted.
+ENCRYPTED = tuple(
+    one for one in POINTS if one not in ("step.copy.announced", "step.copy.duplicated")
+)
 # What is met before the first disk is kept.
 BEFORE = (*POINTS[:3], "step.copy.committed")
 OFTEN = {
@@ -82,11 +88,10 @@ def clean(station, *image_ids):
     return not waiting and held == named and not found.findings
 
 
-@pytest.mark.parametrize(("url", "point"), CASES, indirect=["url"])
-def test_a_copy_is_whole_once_whatever_line_its_worker_dies_at(station, point):
-    source_id = of_two_disks(station)
+def copied(station, point, source_id, key_id=None):
+    """Copy, a worker dying at the point; the job, and the disks, which have the right bytes."""
     service, caller = station.service, station.caller
-    job = service.copies.start(caller, source_id, NewCopy("copy"))
+    job = service.copies.start(caller, source_id, NewCopy("copy", key_id=key_id))
     killed_once(station, job, point)
     assert service.images.get(caller, job.image_id).status == "active"
     with service.database.read() as conn:
@@ -95,8 +100,21 @@ def test_a_copy_is_whole_once_whatever_line_its_worker_dies_at(station, point):
         with service.image_files.download(caller, job.image_id, disk=disk.index).open() as stream:
             assert stream.read() == data
     until(lambda: clean(station, source_id, job.image_id))
-    total = sum(map(len, DISKS))
-    assert station.quota()[:2] == [(2, 0), (2 * total, 0)]
+    assert station.quota()[:2] == [(2, 0), (2 * sum(map(len, DISKS)), 0)]
+    return job, disks
+
+
+@pytest.mark.parametrize(("url", "point"), CASES, indirect=["url"])
+def test_a_copy_is_whole_once_whatever_line_its_worker_dies_at(station, point):
+    job, disks = copied(station, point, of_two_disks(station))
     # A disk that was kept is not copied again: its key has the number of the first claim.
     first = f"{job.id}-1-0" in disks[0].locations[0][1]
     assert first == (point not in BEFORE)
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("point", thinned(ENCRYPTED, "step.copy.written"))
+def test_an_encrypted_copy_is_whole_once_whatever_line_its_worker_dies_at(station, point):
+    key = station.service.keys.create(station.caller, "k", None, "once")
+    _, disks = copied(station, point, of_two_disks(station), key.info.id)
+    assert all(storage_key.is_encrypted(disk.locations[0][1]) for disk in disks)

@@ -219,6 +219,14 @@ def test_the_trail_tells_the_owner_of_the_copying_and_not_of_the_copy(place):
     assert {one["detail"]["job_id"] for one in own} == {job["id"]}
 
 
+def test_an_administrator_copies_what_members_of_its_project_do_not_see(place):
+    image_id = Caller(place.several.app).active(DATA, visibility="private")
+    refused(place.copy(image_id, work=False), 404, "image-not-found")
+    admin = Caller(place.several.app, place.owner.project, "admin", "member")
+    image, job = place.copy(image_id, caller=admin)
+    assert (job["cause"], image["owner"]) == (None, place.owner.project)
+
+
 def test_all_disks_of_a_machine_are_copied(each_place):
     image_id = each_place.machine(DATA, OTHER)
     image, job = each_place.copy(image_id)
@@ -303,6 +311,7 @@ def test_a_copy_that_is_known_to_be_bad_is_not_read(place, monkeypatch):
         damage.mark(conn, *place.place(image_id), 0, "corrupt")
     driver = place.service.backends.storage("plain")
     read = driver.open_read
+    monkeypatch.setattr(driver, "copy", lambda *_: pytest.fail("the store read it"))
     bad = place.place(image_id)[1]
     monkeypatch.setattr(
         driver, "open_read", lambda key, **more: pytest.fail(key) if key == bad else read(key, **more)
@@ -464,6 +473,16 @@ def test_room_is_set_aside_at_once_and_a_full_project_is_told(each_place):
     assert each_place.stored() == [(2, 0), (2 * len(DATA), 0)]
 
 
+def test_the_operator_may_keep_copying_to_some(tmp_path):
+    (tmp_path / "policy.yaml").write_text('"image:copy": "role:admin"\n')
+    made = Place(tmp_path, f"sqlite:///{tmp_path}/imagesvc.sqlite")
+    image_id = made.owner.active(DATA)
+    refused(made.copy(image_id, work=False), 403, "forbidden")
+    admin = Caller(made.several.app, made.owner.project, "admin", "member")
+    assert made.copy(image_id, caller=admin)[1]["state"] == "done"
+    made.close()
+
+
 def test_what_cannot_be_copied_is_refused_with_its_reason(place):
     image_id = place.owner.active(DATA)
     refused(place.copy(image_id, work=False, store="none"), 400, "store-unknown")
@@ -500,7 +519,7 @@ def data_key_of(place, image_id):
 
 @pytest.mark.parametrize("target", ["plain", "A", "B"])
 @pytest.mark.parametrize("source", ["plain", "A", "B"])
-def test_a_copy_is_encrypted_as_it_was_asked_whatever_its_source_is(place, source, target):
+def test_a_copy_is_encrypted_as_it_was_asked_whatever_its_source_is(place, caplog, source, target):
     keys = {"A": key_of(place.owner), "B": key_of(place.owner)}
     more = {"imagesvc_key_id": keys[source]} if source in keys else {}
     image_id = place.owner.active(DATA, **more)
@@ -516,6 +535,7 @@ def test_a_copy_is_encrypted_as_it_was_asked_whatever_its_source_is(place, sourc
     own, others = data_key_of(place, image["id"]), data_key_of(place, image_id)
     assert own is None or own != others
     assert image["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
+    assert "not copied by its store" not in caplog.text  # it was not asked to
     whole(place)
 
 
