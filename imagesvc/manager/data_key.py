@@ -1,9 +1,11 @@
 """Data keys of encrypted images: made, opened and handed on by way of the KMS that wraps them."""
 
+import contextlib
 import functools
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 from imagesvc import errors
@@ -15,7 +17,7 @@ from imagesvc.domain.encryption_key import DEFAULT, DefaultKey, ImageKey
 from imagesvc.domain.image import Image, NewImage
 from imagesvc.errors import Reason
 from imagesvc.interface.encryption import KeyState
-from imagesvc.interface.errors import KeyUnavailable
+from imagesvc.interface.errors import KeyUnavailable, NotFound
 from imagesvc.manager import image_use, key_backend, project
 from imagesvc.stream.encrypted import EncryptedStorage
 
@@ -65,7 +67,7 @@ class DataKeys:
         backend_id, key_id = self._resolve(project_id, key_id)
         place = ImageKey(image_id, project_id, backend_id, key_id, 1, b"")
         driver = self._backends.encryption(backend_id)
-        with driver.generate_data_key(key_id, context=place.context) as made:
+        with _there(key_id), driver.generate_data_key(key_id, context=place.context) as made:
             self._keep(image_id, made.plain)
             return ImageKey(image_id, project_id, backend_id, key_id, made.version, made.wrapped)
 
@@ -109,7 +111,10 @@ class DataKeys:
 
     def _open(self, row: ImageKey) -> bytes:
         driver = self._backends.encryption(row.backend_id)
-        with driver.decrypt_data_key(row.key_id, row.wrapped, context=row.context) as opened:
+        with (
+            _there(row.key_id),
+            driver.decrypt_data_key(row.key_id, row.wrapped, context=row.context) as opened,
+        ):
             plain = opened.plain
         self._keep(row.image_id, plain)
         return plain
@@ -138,7 +143,10 @@ class DataKeys:
         plain = self.open(image.id)
         place = ImageKey(image.id, project_id, default.backend_id, default.key_id, 1, b"")
         driver = self._backends.encryption(default.backend_id)
-        with driver.wrap_data_key(default.key_id, plain, context=place.context) as made:
+        with (
+            _there(default.key_id),
+            driver.wrap_data_key(default.key_id, plain, context=place.context) as made,
+        ):
             return ImageKey(
                 image.id, project_id, default.backend_id, default.key_id, made.version, made.wrapped
             )
@@ -149,3 +157,14 @@ class DataKeys:
             self._kept = {one: kept for one, kept in self._kept.items() if kept.until > now}
             if len(self._kept) < _KEPT_MAX:
                 self._kept[image_id] = _Kept(now + _KEPT_S, plain)
+
+
+@contextlib.contextmanager
+def _there(key_id: str) -> Iterator[None]:
+    """What a KMS does not find any more was deleted there: it is no image that is missing."""
+    try:
+        yield
+    except NotFound as exc:
+        raise KeyUnavailable(
+            f"Key {key_id} is no longer in the KMS.", exc.operator_message
+        ) from exc

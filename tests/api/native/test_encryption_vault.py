@@ -116,7 +116,7 @@ def test_a_deleted_key_opens_nothing_ever_again(vaulted):
     vaulted.transit("POST", key["id"], "/config", {"deletion_allowed": True})
     vaulted.transit("DELETE", key["id"])
     found = vaulted.file(image_id)
-    assert (found.status_code, DATA[:100] in found.content) == (404, False)
+    assert (found.status_code, DATA[:100] in found.content) == (409, False)
     assert vaulted.owner.get(f"{ROOT}/key/{key['id']}").status_code == 404
     assert vaulted.owner.request("DELETE", f"/v2/images/{image_id}").status_code == 204
 
