@@ -6,6 +6,7 @@ import pytest
 
 from imagesvc.db import image_key
 from imagesvc.manager import data_key
+from imagesvc.worker.step import rewrap_keys
 from tests.api.caller import Caller
 from tests.api.glance.conftest import Several
 from tests.openbao_server import MOUNT
@@ -76,6 +77,7 @@ def built_vaulted(tmp_path_factory, openbao_server):
 def vaulted(built_vaulted, monkeypatch):
     """A project of the test's own, and no data key is kept for a second."""
     monkeypatch.setattr(data_key, "_KEPT_S", 0.0)
+    monkeypatch.setattr(rewrap_keys, "_left_s", lambda ctx: 0.0)
     built_vaulted.owner = Caller(built_vaulted.several.app)
     return built_vaulted
 
