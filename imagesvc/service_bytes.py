@@ -34,7 +34,7 @@ def build(
     return {
         "image_details": ImageDetailManager(*core),
         "explanations": ExplainManager(core.operation, core.enforcer),
-        "keys": KeyManager(*core, jobs),
+        "keys": KeyManager(*core, jobs, keys_max=conf.limit.project_keys),
         "data_keys": keys,
         "image_files": ImageFileManager(
             *core, rules(conf), signer, quotas, guests, foreign, keys, heartbeat_s=beat_s
