@@ -163,7 +163,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     core = service_foreign.Core(operation, enforcer, backends)
     limits, signer = _limits(conf), _signer(conf, key)
     rules = service_bytes.rules(conf)
-    urls, buckets, foreign = service_foreign.outside(conf, key, core, rules, urls)
+    urls, _, foreign = outside = service_foreign.outside(conf, key, core, rules, urls)
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     data_keys = DataKeys.attached(database, backends)
     images = ImageManager(operation, enforcer, backends, limits, quotas, data_keys)
@@ -201,7 +201,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
         **service_machine.build(conf, core, images, jobs, signer, data_keys),
-        **service_foreign.build(conf, key, core, images, jobs, quotas, urls, buckets, foreign),
+        **service_foreign.build(conf, key, core, images, jobs, quotas, outside, data_keys),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
         backend_manager=BackendManager(operation, enforcer, backends),
