@@ -198,6 +198,21 @@ def test_a_region_that_is_away_is_waited_for(east, west, source, target):
     assert (job["state"], job["cause"]) == ("done", None)
 
 
+def test_a_region_that_stays_away_ends_the_job_with_its_cause(east, west, source, target):
+    image_id = source.active(DATA)
+    path = copied(source, image_id, target)
+    east.conf.set_override("retry_s", 0, "worker")
+    west.shut()
+    try:
+        job = ended(east, source, path)
+    finally:
+        west.open()
+        east.conf.clear_override("retry_s", "worker")
+    assert job["state"] == "failed"
+    assert job["cause"].startswith("Region West cannot be reached")
+    assert target.listed() == []
+
+
 def test_a_region_that_is_full_is_waited_for(east, west, source, target, monkeypatch):
     image_id = source.active(DATA)
     store = type(west.service.backends.storage())
