@@ -10,6 +10,7 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import image_disk
 from imagesvc.interface.errors import NoSpace
 from imagesvc.manager import store_verify
+from tests.api.conftest import configure
 from tests.api.native import certificate, tus
 from tests.api.native.installation import Installation, section
 from tests.poll import until
@@ -298,6 +299,12 @@ def test_regions_are_listed_without_secrets(east, source, west):
     }
 
 
+def configured(folder, more):
+    """The configuration of an East."""
+    folder.mkdir()
+    return configure(folder, f"[service]\nregion = East\n{more}")
+
+
 def test_the_check_has_a_verdict_a_region(east, west, tmp_path):
     [good] = check_region.regions(east.conf)
     assert (good.level, good.name) == ("ok", "region west"), good
@@ -313,12 +320,8 @@ def test_the_check_has_a_verdict_a_region(east, west, tmp_path):
         ),
         ("away", section(west, "east").replace(str(west.port), "1"), "cannot be reached"),
     ):
-        folder = tmp_path / name
-        folder.mkdir()
-        made = Installation(folder, "East", more)
-        [bad] = check_region.regions(made.conf)
+        [bad] = check_region.regions(configured(tmp_path / name, more))
         assert (bad.level, text in bad.text) == ("failed", True), (name, bad)
-        made.close()
 
 
 def test_a_certificate_that_is_not_trusted_is_told_and_a_right_one_is_taken(tmp_path, west, source):
@@ -330,9 +333,7 @@ def test_a_certificate_that_is_not_trusted_is_told_and_a_right_one_is_taken(tmp_
     far.open(context)
     more = section(far, "east", f"ca_file = {paths[0]}\n")
     for name, text, level in (("bad", section(far, "east"), "failed"), ("good", more, "ok")):
-        made = Installation(tmp_path / name, "East", text)
-        [found] = check_region.regions(made.conf)
+        [found] = check_region.regions(configured(tmp_path / name, text))
         assert found.level == level, found
         assert ("certificate that is not trusted" in found.text) == (level == "failed")
-        made.close()
     far.close()
