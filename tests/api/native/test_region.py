@@ -12,7 +12,7 @@ from imagesvc.interface.errors import NoSpace
 from imagesvc.manager import store_verify
 from tests.api.conftest import configure
 from tests.api.native import certificate, tus
-from tests.api.native.installation import Installation, section
+from tests.api.native.installation import Installation, make_agency, section
 from tests.poll import until
 
 ROOT = "/imagesvc/v1"
@@ -155,6 +155,11 @@ def test_without_an_agency_the_job_fails_and_says_which_is_missing(east, west, s
     assert f"--source-project {source.project}" in job["cause"]
     assert "East" in job["cause"]
     assert stranger.listed() == []
+    make_agency(stranger, source.project)
+    path = f"{ROOT}/jobs/{job['id']}"
+    assert source.request("POST", f"{path}/retry").status_code == 202
+    again = ended(east, source, path)
+    assert (again["state"], stranger.listed()) == ("done", [again["result"]["image_id"]])
 
 
 @pytest.mark.parametrize(
