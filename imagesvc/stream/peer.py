@@ -17,6 +17,7 @@ SOURCE_PROJECT = "Imagesvc-Source-Project"
 TARGET_PROJECT = "Imagesvc-Target-Project"
 _PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 _FULL = 507
+_GONE = frozenset({404, 410})
 _IMAGE = frozenset({"image_id", "project_id", "status", "cause", "has_namesake", "disks"})
 
 
@@ -116,7 +117,13 @@ class PeerSession:
 
     def get_image(self, request_token: str) -> Mapping[str, Any]:
         """How far the image is there."""
-        return self._image_of(self._ask("GET", _image(request_token)))
+        answer = self._exchange("GET", _image(request_token), {})
+        if answer.status in _GONE:
+            raise errors.RegionGone(
+                region=self._peer.options.name, cause="the image was deleted there."
+            )
+        self._judge(answer)
+        return self._image_of(answer)
 
     def delete_image(self, request_token: str) -> None:
         """Take the image back, finished or not."""
@@ -184,7 +191,7 @@ class PeerSession:
             raise self._peer.away("has no room for the image", answer)
         if status in _PASSING:
             raise self._peer.away("is busy, or something it needs is away", answer)
-        kind = errors.RegionGone if status in (404, 410) else errors.RegionRefused
+        kind = errors.RegionGone if status in _GONE else errors.RegionRefused
         raise kind(region=name, cause=answer.text)
 
     def _image_of(self, answer: Answer) -> Mapping[str, Any]:

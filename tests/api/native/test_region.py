@@ -293,6 +293,27 @@ def test_the_image_deleted_on_its_way_ends_the_copy(east, west, source, target):
     assert target.listed() == []
 
 
+def test_the_copy_deleted_there_on_its_way_ends_the_job_with_that_cause(
+    east, west, source, target, monkeypatch
+):
+    image_id = source.active(DATA)
+    sent = type(west.service.upload_writer)
+    kept = sent.write
+
+    def deleted(writer, ctx, upload_id, *args, **kwargs):
+        [made] = target.listed()
+        assert target.request("DELETE", f"/v2/images/{made}").status_code == 204
+        return kept(writer, ctx, upload_id, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sent, "write", deleted)
+        job = ended(east, source, copied(source, image_id, target))
+    assert (job["state"], job["cause"]) == (
+        "failed", "Region West refused: the image was deleted there.",
+    )  # fmt: skip
+    agrees(west)
+
+
 # ------------------------------------------------------------------ the operator
 
 
