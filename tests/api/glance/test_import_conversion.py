@@ -2,11 +2,13 @@
 
 import gzip
 import hashlib
+import json
 
 import pytest
 
 from imagesvc import errors
 from imagesvc.domain import storage_key
+from imagesvc.domain.image_import import Method
 from imagesvc.manager import quota_verify, store_verify
 from imagesvc.worker import reaper
 from imagesvc.worker.step import spread
@@ -179,6 +181,27 @@ def test_a_digest_that_was_given_is_that_of_the_bytes_as_they_came(site, answers
     assert by_location(site, SMALL, disk_format="qcow2")["status"] == "active"
     other = by_location(site, INSIDE.ljust(MIB, b"\0"), disk_format="qcow2")
     assert (other["status"], other["disk_format"]) == ("queued", "qcow2")
+
+
+def test_an_image_of_another_region_is_kept_in_the_format_too(site, answers, monkeypatch):
+    """The embedded identity has no catalogue to find the region in, so the test says where it is."""
+    digest = hashlib.sha512(SMALL).hexdigest()
+    document = {
+        "status": "active", "size": len(SMALL), "disk_format": "qcow2", "container_format": "bare",
+        "os_hash_algo": "sha512", "os_hash_value": digest,
+    }  # fmt: skip
+    said = iter((json.dumps(document).encode(), SMALL))
+    answers[0] = lambda connection: connection.sendall(answer(next(said)))
+    service = site.several.service
+    monkeypatch.setattr(service.imports, "methods", (Method.GLANCE_DOWNLOAD,))
+    monkeypatch.setattr(service.remotes, "_regions", frozenset({"far"}))
+    monkeypatch.setattr(service.remotes, "locate", lambda job: site.web.url("/v2/images/x"))
+    image_id = site.owner.create()["id"]
+    far = {"glance_region": "far", "glance_image_id": "00000000-0000-4000-8000-000000000000"}
+    body = {"method": {"name": "glance-download", **far}}
+    found = site.owner.request("POST", f"/v2/images/{image_id}/import", body)
+    assert found.status_code == 202, found.text
+    assert facts(site.done(image_id)) == ("active", "raw", MIB, MIB)
 
 
 def test_uploads_and_copies_stay_as_they_are(own):
