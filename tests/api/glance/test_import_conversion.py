@@ -9,6 +9,7 @@ import pytest
 from imagesvc import errors
 from imagesvc.domain import storage_key
 from imagesvc.domain.image_import import Method
+from imagesvc.interface import errors as driver_errors
 from imagesvc.manager import quota_verify, store_verify
 from imagesvc.worker import reaper
 from imagesvc.worker.step import spread
@@ -138,6 +139,7 @@ def test_the_disk_is_the_same(tmp_path, request, engine, kept):
 def test_packed_disks_are_unpacked_first(site, answers, door):
     image, _ = brought(site, answers, door, PACKED, disk_format="qcow2")
     assert facts(image) == ("active", "raw", MIB, MIB)
+    nothing_besides(site.several, **{"plain" if door == "fetched" else "fast": 1})
 
 
 @pytest.mark.parametrize(
@@ -174,6 +176,25 @@ def test_each_store_gets_the_converted_disk(own, monkeypatch):
     whole = ("active", "raw", MIB, MIB)
     assert (seen, facts(show(owner, image_id))) == ([whole], whole)
     nothing_besides(own, fast=1, archive=1)
+
+
+def test_staged_bytes_are_there_for_another_import_though_they_were_converted(own, monkeypatch):
+    def fail(self, ctx, origin, store_id):
+        raise driver_errors.InvalidArgument("No.")
+
+    owner = Caller(own.app)
+    image_id = staged(owner, SMALL, disk_format="qcow2")
+    with monkeypatch.context() as patch:
+        patch.setattr(spread.Spread, "_write", fail)
+        assert begin(owner, image_id, stores=["fast", "archive"]).status_code == 202
+        own.work()
+    image = show(owner, image_id)
+    assert (image["status"], image["disk_format"]) == ("uploading", "qcow2")
+    nothing_besides(own, plain=1)
+    assert begin(owner, image_id).status_code == 202
+    own.work()
+    assert facts(show(owner, image_id)) == ("active", "raw", MIB, MIB)
+    nothing_besides(own, plain=1)
 
 
 def test_a_digest_that_was_given_is_that_of_the_bytes_as_they_came(site, answers):
