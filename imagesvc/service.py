@@ -173,7 +173,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
         methods=import_option.methods(conf, backends.identity()),
-        injection=import_option.injection(conf),
+        treatment=import_option.treatment(conf, backends),
     )  # fmt: skip
     return Service(
         conf=conf,
