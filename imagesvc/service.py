@@ -45,6 +45,7 @@ from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_detail import ImageDetailManager
+from imagesvc.manager.image_explain import ExplainManager
 from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.image_import import ImportManager
 from imagesvc.manager.image_origin import OriginManager
@@ -96,6 +97,7 @@ class Service:
     guests: GuestManager
     images: ImageManager
     image_details: ImageDetailManager
+    explanations: ExplainManager
     image_files: ImageFileManager
     stages: StageManager
     imports: ImportManager
@@ -171,7 +173,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
         methods=import_option.methods(conf, backends.identity()),
-        injection=import_option.injection(conf),
+        treatment=import_option.treatment(conf, backends),
     )  # fmt: skip
     return Service(
         conf=conf,
@@ -187,7 +189,6 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         quotas=quotas,
         guests=guests,
         images=images,
-        image_details=ImageDetailManager(operation, enforcer, backends),
         imports=imports,
         **service_bytes.build(conf, core, jobs, quotas, signer, guests, foreign, data_keys),
         **service_region.build(conf, core, images, jobs, quotas, data_keys),

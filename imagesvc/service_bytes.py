@@ -9,6 +9,8 @@ from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.foreign_bytes import ForeignBytes
 from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.image_bytes import Rules
+from imagesvc.manager.image_detail import ImageDetailManager
+from imagesvc.manager.image_explain import ExplainManager
 from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
@@ -27,10 +29,12 @@ def build(
     foreign: ForeignBytes,
     keys: DataKeys,
 ) -> dict[str, Any]:
-    """What moves the bytes of images, but for uploads, and what encrypts them, by the names of the service."""
+    """What moves, encrypts and explains the bytes of images, but for uploads, by the service's names."""
     beat_s = heartbeat.interval_s(conf.worker.upload_stale_s)
     return {
-        "keys": KeyManager(*core, jobs),
+        "image_details": ImageDetailManager(*core),
+        "explanations": ExplainManager(core.operation, core.enforcer),
+        "keys": KeyManager(*core, jobs, keys_max=conf.limit.project_keys),
         "data_keys": keys,
         "image_files": ImageFileManager(
             *core, rules(conf), signer, quotas, guests, foreign, keys, heartbeat_s=beat_s

@@ -28,3 +28,10 @@ path "transit/keys/+/soft-delete" {
 path "transit/keys/+/soft-delete-restore" {
   capabilities = ["update"]
 }
+# To look at the own token, and to renew it. The policy `default` allows it too.
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from imagesvc.db import metadata
+from imagesvc.db import metadata, unique
 from imagesvc.domain.encryption_key import DefaultKey
 
 TABLE = sa.Table(
@@ -23,12 +23,6 @@ def get(conn: sa.Connection, project_id: str) -> DefaultKey | None:
 
 def put(conn: sa.Connection, key: DefaultKey) -> None:
     """Set it, in the place of one that is there."""
-    remove(conn, key.project_id)
-    conn.execute(
-        sa.insert(TABLE), {column.name: getattr(key, column.name) for column in TABLE.columns}
-    )
+    values = {column.name: getattr(key, column.name) for column in TABLE.columns}
+    conn.execute(unique.put(conn, TABLE, values))
 
-
-def remove(conn: sa.Connection, project_id: str) -> None:
-    """Forget it."""
-    conn.execute(sa.delete(TABLE).where(TABLE.c.project_id == project_id))

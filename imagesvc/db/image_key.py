@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from imagesvc.db import image_table, metadata
+from imagesvc.db import image_table, metadata, unique
 from imagesvc.domain.encryption_key import ImageKey
 
 TABLE = sa.Table(
@@ -26,8 +26,7 @@ _FIELDS = tuple(column.name for column in TABLE.columns)
 
 def put(conn: sa.Connection, key: ImageKey) -> None:
     """Add the row of an image and a project, in the place of one that is there."""
-    remove(conn, key.image_id, key.project_id)
-    conn.execute(sa.insert(TABLE), {name: getattr(key, name) for name in _FIELDS})
+    conn.execute(unique.put(conn, TABLE, {name: getattr(key, name) for name in _FIELDS}))
 
 
 def get(conn: sa.Connection, image_id: str, project_id: str) -> ImageKey | None:

@@ -20,6 +20,7 @@ from imagesvc.interface import base, errors
 VERSION = base.Version(1, 0)
 DATA_KEY_BYTES = 32
 WRAPPED_BYTES_MAX = 8192
+KEY_ID_LENGTH_MAX = 255
 Context = Mapping[str, str]
 
 
@@ -44,7 +45,10 @@ class KeyState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """A key of the KMS; `version` is that under which new data keys are wrapped, from 1."""
+    """A key of the KMS; `version` is that under which new data keys are wrapped, from 1.
+
+    An id has at most KEY_ID_LENGTH_MAX characters.
+    """
 
     id: str
     project_id: str
@@ -126,7 +130,10 @@ class EncryptionDriver(base.Driver):
         raise errors.NotSupported("This KMS does not list its keys.")
 
     def create_key(self, project_id: str, name: str, *, request_token: str) -> KeyInfo:
-        """Make a key; with a token that was used before, give the key of then (CREATE_KEY)."""
+        """Make a key; with a token that was used before, give the key of then (CREATE_KEY).
+
+        Raises InvalidArgument for a name or project that the KMS cannot keep.
+        """
         raise errors.NotSupported("This KMS makes no keys for the service.")
 
     def set_key_enabled(self, key_id: str, *, enabled: bool) -> KeyInfo:

@@ -57,8 +57,7 @@ class DataKeys:
         if new.owner is not None and new.owner != ctx.project_id:
             raise errors.InvalidRequest("An encrypted image is made by the project that has it.")
         image_id = new.id or str(uuid.uuid4())
-        made = self.make(ctx, image_id, new.key_id)
-        return new.with_key(image_id, made)
+        return new.with_key(image_id, self.make(ctx, image_id, new.key_id))
 
     def make(self, ctx: RequestContext, image_id: str, key_id: str) -> ImageKey:
         """A fresh data key for an image of the caller's project, wrapped under one of its keys."""
@@ -70,7 +69,6 @@ class DataKeys:
             key_backend.found(key_id),
             driver.generate_data_key(key_id, context=place.context) as made,
         ):
-            self._keep(image_id, made.plain)
             return dataclasses.replace(place, version=made.version, wrapped=made.wrapped)
 
     def _resolve(self, project_id: str, key_id: str) -> tuple[str, str]:
@@ -98,9 +96,9 @@ class DataKeys:
         raises. A key that is disabled is noticed within a second.
         """
         with self._lock:
-            kept = self._kept.get(image_id)
-            if kept is not None and kept.until > time.monotonic():
-                return kept.plain
+            self._drop()
+            if image_id in self._kept:
+                return self._kept[image_id].plain
         with self._database.read() as conn:
             row = image_key.of_owner(conn, image_id)
         if row is None:
@@ -123,14 +121,19 @@ class DataKeys:
     def require(self, ctx: RequestContext, image: Image) -> None:
         """Ask the KMS now whether the caller's project opens the image, if it is encrypted.
 
+        A key of the owner that is disabled stops its members too.
         Raises Forbidden (KEY_MISSING), KeyUnavailable, and what the KMS raises.
         """
         if image.key_id is None:
             return
         with self._database.read() as conn:
             image_use.require_key(conn, ctx, image)
-            row = image_key.get(conn, image.id, ctx.project_id or "")
-        if row is not None:
+            rows = [image_key.get(conn, image.id, ctx.project_id or "")]
+            if image.owner != ctx.project_id:
+                rows.append(image_key.of_owner(conn, image.id))
+        for row in rows:
+            if row is None:
+                raise errors.ImageGone(image_id=image.id)
             plain = self._open(row)
             if row.project_id == image.owner:  # what a member's key opens is the member's alone
                 self._keep(image.id, plain)
@@ -153,11 +156,15 @@ class DataKeys:
             raise _no_default(project_id) from exc
 
     def _keep(self, image_id: str, plain: bytes) -> None:
-        now = time.monotonic()
         with self._lock:
-            self._kept = {one: kept for one, kept in self._kept.items() if kept.until > now}
+            self._drop()
             if len(self._kept) < _KEPT_MAX:
-                self._kept[image_id] = _Kept(now + _KEPT_S, plain)
+                self._kept[image_id] = _Kept(time.monotonic() + _KEPT_S, plain)
+
+    def _drop(self) -> None:
+        """Forget those whose time is over; under the lock."""
+        now = time.monotonic()
+        self._kept = {one: kept for one, kept in self._kept.items() if kept.until > now}
 
 
 def _no_default(project_id: str) -> errors.InvalidRequest:

@@ -1,5 +1,6 @@
 """Images: create, show, list, change, delete, deactivate."""
 
+import dataclasses
 import uuid
 from typing import Any
 
@@ -57,9 +58,12 @@ class ImageManager:
     def prepare(self, ctx: RequestContext, new: NewImage) -> NewImage:
         """The image with its data key, if it is to be encrypted; before the transaction of `insert`.
 
-        Raises KeyNotFound, KeyUnavailable, InvalidRequest (KEY_MISSING), and what the KMS raises.
+        Raises Forbidden, KeyNotFound, KeyUnavailable, InvalidRequest (KEY_MISSING), and what the KMS raises.
         """
-        return self._keys.prepare(ctx, new)
+        if new.key_id is None:
+            return new
+        self._enforcer.authorize(ctx, "image:create", {"owner": new.owner or ctx.project_id})
+        return self._keys.prepare(ctx, dataclasses.replace(new, id=_image_id(new.id)))
 
     @attempt.again
     def _create(self, ctx: RequestContext, new: NewImage) -> Image:
@@ -70,6 +74,8 @@ class ImageManager:
 
     def insert(self, op: Step, ctx: RequestContext, new: NewImage) -> Image:
         """`create` of what was prepared inside the caller's operation, for jobs that make images."""
+        if new.key_id is not None and new.image_key is None:
+            raise ValueError("an image under a key is prepared before it is made")
         image = self._born(ctx, new)
         self._enforcer.authorize(ctx, "image:create", image)
         if image.owner != ctx.project_id:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt, default_key, image_key, metadata
+from imagesvc.domain import image_property
 from imagesvc.domain.encryption_key import DefaultKey
 from imagesvc.domain.job import Job, JobType
 from imagesvc.interface.encryption import EncryptionCapability, KeyInfo, KeyState
@@ -29,12 +30,19 @@ class KeyManager:
     """Asks the KMS for callers; every key belongs to a project."""
 
     def __init__(
-        self, operation: Operation, enforcer: Enforcer, backends: Backends, jobs: JobManager
+        self,
+        operation: Operation,
+        enforcer: Enforcer,
+        backends: Backends,
+        jobs: JobManager,
+        *,
+        keys_max: int,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._jobs = jobs
+        self._keys_max = keys_max
 
     def list(self, ctx: RequestContext, backend_id: str | None = None) -> Sequence[Key]:
         """The keys of the caller's project. Raises Forbidden, BackendNotFound, DriverError."""
@@ -56,13 +64,16 @@ class KeyManager:
     ) -> Key:
         """Make a key; a token that was used before gives the key of then.
 
-        Raises Forbidden, BackendNotFound, NotSupported where the KMS makes none.
+        Raises Forbidden, TooLarge for more keys than a project may have, BackendNotFound,
+        NotSupported where the KMS makes none.
         """
         with self._operation.attempt(ctx, "key:create", "key", "-") as step:
             self._enforcer.authorize(ctx, "key:create")
             project_id = project.require(ctx, "keys")
             backend_id = backend_id or self._backends.default_id("encryption") or ""
             self._require(backend_id, EncryptionCapability.CREATE_KEY, "makes no keys")
+            there = key_backend.list_all(self._backends, project_id)
+            image_property.check_limit("keys", len(there) + 1, self._keys_max)
             made = self._backends.encryption(backend_id).create_key(
                 project_id, name, request_token=f"{project_id}:{request_token}"
             )

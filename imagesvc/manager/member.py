@@ -79,6 +79,13 @@ class MemberManager:
             if not image.encrypted or member_id == image.owner:
                 return None
             self._enforcer.authorize(ctx, "member:add", image)
+            if ctx.project_id != image.owner:  # whoever else may add members has no key to give
+                raise errors.Forbidden(
+                    "Image {image_id} is encrypted: only its owner can offer it.",
+                    image_id=image_id,
+                    reason=Reason.KEY_MISSING,
+                )
+            self._keys.require(ctx, image)
             return self._keys.offer(image, member_id)
 
     @attempt.again

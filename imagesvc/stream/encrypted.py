@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Protocol
 
 from imagesvc.domain import storage_key
 from imagesvc.interface import base, errors, storage
-from imagesvc.stream.envelope import HEADER_BYTES, LAYOUT, Decryptor, Encryptor
+from imagesvc.stream.envelope import HEADER_BYTES, LAYOUT, Damaged, Decryptor, Encryptor
 
 DataKeyOf = Callable[[str], bytes]  # image id -> data key
 
@@ -53,7 +53,7 @@ class EncryptedStorage(storage.StorageDriver):
         def read(*, offset: int = 0, length: int | None = None) -> BinaryIO:
             return self._driver.open_read(key, offset=offset, length=length)
 
-        return self._open(key, read, offset, length)
+        return self._open(key, read, offset, length, self._driver.stat(key).size_bytes)
 
     def open_copy(
         self, key: str, number: int, *, offset: int = 0, length: int | None = None
@@ -64,10 +64,15 @@ class EncryptedStorage(storage.StorageDriver):
         def read(*, offset: int = 0, length: int | None = None) -> BinaryIO:
             return self._driver.open_copy(key, number, offset=offset, length=length)
 
-        return self._open(key, read, offset, length)
+        with read() as source:  # that of another copy may be another one
+            size = source.seek(0, io.SEEK_END) if source.seekable() else None
+        if size is None:
+            size = self._driver.stat(key).size_bytes
+        return self._open(key, read, offset, length, size)
 
-    def _open(self, key: str, read: _Open, offset: int, length: int | None) -> BinaryIO:
-        sealed_bytes = self._driver.stat(key).size_bytes
+    def _open(
+        self, key: str, read: _Open, offset: int, length: int | None, sealed_bytes: int
+    ) -> BinaryIO:
         data_key = self._data_key(storage_key.image_of(key))
         with read(length=HEADER_BYTES) as source:
             header = _full(source, HEADER_BYTES)
@@ -240,7 +245,5 @@ def _full(source: BinaryIO, size: int) -> bytes:
         data = source.read(size - len(parts))
         parts += data
     if len(parts) < size:
-        raise errors.IntegrityError(
-            "The encrypted bytes are not what was stored.", "an encrypted object is cut"
-        )
+        raise Damaged("The encrypted bytes are not what was stored.", "an encrypted object is cut")
     return bytes(parts)

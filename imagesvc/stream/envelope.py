@@ -169,5 +169,9 @@ class Decryptor:
         return self._cipher.open(segment, sealed, segment == self.last)
 
 
-def _damaged(what: str) -> IntegrityError:
-    return IntegrityError("The encrypted bytes are not what was stored.", what)
+class Damaged(IntegrityError):
+    """The bytes of an object are not those that were encrypted."""
+
+
+def _damaged(what: str) -> Damaged:
+    return Damaged("The encrypted bytes are not what was stored.", what)

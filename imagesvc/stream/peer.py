@@ -17,6 +17,8 @@ SOURCE_PROJECT = "Imagesvc-Source-Project"
 TARGET_PROJECT = "Imagesvc-Target-Project"
 _PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 _FULL = 507
+_GONE = frozenset({404, 410})
+_IMAGE = frozenset({"image_id", "project_id", "status", "cause", "has_namesake", "disks"})
 
 
 class Peer:
@@ -111,12 +113,17 @@ class PeerSession:
 
     def put_image(self, request_token: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
         """Begin an image there, or find the one that was begun under this token."""
-        answer = self._ask("PUT", _image(request_token), document)
-        return _part(answer.document, "region_image")
+        return self._image_of(self._ask("PUT", _image(request_token), document))
 
     def get_image(self, request_token: str) -> Mapping[str, Any]:
         """How far the image is there."""
-        return _part(self._ask("GET", _image(request_token)).document, "region_image")
+        answer = self._exchange("GET", _image(request_token), {})
+        if answer.status in _GONE:
+            raise errors.RegionGone(
+                region=self._peer.options.name, cause="the image was deleted there."
+            )
+        self._judge(answer)
+        return self._image_of(answer)
 
     def delete_image(self, request_token: str) -> None:
         """Take the image back, finished or not."""
@@ -184,8 +191,16 @@ class PeerSession:
             raise self._peer.away("has no room for the image", answer)
         if status in _PASSING:
             raise self._peer.away("is busy, or something it needs is away", answer)
-        kind = errors.RegionGone if status in (404, 410) else errors.RegionRefused
+        kind = errors.RegionGone if status in _GONE else errors.RegionRefused
         raise kind(region=name, cause=answer.text)
+
+    def _image_of(self, answer: Answer) -> Mapping[str, Any]:
+        found = answer.document.get("region_image")
+        if not isinstance(found, dict) or not found.keys() >= _IMAGE:
+            raise errors.RegionRefused(
+                region=self._peer.options.name, cause="it does not answer as this service does."
+            )
+        return found
 
     def _offset(self, answer: Answer) -> int:
         text = answer.headers.get("upload-offset", "")
@@ -196,8 +211,3 @@ class PeerSession:
 
 def _image(request_token: str) -> str:
     return f"/region-images/{urllib.parse.quote(request_token, safe='')}"
-
-
-def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = document.get(name)
-    return found if isinstance(found, dict) else {}

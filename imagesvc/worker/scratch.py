@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,13 +91,22 @@ def of(service: services.Service, encrypted: bool = False) -> Scratch:
     if not encrypted:
         return Scratch(Path(own.scratch_dir), own.scratch_bytes)
     root = Path(own.memory_scratch_dir)
-    if not in_memory(root):
+    if not (in_memory(root) and _is_own(root)):
         raise errors.ConfigurationError(
-            "An encrypted image cannot be converted: {folder} is not in a tmpfs. Set "
-            "[worker] memory_scratch_dir to a folder that is.",
+            "An encrypted image cannot be converted: {folder} is not in a tmpfs, or not the "
+            "service's alone. Set [worker] memory_scratch_dir to a folder that is, or remove that one.",
             folder=root,
         )
     return Scratch(root, 0)
+
+
+def _is_own(root: Path) -> bool:
+    """Whether nobody else made the folder, or looks into it; it is made if it is missing."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = root.lstat()
+    return (
+        stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    )
 
 
 def run(service: services.Service) -> int:

@@ -6,9 +6,9 @@ import uuid
 from typing import NamedTuple
 
 from imagesvc.interface import errors
+from imagesvc.interface.encryption import KEY_ID_LENGTH_MAX
 
 PREFIX = "imagesvc"
-_NAME_BYTES_MAX = 255
 _PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _WRITTEN = re.compile(
     rf"{PREFIX}-(?P<project_id>{_PROJECT.pattern})"
@@ -45,9 +45,14 @@ def make(project_id: str, request_token: str, name: str) -> KeyName:
         raise errors.InvalidArgument(
             f"The project id {project_id!r} has characters that the KMS cannot keep."
         )
-    if len(name.encode()) > _NAME_BYTES_MAX:
-        raise errors.InvalidArgument(f"A key's name has at most {_NAME_BYTES_MAX} bytes.")
-    return KeyName(project_id, id_of(project_id, request_token), name)
+    made = KeyName(project_id, id_of(project_id, request_token), name)
+    excess = len(str(made)) - KEY_ID_LENGTH_MAX
+    if excess > 0:
+        raise errors.InvalidArgument(
+            f"The KMS cannot keep so long a name for a key; it is {excess} characters too long, of "
+            "which letters and digits of ASCII count one, others three a byte."
+        )
+    return made
 
 
 def parse(text: str) -> KeyName | None:

@@ -12,9 +12,10 @@ from oslo_config import cfg
 from imagesvc.interface import errors
 
 try:
-    import boto3
     import botocore.config
     import botocore.exceptions
+
+    from imagesvc_drivers.client import boto
 except ImportError as exc:  # the loader shows this text
     raise ImportError("the aws_kms driver needs boto3: pip install 'imagesvc[aws_kms]'") from exc
 
@@ -124,7 +125,7 @@ class KmsClient:
         options, process = self._options, os.getpid()
         with self._lock:
             if process not in self._clients:
-                self._clients[process] = boto3.session.Session().client(
+                self._clients[process] = boto.client(
                     "kms",
                     endpoint_url=options.endpoint_url,
                     region_name=options.region,

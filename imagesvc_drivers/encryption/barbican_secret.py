@@ -10,7 +10,6 @@ from typing import Any
 from imagesvc.interface import errors
 from imagesvc_drivers.client import key_wrap
 
-NAME_LENGTH_MAX = 255
 _SERVICE = "key_manager"
 _PAGE = 100
 _MODE = re.compile(r"gcm;version=([0-9]{1,9})")

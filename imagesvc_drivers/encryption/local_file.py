@@ -15,6 +15,7 @@ import json
 import os
 import stat
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,14 +37,22 @@ class Key:
     versions: tuple[bytes, ...] = dataclasses.field(repr=False)
 
 
+class _Held:
+    """Keeps a file that was read, so that none that takes its place has the same inode."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        descriptor = os.dup(stream.fileno())
+        self.mark = _mark(os.fstat(descriptor))
+        self.release = weakref.finalize(self, os.close, descriptor)
+
+
 class KeyFile:
     """Safe for many threads and processes: each call sees what all others have written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()  # guards _seen and _keys
-        # Kept open, so that no file that takes its place has the same inode.
-        self._seen: tuple[BinaryIO, tuple[int, ...]] | None = None
+        self._seen: _Held | None = None
         self._keys: Mapping[str, Key] = {}
 
     def open(self) -> None:
@@ -64,15 +73,12 @@ class KeyFile:
     def read(self) -> Mapping[str, Key]:
         """All keys by their ids, as the file has them now. Raises Unavailable."""
         with self._lock, _translated(self._path):
-            if self._seen is None or self._seen[1] != _mark(self._path.stat()):
+            if self._seen is None or self._seen.mark != _mark(self._path.stat()):
                 self._forget()
-                stream = self._path.open("rb")
-                self._seen = stream, _mark(os.fstat(stream.fileno()))
-                try:
+                with self._path.open("rb") as stream:
+                    held = _Held(stream)
                     self._keys = self._parse(_body(stream, self._path))
-                except BaseException:
-                    self._forget()
-                    raise
+                self._seen = held
             return self._keys
 
     @contextlib.contextmanager
@@ -98,8 +104,9 @@ class KeyFile:
     def _locked(self) -> Iterator[None]:
         """Writers one after another; what a killed one left is removed, since it holds keys."""
         with record.lock(self._path.with_name(f"{self._path.name}.lock"), wait_s=_LOCK_WAIT_S):
-            for left in self._path.parent.glob(f".{self._path.name}.*"):
-                left.unlink(missing_ok=True)
+            for left in self._path.parent.iterdir():
+                if left.name.startswith(f".{self._path.name}."):
+                    left.unlink(missing_ok=True)
             yield
 
     def _write(self, keys: dict[str, Any]) -> None:
@@ -113,7 +120,7 @@ class KeyFile:
 
     def _forget(self) -> None:
         if self._seen is not None:
-            self._seen[0].close()
+            self._seen.release()
         self._seen, self._keys = None, {}
 
 

@@ -8,9 +8,9 @@ same bytes.
 """
 
 import base64
-import binascii
 import contextlib
 import datetime
+import logging
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +28,7 @@ from imagesvc.interface.encryption import (
 from imagesvc_drivers.client import key_name, key_wrap, probe
 from imagesvc_drivers.encryption import vault_client
 
+LOG = logging.getLogger(__name__)
 _FORMAT = 1
 _HEAD = struct.Struct(">BI")
 # Words of the server about keys and versions that are closed, and what it means.
@@ -86,7 +87,7 @@ class VaultEncryption(encryption.EncryptionDriver):
         answer = self._ask(
             f"datakey/plaintext/{key_id}", {"context": _derivation(context), "bits": 256}
         )
-        return _data_key(_plain(answer), *_packed(answer["ciphertext"]))
+        return _data_key(_plain(answer), *_packed(answer))
 
     def wrap_data_key(self, key_id: str, plain: bytes, *, context: Context) -> DataKey:
         """An existing data key, sealed by the server."""
@@ -99,7 +100,7 @@ class VaultEncryption(encryption.EncryptionDriver):
             "plaintext": base64.b64encode(plain).decode("ascii"),
         }
         answer = self._ask(f"encrypt/{key_id}", body)
-        return _data_key(plain, *_packed(answer["ciphertext"]))
+        return _data_key(plain, *_packed(answer))
 
     def decrypt_data_key(self, key_id: str, wrapped: bytes, *, context: Context) -> DataKey:
         """Open a wrapped data key at the server."""
@@ -109,7 +110,7 @@ class VaultEncryption(encryption.EncryptionDriver):
     def rewrap(self, key_id: str, wrapped: bytes, *, context: Context) -> tuple[bytes, int]:
         """The same data key under the newest version; only the server sees it."""
         answer = self._ask(f"rewrap/{_known(key_id)}", _sealed(wrapped, context), opens=True)
-        return _packed(answer["ciphertext"])
+        return _packed(answer)
 
     # -------------------------------------------------------------- keys
 
@@ -137,13 +138,20 @@ class VaultEncryption(encryption.EncryptionDriver):
         )
 
     def list_keys(self, project_id: str) -> tuple[KeyInfo, ...]:
-        """The keys of a project, by id; one call for all names, and one for each key."""
+        """The keys of a project, by id; one call for all names, and one for each key.
+
+        One that binds no context is left out, with a line in the log.
+        """
         found = []
         for name in sorted(self._names()):
             parsed = key_name.parse(name)
             if parsed is not None and parsed.project_id == project_id:
-                with contextlib.suppress(errors.NotFound):  # deleted since
+                try:
                     found.append(self.describe_key(name))
+                except errors.NotFound:  # deleted since
+                    continue
+                except errors.InvalidArgument as exc:  # it must not hide all others
+                    LOG.warning("key left out of a list: %s", exc.operator_message)
         return tuple(found)
 
     def create_key(self, project_id: str, name: str, *, request_token: str) -> KeyInfo:
@@ -210,7 +218,10 @@ def _derivation(context: Context) -> str:
 
 
 def _plain(answer: dict[str, Any]) -> bytes:
-    return base64.b64decode(answer["plaintext"])
+    try:
+        return base64.b64decode(answer["plaintext"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        raise _strange("no plaintext") from None  # the error would show it
 
 
 def _data_key(plain: bytes, wrapped: bytes, version: int) -> DataKey:
@@ -219,15 +230,20 @@ def _data_key(plain: bytes, wrapped: bytes, version: int) -> DataKey:
     return DataKey(plain, wrapped, version)
 
 
-def _packed(ciphertext: str) -> tuple[bytes, int]:
+def _packed(answer: dict[str, Any]) -> tuple[bytes, int]:
     """What is kept of the server's `vault:v<version>:<base64>`, and the version."""
-    version, _, sealed = ciphertext.removeprefix("vault:v").partition(":")
     try:
-        return _HEAD.pack(_FORMAT, int(version)) + base64.b64decode(sealed), int(version)
-    except (ValueError, binascii.Error, struct.error) as exc:
-        raise errors.Unavailable(
-            "The key service does not work just now.", "the server's ciphertext is none of vault:v"
-        ) from exc
+        version, _, sealed = answer["ciphertext"].removeprefix("vault:v").partition(":")
+        raw = base64.b64decode(sealed, validate=True)
+        return _HEAD.pack(_FORMAT, int(version)) + raw, int(version)
+    except (KeyError, AttributeError, ValueError, struct.error):
+        raise _strange("no ciphertext of the form vault:v1:...") from None
+
+
+def _strange(what: str) -> errors.Unavailable:
+    return errors.Unavailable(
+        "The key service does not work just now.", f"its answer has {what}: look at url"
+    )
 
 
 def _version(wrapped: bytes) -> int:

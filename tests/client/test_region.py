@@ -122,7 +122,6 @@ def test_the_command_copies_an_image_into_another_region(here, raw_image, tmp_pa
         service, "far", "agency", "create", "from-here", "--source-region", "RegionOne",
         "--source-project", ours,
     )  # fmt: skip
-    assert ours in imagesvc(service, "far", "agency", "list", "-f", "value")
     done = service.json(*copy, command="imagesvc")
     assert (done["state"], done["region"], done["project_id"]) == ("done", region, theirs)
     service.run(
@@ -131,7 +130,6 @@ def test_the_command_copies_an_image_into_another_region(here, raw_image, tmp_pa
     assert (tmp_path / "out").read_bytes() == raw_image.read_bytes()
     assert made["image_id"] != done["image_id"]
     imagesvc(service, "far", "agency", "delete", "from-here")
-    assert "--source-project" in imagesvc(service, "demo", *copy, check=False)
 
 
 def test_the_clients_say_that_there_is_no_cache(here):

@@ -84,6 +84,7 @@ TESTED = {
     *test_backup.DELETE_POINTS,
     *Backup.PREPARE_CRASH_POINTS,
     *Backup.FINISH_CRASH_POINTS,
+    *test_encryption.REWRAP_POINTS,
     *Encryption.CREATE_CRASH_POINTS,
     *Encryption.ROTATE_CRASH_POINTS,
     *AwsKms.CREATE_CRASH_POINTS,

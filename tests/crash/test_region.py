@@ -251,6 +251,27 @@ def test_a_copy_that_is_taken_back_leaves_nothing(pair, point):
 
 
 @pytest.mark.peer
+def test_an_agency_that_is_deleted_in_mid_copy_ends_it_on_both_sides(tmp_path):
+    pair = Pair(tmp_path, random.Random(3).randbytes(64 * MIB))
+    try:
+        ready(pair)
+        pair.east.start("worker")
+        until(lambda: pair.line.sent > 4 * MIB)
+        agencies = pair.west.service.region.agencies
+        [agency] = agencies.list(pair.member)
+        agencies.delete(pair.member, agency.id)
+        sent = pair.line.sent
+        until(lambda: pair.job.finished_at)
+        assert (pair.job.state, "agency create" in pair.job.error_text) == ("failed", True)
+        assert pair.line.sent < sent + 8 * MIB
+        assert pair.images() == ()
+        pair.west.start("worker")
+        pair.clean(0)
+    finally:
+        pair.stop()
+
+
+@pytest.mark.peer
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_dies_at_random_one_image_arrives(tmp_path, seed):
     print(f"seed {seed}")

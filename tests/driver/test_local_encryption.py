@@ -4,7 +4,10 @@ import base64
 import contextlib
 import json
 import os
+import shutil
 import stat
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -12,10 +15,20 @@ import pytest
 
 from imagesvc.interface import errors
 from imagesvc.interface.base import HealthState
+from imagesvc.testing.conformance import sync_trace
 from imagesvc.testing.conformance.encryption import CONTEXT, PROJECT, EncryptionConformance
 from imagesvc.testing.conformance.encryption_key import PLAIN
 from imagesvc_drivers.encryption.local import LocalEncryption
 from tests import small_disk
+
+MAKE = """
+import sys
+from imagesvc.testing.conformance.options import options_of
+from imagesvc_drivers.encryption.local import LocalEncryption
+driver = LocalEncryption(options_of(LocalEncryption, {"path": sys.argv[1]}), backend_id="test")
+driver.open()
+driver.create_key("project", "name", request_token="token")
+"""
 
 
 class TestLocalEncryption(EncryptionConformance):
@@ -115,21 +128,20 @@ class TestLocalEncryption(EncryptionConformance):
         health = driver.health()
         assert (health.state, what_to_do in health.detail) == (HealthState.DOWN, True)
 
-    def test_a_file_that_takes_the_place_of_another_is_read(
-        self, driver: LocalEncryption, path: Path
+    def test_a_copy_that_is_put_back_with_its_size_and_time_is_read(
+        self, driver: LocalEncryption, path: Path, key_id: str, tmp_path: Path
     ) -> None:
-        """Also one of the same size and time, as a copy that was put back has."""
-        first = self.make_key(driver)
-        older, before = path.read_bytes(), path.stat()
-        second = self.make_key(driver)
-        assert driver.describe_key(second)
-        path.unlink()
-        path.write_bytes(older)
-        path.chmod(0o600)
+        other = self.make(LocalEncryption, path=str(tmp_path / "other.json"))
+        others = self.make_key(other)
+        assert driver.describe_key(key_id)
+        before = path.stat()
+        copy = (tmp_path / "other.json").read_bytes()
+        assert len(copy) == before.st_size
+        path.write_bytes(copy)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert driver.describe_key(first)
+        assert driver.describe_key(others).id == others
         with pytest.raises(errors.NotFound):
-            driver.describe_key(second)
+            driver.describe_key(key_id)
 
     def test_what_a_killed_writer_left_is_removed_since_it_holds_keys(
         self, driver: LocalEncryption, path: Path
@@ -179,6 +191,22 @@ class TestLocalEncryption(EncryptionConformance):
             forged = wrapped[:1] + version.to_bytes(4, "big") + wrapped[5:]
             with pytest.raises(errors.IntegrityError):
                 driver.decrypt_data_key(key_id, forged, context=CONTEXT)
+
+    def test_a_key_is_on_the_disk_before_it_is_given(self, tmp_path: Path) -> None:
+        trace, strace = tmp_path / "trace", shutil.which("strace")
+        assert strace is not None
+        command = [*sync_trace.command(strace, trace), sys.executable, "-c", MAKE]
+        subprocess.run([*command, str(tmp_path / "keys.json")], check=True)
+        files, unflushed = sync_trace.judge(trace, 300)
+        assert (files, unflushed) == (1, [])
+
+    @pytest.mark.peer
+    def test_a_kill_at_any_line_leaves_the_keys_whole(
+        self, driver: LocalEncryption, key_id: str
+    ) -> None:
+        self.CREATE_CRASH_POINTS = self.ROTATE_CRASH_POINTS = ()  # type: ignore[misc]
+        self.test_a_key_that_was_begun_is_made_once_after_a_kill(driver)
+        self.test_a_key_opens_though_its_rotation_was_killed(driver, key_id)
 
     def test_a_full_disk_is_told_and_the_keys_stay(self, tmp_path: Path) -> None:
         place = tmp_path / "full"

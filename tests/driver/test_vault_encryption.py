@@ -14,7 +14,7 @@ from imagesvc.testing.conformance.encryption_key import PLAIN
 from imagesvc_drivers.client import key_name
 from imagesvc_drivers.encryption.vault import VaultEncryption
 from imagesvc_drivers.encryption.vault_client import VaultClient
-from tests import poll
+from tests import poll, web_server
 from tests.openbao_server import MOUNT
 
 KNOWS = VaultClient.knows
@@ -48,6 +48,7 @@ class TestVaultEncryption(EncryptionConformance):
         with pytest.raises(errors.InvalidArgument) as caught:
             driver.wrap_data_key(key_id, PLAIN, context=CONTEXT)
         assert "derived=true" in caught.value.operator_message
+        assert key_id not in [found.id for found in driver.list_keys(PROJECT)]
         openbao_server.call("POST", f"{MOUNT}/keys/{key_id}/config", {"deletion_allowed": True})
         openbao_server.call("DELETE", f"{MOUNT}/keys/{key_id}")
 
@@ -56,6 +57,19 @@ class TestVaultEncryption(EncryptionConformance):
         with pytest.raises(errors.NotFound):
             driver.wrap_data_key(key_id, PLAIN, context=CONTEXT)
         assert key_id not in openbao_server.call("LIST", f"{MOUNT}/keys")["data"]["keys"]
+
+    def test_a_namespace_has_keys_of_its_own(self, driver, openbao_server, key_id):
+        token = openbao_server.make_namespace("team")
+        options = openbao_server.options(token=token, namespace="team")
+        inside = self.make(VaultEncryption, **options)
+        own = self.make_key(inside)
+        made = inside.generate_data_key(own, context=CONTEXT)
+        assert inside.decrypt_data_key(own, made.wrapped, context=CONTEXT).plain == made.plain
+        assert [found.id for found in inside.list_keys(PROJECT)] == [own]
+        with pytest.raises(errors.NotFound):
+            inside.describe_key(key_id)
+        with pytest.raises(errors.NotFound):
+            driver.describe_key(own)
 
     def test_a_deleted_key_opens_nothing(self, driver, openbao_server):
         key_id = self.make_key(driver)
@@ -194,6 +208,35 @@ class TestVaultEncryption(EncryptionConformance):
         with pytest.raises(errors.InvalidConfiguration, match=said) as caught:
             self.construct(VaultEncryption, **openbao_server.options(**change))
         assert "pass-word" not in str(caught.value)
+
+    @pytest.mark.parametrize("body", [b"{}", b"[]", b"<html>", b'{"data": {"ciphertext": "x"}}'])
+    def test_a_server_that_is_no_vault_is_told(self, body):
+        """Such as a web server that stands at a mistyped URL, and says 200 to everything."""
+
+        def script(head, connection):
+            connection.sendall(web_server.answer(body))
+
+        with web_server.serving(script) as server:
+            url = f"http://127.0.0.1:{server.port}"
+            driver = self.construct(VaultEncryption, url=url, token="secret-token")
+            key_id = str(key_name.KeyName(PROJECT, str(uuid.uuid4())))
+            with pytest.raises((errors.Unavailable, errors.NotFound)):
+                driver.generate_data_key(key_id, context=CONTEXT)
+            with pytest.raises(errors.Unavailable):
+                driver.decrypt_data_key(key_id, b"\1\0\0\0\1x", context=CONTEXT)
+
+    def test_a_redirect_does_not_get_the_token(self):
+        def script(head, connection):
+            moved = f"Location: http://127.0.0.1:{other.port}/v1/x"
+            connection.sendall(web_server.answer(b"", moved, status="307 Temporary Redirect"))
+
+        with web_server.serving(script) as other, web_server.serving(script) as server:
+            url = f"http://127.0.0.1:{server.port}"
+            driver = self.construct(VaultEncryption, url=url, token="secret-token")
+            with pytest.raises(errors.Unavailable):
+                driver.open()
+            assert len(server.requests) == 1
+            assert other.requests == []
 
     def test_the_key_of_another_engine_cannot_be_reached(self, driver):
         for strange in ("../sys/seal-status", "imagesvc-a/../../sys", "%2e%2e"):

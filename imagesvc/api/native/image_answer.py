@@ -74,6 +74,30 @@ class Image(Answer):
     disks: list[ImageDisk]
 
 
+class Verdict(Answer):
+    """Whether a project may do something with an image; `rule` is that of the policy, if one decides."""
+
+    action: str
+    allowed: bool
+    cause: str
+    rule: str
+
+
+class Explanation(Answer):
+    """What a user of a project with these roles can do with an image."""
+
+    image_id: str
+    project_id: str
+    roles: list[str]
+    verdicts: list[Verdict]
+
+
+class OneExplanation(Answer):
+    """Why a project can or cannot use an image."""
+
+    explanation: Explanation
+
+
 class OneImage(Answer):
     """How one image is kept."""
 

@@ -134,6 +134,13 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET": Operation(image_csv.MEDIA_TYPE, query=_CSV, headers=("Accept-Language",), raises=(errors.Overloaded,)),
     },
     "/images/{image_id}": {"GET": Operation(image_answer.OneImage, raises=(errors.ImageNotFound,))},
+    "/images/{image_id}/explain": {
+        "GET": Operation(
+            image_answer.OneExplanation,
+            query={"project": TEXT, "roles": TEXT},
+            raises=(errors.ImageNotFound, errors.Forbidden),
+        )
+    },
     "/images/{image_id}/copy": {
         "POST": Operation(
             answers.Import, 202, body=copy.NewCopy, headers=("Idempotency-Key",), raises=_COPY

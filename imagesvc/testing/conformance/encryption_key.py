@@ -53,6 +53,7 @@ class EncryptionKeyConformance(KilledWork):
         """describe_key: what a key is; a new one is enabled and has one version."""
         found = driver.describe_key(key_id)
         assert (found.id, found.project_id) == (key_id, PROJECT)
+        assert 0 < len(key_id) <= encryption.KEY_ID_LENGTH_MAX
         assert (found.state, found.version) == (KeyState.ENABLED, 1)
         assert found.algorithm
         assert found.created_at is None or found.created_at.tzinfo is not None

@@ -1,5 +1,6 @@
 """The bytes of an image go into another region, disk after disk, by its door for uploads."""
 
+from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.domain.image import ImageDisk
 from imagesvc.manager import disk_reader, image_copy
@@ -30,7 +31,11 @@ def _send_all(ctx: StepContext) -> None:
         if there["status"] not in _COMING:
             return  # it has all bytes, and made an image of them or will
         for disk, upload_id in zip(disks, ctx.results["introduce"]["uploads"], strict=True):
-            _send(ctx, session, disk, upload_id, before, total)
+            try:
+                _send(ctx, session, disk, upload_id, before, total)
+            except errors.RegionGone:  # an upload does not say why: the image, or the agency, does
+                session.get_image(region_peer.token(ctx))
+                raise
             before += disk.size_bytes
     ctx.progress(total, total)
     crashpoint("step.transfer.done")

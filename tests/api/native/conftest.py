@@ -72,16 +72,17 @@ def customer(request, tmp_path, s3_place):
 
 
 @pytest.fixture(scope="session")
-def west(tmp_path_factory):
-    """The target region, with a worker."""
-    made = Installation(
-        tmp_path_factory.mktemp("west"), "West", "[worker]\npoll_interval_s = 0.05\n"
-    )
+def west(tmp_path_factory, postgresql_server, postgresql_template):
+    """The target region, on PostgreSQL, with a worker."""
+    url = postgresql_server.create(postgresql_template)
+    more = f"[worker]\npoll_interval_s = 0.05\n[database]\nurl = {url}\n"
+    made = Installation(tmp_path_factory.mktemp("west"), "West", more)
     made.admit("east")
     made.open()
     made.employ()
     yield made
     made.close()
+    postgresql_server.drop(url)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from imagesvc.db import image_key
 from imagesvc.domain import storage_key
 from imagesvc.manager import data_key
 from imagesvc.stream.envelope import LAYOUT
+from imagesvc.worker.step import rewrap_keys
 from tests import hostile_image
 from tests.api.caller import OCTETS, Caller
 from tests.api.native.customer import ROOT, Customer
@@ -20,8 +21,9 @@ NEVER = "ffffffff-0000-4000-8000-000000000000"
 
 @pytest.fixture(autouse=True)
 def _asked_each_time(monkeypatch):
-    """A test waits for no second."""
+    """A test waits for no second, and for no lease."""
     monkeypatch.setattr(data_key, "_KEPT_S", 0.0)
+    monkeypatch.setattr(rewrap_keys, "_left_s", lambda ctx: 0.0)
 
 
 @pytest.fixture

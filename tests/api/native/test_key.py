@@ -104,3 +104,12 @@ def test_what_is_done_with_keys_is_recorded_for_the_project(caller):
     assert actions == {
         "key:create", "key:disable", "key:enable", "key:set_default", "key:rotate",
     }  # fmt: skip
+
+
+def test_a_project_has_no_more_keys_than_the_operator_allows(caller, each_service):
+    each_service.keys._keys_max = 2
+    try:
+        made(caller), made(caller)
+        refused(caller.request("POST", ROOT, {"name": "third"}), 413, "too-large")
+    finally:
+        each_service.keys._keys_max = -1

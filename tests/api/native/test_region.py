@@ -8,10 +8,12 @@ import pytest
 from imagesvc.cmd import check_region
 from imagesvc.db import image as image_rows
 from imagesvc.db import image_disk
+from imagesvc.domain import storage_key
 from imagesvc.interface.errors import NoSpace
 from imagesvc.manager import store_verify
+from tests.api.conftest import configure
 from tests.api.native import certificate, tus
-from tests.api.native.installation import Installation, section
+from tests.api.native.installation import Installation, make_agency, section
 from tests.poll import until
 
 ROOT = "/imagesvc/v1"
@@ -154,6 +156,11 @@ def test_without_an_agency_the_job_fails_and_says_which_is_missing(east, west, s
     assert f"--source-project {source.project}" in job["cause"]
     assert "East" in job["cause"]
     assert stranger.listed() == []
+    make_agency(stranger, source.project)
+    path = f"{ROOT}/jobs/{job['id']}"
+    assert source.request("POST", f"{path}/retry").status_code == 202
+    again = ended(east, source, path)
+    assert (again["state"], stranger.listed()) == ("done", [again["result"]["image_id"]])
 
 
 @pytest.mark.parametrize(
@@ -196,6 +203,21 @@ def test_a_region_that_is_away_is_waited_for(east, west, source, target):
     west.open()
     job = ended(east, source, path)
     assert (job["state"], job["cause"]) == ("done", None)
+
+
+def test_a_region_that_stays_away_ends_the_job_with_its_cause(east, west, source, target):
+    image_id = source.active(DATA)
+    path = copied(source, image_id, target)
+    east.conf.set_override("retry_s", 0, "worker")
+    west.shut()
+    try:
+        job = ended(east, source, path)
+    finally:
+        west.open()
+        east.conf.clear_override("retry_s", "worker")
+    assert job["state"] == "failed"
+    assert job["cause"].startswith("Region West cannot be reached")
+    assert target.listed() == []
 
 
 def test_a_region_that_is_full_is_waited_for(east, west, source, target, monkeypatch):
@@ -272,6 +294,27 @@ def test_the_image_deleted_on_its_way_ends_the_copy(east, west, source, target):
     assert target.listed() == []
 
 
+def test_the_copy_deleted_there_on_its_way_ends_the_job_with_that_cause(
+    east, west, source, target, monkeypatch
+):
+    image_id = source.active(DATA)
+    sent = type(west.service.upload_writer)
+    kept = sent.write
+
+    def deleted(writer, ctx, upload_id, *args, **kwargs):
+        [made] = target.listed()
+        assert target.request("DELETE", f"/v2/images/{made}").status_code == 204
+        return kept(writer, ctx, upload_id, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sent, "write", deleted)
+        job = ended(east, source, copied(source, image_id, target))
+    assert (job["state"], job["cause"]) == (
+        "failed", "Region West refused: the image was deleted there.",
+    )  # fmt: skip
+    agrees(west)
+
+
 # ------------------------------------------------------------------ the operator
 
 
@@ -281,6 +324,12 @@ def test_regions_are_listed_without_secrets(east, source, west):
         "region": "East",
         "regions": [{"id": "west", "name": "West", "endpoint": west.url}],
     }
+
+
+def configured(folder, more):
+    """The configuration of an East."""
+    folder.mkdir()
+    return configure(folder, f"[service]\nregion = East\n{more}")
 
 
 def test_the_check_has_a_verdict_a_region(east, west, tmp_path):
@@ -298,12 +347,8 @@ def test_the_check_has_a_verdict_a_region(east, west, tmp_path):
         ),
         ("away", section(west, "east").replace(str(west.port), "1"), "cannot be reached"),
     ):
-        folder = tmp_path / name
-        folder.mkdir()
-        made = Installation(folder, "East", more)
-        [bad] = check_region.regions(made.conf)
+        [bad] = check_region.regions(configured(tmp_path / name, more))
         assert (bad.level, text in bad.text) == ("failed", True), (name, bad)
-        made.close()
 
 
 def test_a_certificate_that_is_not_trusted_is_told_and_a_right_one_is_taken(tmp_path, west, source):
@@ -315,9 +360,64 @@ def test_a_certificate_that_is_not_trusted_is_told_and_a_right_one_is_taken(tmp_
     far.open(context)
     more = section(far, "east", f"ca_file = {paths[0]}\n")
     for name, text, level in (("bad", section(far, "east"), "failed"), ("good", more, "ok")):
-        made = Installation(tmp_path / name, "East", text)
-        [found] = check_region.regions(made.conf)
+        [found] = check_region.regions(configured(tmp_path / name, text))
         assert found.level == level, found
         assert ("certificate that is not trusted" in found.text) == (level == "failed")
-        made.close()
     far.close()
+
+
+# ------------------------------------------------------------------ under a key
+
+
+def key_of(caller, *, default=True):
+    """A new key of a project in the KMS of its region; its id."""
+    key_id = caller.request("POST", f"{ROOT}/key", {"name": "k"}).json["key"]["id"]
+    if default:
+        caller.request("PATCH", f"{ROOT}/key/{key_id}", {"default": True})
+    return key_id
+
+
+@pytest.mark.parametrize("source_key", [True, False])
+def test_an_image_arrives_encrypted_under_a_key_of_the_target(
+    east, west, source, target, source_key
+):
+    under = {"imagesvc_key_id": key_of(source)} if source_key else {}
+    image_id = source.active(DATA, **under)
+    key_id = key_of(target)
+    job = ended(east, source, copied(source, image_id, target, key_id="default"))
+    assert job["state"] == "done", job
+    made = target.get(f"/v2/images/{job['result']['image_id']}").json
+    assert (made["status"], made["imagesvc_key_id"]) == ("active", key_id)
+    assert target.get(f"/v2/images/{made['id']}/file").content == DATA
+    keys = [one.key for one in west.service.backends.storage().list(f"{made['id']}/")]
+    assert keys
+    assert all(storage_key.is_encrypted(one) for one in keys)
+    agrees(east, west)
+
+
+def test_a_key_that_the_target_has_not_ends_the_job_and_leaves_nothing(east, source, target):
+    image_id = source.active(DATA)
+    wanted = str(uuid.uuid4())
+    path = copied(source, image_id, target, key_id=str(uuid.uuid4()), target_image_id=wanted)
+    job = ended(east, source, path)
+    assert (job["state"], "key" in job["cause"]) == ("failed", True), job
+    assert target.get(f"/v2/images/{wanted}").status_code == 404
+
+
+def test_an_encrypted_image_leaves_its_region_under_a_key_alone(source, target):
+    image_id = source.active(DATA, imagesvc_key_id=key_of(source))
+    body = {"region": "West", "project": target.project}
+    found = source.request("POST", f"{ROOT}/images/{image_id}/region-copy", body)
+    assert (found.status_code, found.json["error"]["reason"]) == (400, "key-missing")
+
+
+def test_a_key_that_is_disabled_meanwhile_ends_the_job(east, source, target):
+    key_id = key_of(source)
+    image_id = source.active(DATA, imagesvc_key_id=key_id)
+    key_of(target)
+    wanted = str(uuid.uuid4())
+    path = copied(source, image_id, target, key_id="default", target_image_id=wanted)
+    source.request("PATCH", f"{ROOT}/key/{key_id}", {"enabled": False})
+    job = ended(east, source, path)
+    assert (job["state"], "disabled" in job["cause"]) == ("failed", True), job
+    until(lambda: target.get(f"/v2/images/{wanted}").status_code == 404)

@@ -139,6 +139,18 @@ def test_nobody_else_works_for_a_project(west, source, target):
     assert target.listed() == []
 
 
+def test_agents_of_two_agencies_know_nothing_of_each_other(west, agent, target):
+    made = agent.begin("one").json["region_image"]
+    body = {"name": "second", "source_region": "East", "source_project_id": "p2"}
+    assert target.request("POST", f"{ROOT}/agencies", body).status_code == 201
+    other = Agent(west, "p2", target.project)
+    assert other.ask("GET", f"{ROOT}/region-images/one").status_code == 404
+    upload_id = made["disks"][0]["upload_id"]
+    assert other.ask("GET", f"{ROOT}/uploads/{upload_id}").status_code == 404
+    assert other.send(upload_id, 0, DATA).status_code == 404
+    assert other.begin("one").json["region_image"]["image_id"] != made["image_id"]
+
+
 def test_an_agent_does_nothing_but_bring_its_images(agent, target):
     image_id = target.active(DATA)
     for path in (f"{ROOT}/jobs", f"/v2/images/{image_id}", f"{ROOT}/uploads", f"{ROOT}/agencies"):

@@ -16,7 +16,7 @@ SIZES = (0, 1, LAYOUT.first_bytes, LAYOUT.first_bytes + 1, (3 << 20) + 17)
 
 
 class Options:
-    mirror_directory = None
+    mirror_directory: str | None = None
 
     def __init__(self, folder: Path) -> None:
         self.directory = str(folder)
@@ -148,3 +148,23 @@ def test_without_a_key_nothing_is_written(driver: FileStorage) -> None:
     with pytest.raises(errors.KeyUnavailable):
         store.open_write(KEY)
     assert store.list() == []
+
+
+def test_a_copy_is_read_by_its_own_size(tmp_path: Path) -> None:
+    options = Options(tmp_path / "one")
+    options.mirror_directory = str(tmp_path / "two")
+    for folder in (options.directory, options.mirror_directory):
+        Path(folder).mkdir()
+    driver = FileStorage(options, backend_id="local")
+    driver.open()
+    store = EncryptedStorage(driver, lambda image_id: bytes(32))
+    data = os.urandom((1 << 20) + 500)
+    put(store, KEY, data)
+    first = driver.path(KEY)
+    first.chmod(0o600)
+    first.write_bytes(first.read_bytes()[:-20])
+
+    with pytest.raises(errors.IntegrityError), store.open_copy(KEY, 0) as reader:
+        reader.read()
+    with store.open_copy(KEY, 1) as reader:
+        assert reader.read() == data

@@ -72,21 +72,31 @@ class WrapsDisabled(LocalEncryption):
 
 
 class Remembers(LocalEncryption):
-    """Reads the file once."""
+    """Reads the file again after its own changes alone."""
 
     def open(self):
         super().open()
-        known = self._file.read()
+        self._read_again()
+
+    def create_key(self, project_id, name, *, request_token):
+        key_id = key_name.id_of(project_id, request_token)
+        with self._file.changing() as keys:
+            keys.setdefault(key_id, local_file.new(project_id, name))
+        self._read_again()
+        return self.describe_key(key_id)
+
+    def _read_again(self):
+        known = local_file.KeyFile.read(self._file)
         self._file.read = lambda: known
 
 
 class RemembersKeys(LocalEncryption):
-    """Looks a key up once."""
+    """Looks a key up once before it is used."""
 
-    def _find(self, key_id):
+    def _usable(self, key_id):
         known = self.__dict__.setdefault("_known", {})
         if key_id not in known:
-            known[key_id] = super()._find(key_id)
+            known[key_id] = super()._usable(key_id)
         return known[key_id]
 
 
