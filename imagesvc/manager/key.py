@@ -13,7 +13,7 @@ from imagesvc.interface.encryption import EncryptionCapability, KeyInfo, KeyStat
 from imagesvc.interface.errors import KeyUnavailable, NotSupported
 from imagesvc.manager import key_backend, project
 from imagesvc.manager.job import JobManager
-from imagesvc.manager.operation import Operation
+from imagesvc.manager.operation import SUCCESS, Operation, Step
 from imagesvc.policy.check import Enforcer
 
 
@@ -80,7 +80,7 @@ class KeyManager:
             step.target_id = made.id
             step.detail.update(name=name, backend=backend_id)
             with self._operation.database.write() as conn:
-                self._operation.record(conn, ctx, "key:create", "key", step, "success")
+                self._operation.record(conn, ctx, "key:create", "key", step, SUCCESS)
         return Key(backend_id, made, False)
 
     def set_enabled(self, ctx: RequestContext, key_id: str, enabled: bool) -> Key:
@@ -90,11 +90,10 @@ class KeyManager:
             self._enforcer.authorize(ctx, action)
             key = self._find(ctx, key_id)
             self._require(key.backend_id, EncryptionCapability.DISABLE_KEY, "disables no keys")
+            self._record(ctx, action, step)
             with key_backend.found(key_id):
                 driver = self._backends.encryption(key.backend_id)
                 info = driver.set_key_enabled(key_id, enabled=enabled)
-            with self._operation.database.write() as conn:
-                self._operation.record(conn, ctx, action, "key", step, "success")
         return dataclasses.replace(key, info=info)
 
     @attempt.again
@@ -119,6 +118,7 @@ class KeyManager:
             self._enforcer.authorize(ctx, "key:rotate")
             key = self._find(ctx, key_id)
             self._require(key.backend_id, EncryptionCapability.ROTATE_KEY, "rotates no keys")
+            self._record(ctx, "key:rotate", step)
             with key_backend.found(key_id):
                 info = self._backends.encryption(key.backend_id).rotate_key(key_id)
             args = {"backend_id": key.backend_id, "key_id": key_id, "version": info.version}
@@ -126,8 +126,14 @@ class KeyManager:
                 job = self._jobs.submit(conn, ctx, JobType.REWRAP_KEYS, args)
                 count = image_key.count(conn, key.backend_id, key_id)
                 step.detail.update(version=info.version, job_id=job.id, images=count)
-                self._operation.record(conn, ctx, "key:rotate", "key", step, "success")
+                self._operation.record(conn, ctx, "key:rewrap", "key", step, SUCCESS)
         return dataclasses.replace(key, info=info), job
+
+    def _record(self, ctx: RequestContext, action: str, step: Step) -> None:
+        """Before the KMS does it, so that nothing happens which the trail does not know; what the
+        KMS refuses is recorded after that as a failure."""
+        with self._operation.database.write() as conn:
+            self._operation.record(conn, ctx, action, "key", step, SUCCESS)
 
     def _find(self, ctx: RequestContext, key_id: str) -> Key:
         project_id = project.require(ctx, "keys")
