@@ -121,7 +121,7 @@ def test_the_trail_knows_of_a_change_before_the_kms_does_it(caller, each_service
 
     def killed(key_id, *, enabled):
         events = caller.get("/imagesvc/v1/audit").json["events"]
-        assert [one["action"] for one in events if one["target_id"] == key_id][0] == "key:disable"
+        assert next(one["action"] for one in events if one["target_id"] == key_id) == "key:disable"
         raise SystemExit
 
     monkeypatch.setattr(driver, "set_key_enabled", killed)
