@@ -47,6 +47,7 @@ from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_detail import ImageDetailManager
 from imagesvc.manager.image_explain import ExplainManager
 from imagesvc.manager.image_file import ImageFileManager
+from imagesvc.manager.image_impact import ImpactManager
 from imagesvc.manager.image_import import ImportManager
 from imagesvc.manager.image_origin import OriginManager
 from imagesvc.manager.image_stage import StageManager
@@ -98,6 +99,7 @@ class Service:
     images: ImageManager
     image_details: ImageDetailManager
     explanations: ExplainManager
+    impacts: ImpactManager
     image_files: ImageFileManager
     stages: StageManager
     imports: ImportManager
