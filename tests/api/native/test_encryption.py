@@ -297,3 +297,17 @@ def test_an_owners_disabled_key_closes_the_image_to_its_members_too(alone, monke
     enabled(owner, key_id, False)
     monkeypatch.setattr(data_key, "_KEPT_S", 60.0)  # what the member's key opened is no way round
     assert file_of(member, image_id).status_code == 409
+
+
+def test_a_signed_url_says_that_the_key_opens_nothing(alone):
+    """Drivers look for that reason, see `imagesvc_drivers.client.image_fetch`."""
+    key_id = key_of(alone.owner)
+    image_id = by_upload(alone, key_id, DATA, "raw")
+    url = alone.service.image_files.sign(image_id, 0)
+    path, _, query = url.partition("/imagesvc/")[2].partition("?")
+    found = alone.owner.get(f"/imagesvc/{path}", query_string=query)
+    assert found.content == DATA
+    enabled(alone.owner, key_id, False)
+    found = alone.owner.get(f"/imagesvc/{path}", query_string=query)
+    assert (found.status_code, found.json["error"]["reason"]) == (409, "key-unavailable")
+    assert '"key-unavailable"' in found.text
