@@ -42,7 +42,7 @@ def recovered(station, job_id):
     assert station.quota_is_true()
 
 
-@pytest.mark.parametrize("point", ["step.publish.begin", "step.publish.sent", "bucket.sent"])
+@pytest.mark.parametrize("point", ["step.publish.begin", "step.publish.sent"])
 def test_a_killed_export_that_converts_leaves_no_plain_bytes(sealed, s3_place, raw, point):
     image = sealed.filled(raw.read_bytes())
     origin = bucket_with(sealed, s3_place, b"")
