@@ -25,4 +25,3 @@ def put(conn: sa.Connection, key: DefaultKey) -> None:
     """Set it, in the place of one that is there."""
     values = {column.name: getattr(key, column.name) for column in TABLE.columns}
     conn.execute(unique.put(conn, TABLE, values))
-

@@ -73,7 +73,9 @@ def arrive(
             _take_in(conn, quotas, job, image, dataclasses.replace(disk, locations=new))
             return
         for place in new:
-            image_bytes.require_places(conn, image.id, (dataclasses.replace(disk, locations=(place,)),))
+            image_bytes.require_places(
+                conn, image.id, (dataclasses.replace(disk, locations=(place,)),)
+            )
             location_rows.add(conn, image.id, disk.index, *place)
     else:
         raise errors.ImageGone(image_id=job.image_id)
