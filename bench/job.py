@@ -1,4 +1,4 @@
-"""Rows C1 and C2: the work of jobs, against the tools that a script would call."""
+"""Rows C1, C2 and C3: the work of jobs, against the tools that a script would call."""
 
 import datetime
 import json
@@ -55,6 +55,30 @@ def fetching(
     return [ratio.report("C2", what, subject[1:], peer[1:], goal)]
 
 
+def copying(ours: running.Party, path: Path, pairs: int) -> list[ratio.Outcome]:
+    """C3: an image of another one in the same store, proven, against `cp` of its file.
+
+    The second row has the digests in the peer's time, which a script needs to know as much.
+    """
+    image = transfer.upload(ours, path)
+    subject, peer, proven = [], [], []
+    for turn in _turns(pairs):
+        if turn == "subject":
+            copy = f"/imagesvc/v1/images/{image.rpartition('/')[2]}/copy"
+            subject.append(sum(_job(ours, copy, {"name": "bench"}).values()))
+        else:
+            plain, hashed = _plain_copy(path)
+            peer.append(plain)
+            proven.append(plain + hashed)
+    ours.call("DELETE", image)
+    goal = ratio.Goal(1.0, 1.2, less=True)
+    what = "copy / cp and hashlib serial"
+    return [
+        ratio.report("C3", "copy / cp", subject[1:], peer[1:]),
+        ratio.report("C3", what, subject[1:], proven[1:], goal),
+    ]
+
+
 def _turns(pairs: int) -> Iterator[str]:
     """Who is next; the first pair is a warm-up."""
     for number in range(pairs + 1):
@@ -67,14 +91,19 @@ def _import(
     """Seconds of each step of an import, whose image is removed again."""
     url = f"http://127.0.0.1:{nginx.port}{peer_nginx.put(nginx, path)}"
     body = {"name": "bench", "source": {"type": "url", "url": url}, **wanted}
-    _, _, answer = ours.call("POST", "/imagesvc/v1/imports", body)
+    return _job(ours, "/imagesvc/v1/imports", body)
+
+
+def _job(ours: running.Party, path: str, body: dict[str, object]) -> dict[str, float]:
+    """Seconds of each step of a job, whose image is removed again."""
+    _, _, answer = ours.call("POST", path, body)
     job = json.loads(answer)["job"]
     while not job["finished_at"]:
         time.sleep(POLL_S)
         _, _, answer = ours.call("GET", f"/imagesvc/v1/jobs/{job['id']}")
         job = json.loads(answer)["job"]
     if job["state"] != "done":
-        raise RuntimeError(f"the import ended {job['state']}: {job.get('cause')}")
+        raise RuntimeError(f"the job ended {job['state']}: {job.get('cause')}")
     ours.call("DELETE", f"/v2/images/{job['image_id']}")
     return {step["name"]: _seconds(step) for step in job["steps"]}
 
@@ -110,6 +139,18 @@ def _plain_fetch(nginx: running.Party, path: Path) -> float:
     took = time.perf_counter() - begun
     target.unlink()
     return took
+
+
+def _plain_copy(path: Path) -> tuple[float, float]:
+    """Seconds of the copy, flushed, and of its digests."""
+    target = path.with_suffix(".plain")
+    begun = time.perf_counter()
+    subprocess.run(["cp", path, target], check=True)
+    _flush(target)
+    took = time.perf_counter() - begun
+    hashed = transfer.hash_serially(target)
+    target.unlink()
+    return took, hashed
 
 
 def _flush(path: Path) -> None:

@@ -216,6 +216,7 @@ ROWS: dict[str, Callable[[Track], list[ratio.Outcome]]] = {
     "M5": lambda track: metadata.memory(*track.crowded[:2]),
     "C1": _c1,
     "C2": lambda track: job.fetching(track.working, track.nginx, track.file, track.pairs),
+    "C3": lambda track: job.copying(track.working, track.file, track.pairs),
 }
 
 

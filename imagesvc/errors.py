@@ -79,6 +79,10 @@ class ObjectStoreNotFound(NotFound):
     message = "No object store {object_store_id} was found."
 
 
+class KeyNotFound(NotFound):
+    message = "No key {key_id} was found."
+
+
 class AgencyNotFound(NotFound):
     message = "No agency {agency_id} was found."
 

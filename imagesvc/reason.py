@@ -37,3 +37,4 @@ class Reason(enum.StrEnum):
     CHECKSUM = "checksum"
     OFFSET = "offset"
     TUS_VERSION = "tus-version"
+    KEY_MISSING = "key-missing"

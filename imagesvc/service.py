@@ -1,6 +1,7 @@
 """build(conf) -> Service: where managers receive their collaborators.
 
-Those of machines and of places outside do so in `service_machine` and `service_foreign`.
+Those of machines, of places outside and of bytes do so in `service_machine`, `service_foreign` and
+`service_bytes`.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from imagesvc import service_foreign, service_machine, service_region
+from imagesvc import service_bytes, service_foreign, service_machine, service_region
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
@@ -19,7 +20,6 @@ from imagesvc.domain.image_property import Limits
 from imagesvc.domain.quota import Resource
 from imagesvc.interface.identity import IdentityDriver
 from imagesvc.manager import (
-    heartbeat,
     import_option,
     installation_key,
     signed_url,
@@ -33,6 +33,8 @@ from imagesvc.manager.backup_file import BackupFileManager
 from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.copy import CopyManager
+from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.export import ExportManager
 from imagesvc.manager.foreign_bytes import ForeignBytes
@@ -43,12 +45,14 @@ from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_detail import ImageDetailManager
+from imagesvc.manager.image_explain import ExplainManager
 from imagesvc.manager.image_file import ImageFileManager
 from imagesvc.manager.image_import import ImportManager
 from imagesvc.manager.image_origin import OriginManager
 from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.job_token import JobTokens
+from imagesvc.manager.key import KeyManager
 from imagesvc.manager.location import LocationManager
 from imagesvc.manager.login import LoginManager
 from imagesvc.manager.member import MemberManager
@@ -93,6 +97,7 @@ class Service:
     guests: GuestManager
     images: ImageManager
     image_details: ImageDetailManager
+    explanations: ExplainManager
     image_files: ImageFileManager
     stages: StageManager
     imports: ImportManager
@@ -101,6 +106,8 @@ class Service:
     region: service_region.RegionManagers
     remotes: RemoteImages
     members: MemberManager
+    keys: KeyManager
+    data_keys: DataKeys
     tags: TagManager
     metadef_namespaces: MetadefNamespaceManager
     metadef_objects: MetadefObjectManager
@@ -128,6 +135,7 @@ class Service:
     backup_files: BackupFileManager
     backup_captures: BackupCaptureManager
     disk_captures: DiskCaptureManager
+    copies: CopyManager
     audits: AuditManager
     logins: LoginManager
     backend_manager: BackendManager
@@ -154,9 +162,11 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     operation = Operation(database, audit_key)
     core = service_foreign.Core(operation, enforcer, backends)
     limits, signer = _limits(conf), _signer(conf, key)
-    urls, buckets, foreign = service_foreign.outside(conf, key, core, _rules(conf), urls)
+    rules = service_bytes.rules(conf)
+    urls, buckets, foreign = service_foreign.outside(conf, key, core, rules, urls)
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
-    images = ImageManager(operation, enforcer, backends, limits, quotas)
+    data_keys = DataKeys.attached(database, backends)
+    images = ImageManager(operation, enforcer, backends, limits, quotas, data_keys)
     jobs = JobManager(operation, enforcer, quotas)
     guests = GuestManager(backends, Detect(conf.image.detect), limits)
     remotes = _remotes(conf, key, backends.identity(), urls)
@@ -173,26 +183,24 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         operation=operation,
         enforcer=enforcer,
         audit_key=audit_key,
-        rules=_rules(conf),
+        rules=rules,
         limits=limits,
         unpacks=Plugin.UNPACK in import_option.plugins(conf),
         quotas=quotas,
         guests=guests,
         images=images,
-        image_details=ImageDetailManager(operation, enforcer, backends),
-        image_files=_image_files(conf, core, signer, quotas, guests, foreign),
-        stages=_stages(conf, operation, enforcer, backends, quotas),
         imports=imports,
-        **service_region.build(conf, core, images, jobs, quotas),
+        **service_bytes.build(conf, core, jobs, quotas, signer, guests, foreign, data_keys),
+        **service_region.build(conf, core, images, jobs, quotas, data_keys),
         remotes=remotes,
-        members=MemberManager(operation, enforcer, limits),
+        members=MemberManager(operation, enforcer, limits, data_keys),
         tags=TagManager(operation, enforcer, limits),
         **_metadefs(operation, enforcer),
         stores=StoreManager(operation, enforcer, backends),
         locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
-        **service_machine.build(conf, operation, enforcer, backends, images, jobs, signer),
+        **service_machine.build(conf, core, images, jobs, signer, data_keys),
         **service_foreign.build(conf, key, core, images, jobs, quotas, urls, buckets, foreign),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
@@ -212,38 +220,6 @@ def _metadefs(operation: Operation, enforcer: Enforcer) -> dict[str, Any]:
         "metadef_tags": MetadefTagManager(access),
         "metadef_resource_types": MetadefResourceTypeManager(operation, enforcer, access),
     }
-
-
-def _image_files(
-    conf: cfg.ConfigOpts,
-    core: service_foreign.Core,
-    signer: signed_url.Signer,
-    quotas: QuotaManager,
-    guests: GuestManager,
-    foreign: ForeignBytes,
-) -> ImageFileManager:
-    return ImageFileManager(
-        *core, _rules(conf), signer, quotas, guests, foreign,
-        heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
-    )  # fmt: skip
-
-
-def _stages(
-    conf: cfg.ConfigOpts,
-    operation: Operation,
-    enforcer: Enforcer,
-    backends: Backends,
-    quotas: QuotaManager,
-) -> StageManager:
-    return StageManager(
-        operation,
-        enforcer,
-        backends,
-        quotas,
-        store_id=import_option.staging_store(conf, backends),
-        cap_bytes=conf.limit.image_size_bytes,
-        heartbeat_s=heartbeat.interval_s(conf.worker.upload_stale_s),
-    )
 
 
 def _remotes(
@@ -272,16 +248,6 @@ def _limits(conf: cfg.ConfigOpts) -> Limits:
         conf.limit.image_tags,
         conf.limit.image_members,
         frozenset(conf.image.disk_formats),
-    )
-
-
-def _rules(conf: cfg.ConfigOpts) -> Rules:
-    return Rules(
-        conf.limit.image_size_bytes,
-        conf.image.max_virtual_bytes,
-        conf.image.max_unpacked_bytes,
-        conf.service.hashing_algorithm,
-        conf.service.legacy_md5,
     )
 
 

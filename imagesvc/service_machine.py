@@ -4,7 +4,6 @@ from typing import Any
 
 from oslo_config import cfg
 
-from imagesvc.backend.registry import Backends
 from imagesvc.manager import signed_url
 from imagesvc.manager.attachment import AttachmentManager
 from imagesvc.manager.backup import BackupManager
@@ -12,31 +11,33 @@ from imagesvc.manager.backup_capture import BackupCaptureManager
 from imagesvc.manager.backup_file import BackupFileManager
 from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.copy import CopyManager
+from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.job import JobManager
-from imagesvc.manager.operation import Operation
 from imagesvc.manager.rebuild import RebuildManager
 from imagesvc.manager.server import ServerManager
 from imagesvc.manager.volume import VolumeManager
-from imagesvc.policy.check import Enforcer
+from imagesvc.service_foreign import Core
 
 
 def build(
     conf: cfg.ConfigOpts,
-    operation: Operation,
-    enforcer: Enforcer,
-    backends: Backends,
+    core: Core,
     images: ImageManager,
     jobs: JobManager,
     signer: signed_url.Signer,
+    data_keys: DataKeys,
 ) -> dict[str, Any]:
     """What images are made of, and what is made of them, by the names of the service."""
+    operation, enforcer, backends = core
     attachments = AttachmentManager(operation, enforcer, backends)
     count_max = conf.limit.servers_per_request
     return {
         "captures": CaptureManager(operation, enforcer, backends, images, jobs),
         "disk_captures": DiskCaptureManager(operation, enforcer, backends, images, jobs),
+        "copies": CopyManager(operation, enforcer, backends, images, jobs, data_keys),
         "servers": ServerManager(operation, enforcer, backends, jobs, count_max, attachments),
         "rebuilds": RebuildManager(operation, enforcer, backends, jobs, count_max),
         "volumes": VolumeManager(

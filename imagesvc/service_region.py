@@ -7,6 +7,7 @@ from oslo_config import cfg
 
 from imagesvc.manager import import_option, upload_option
 from imagesvc.manager.agency import AgencyManager
+from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.quota import QuotaManager
@@ -36,6 +37,7 @@ def build(
     images: ImageManager,
     jobs: JobManager,
     quotas: QuotaManager,
+    keys: DataKeys,
 ) -> dict[str, Any]:
     """Uploads and regions, by the names of the service."""
     operation, enforcer, _ = core
@@ -46,7 +48,7 @@ def build(
     regions = RegionManagers(
         known=known,
         regions=RegionManager(operation, enforcer, known),
-        copies=RegionCopyManager(operation, enforcer, jobs, known),
+        copies=RegionCopyManager(operation, enforcer, jobs, known, keys),
         images=coming,
         agencies=AgencyManager(operation, enforcer, known, coming),
     )

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from imagesvc.db import migrate
 from tests import s3_server
 from tests.keystone_server import KeystoneServer
+from tests.openbao_server import OpenbaoServer
 from tests.postgresql_server import PostgresqlServer
 
 
@@ -46,6 +47,20 @@ def keystone_server() -> Iterator[KeystoneServer]:
     Mark tests with `xdist_group("keystone")`, so that one process alone starts one.
     """
     server = KeystoneServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def openbao_server() -> Iterator[OpenbaoServer]:
+    """A KMS of this test process; each caller makes keys of its own.
+
+    Mark tests with `xdist_group("openbao")`, so that one process alone starts one.
+    """
+    server = OpenbaoServer()
     try:
         server.start()
         yield server

@@ -49,6 +49,14 @@ CAPABILITY = {
     "baremetal": {
         "capture": "``start_snapshot``: the disk of a node is read",
     },
+    "encryption": {
+        "list-keys": "``list_keys``: the keys of a project are found",
+        "create-key": "``create_key``: the service makes keys for projects",
+        "disable-key": "``set_key_enabled``: a key opens nothing for a while",
+        "rotate-key": "``rotate_key``: new versions of a key, old ones still open",
+        "rewrap-version": "``rewrap``: data keys move to the newest version, unseen by the service",
+        "reencrypt": "``reencrypt``: data keys move to another key inside the KMS",
+    },
     "identity": {
         "lookup": "``find_project``: a project by name or id",
         "access-keys": "``access_key``: the secret of an access key, for signed requests",
@@ -73,6 +81,7 @@ SAMPLE = {
     "auth_url": "https://identity.example/v3",
     "username": "imagesvc",
     "bucket": "images",
+    "region": "eu-central-1",
 }
 
 

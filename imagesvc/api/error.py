@@ -53,6 +53,7 @@ ERRORS = (
     Row(errors.AttachmentNotFound,     404, 404, "attachment-not-found"),
     Row(errors.ProjectNotFound,        404, 404, "project-not-found"),
     Row(errors.ObjectStoreNotFound,    404, 404, "object-store-not-found"),
+    Row(errors.KeyNotFound,            400, 404, "key-not-found"),
     Row(errors.AgencyNotFound,         404, 404, "agency-not-found"),
     Row(errors.RegionImageNotFound,    404, 404, "region-image-not-found"),
     Row(errors.MetadefNotFound,        404, 404, "metadef-not-found"),
@@ -65,7 +66,9 @@ ERRORS = (
     Row(errors.Forbidden,              403, 403, "forbidden"),
     Row(errors.Forbidden,              403, 403, "image-protected", Reason.IMAGE_PROTECTED),
     Row(errors.Forbidden,              403, 403, "image-deactivated", Reason.IMAGE_DEACTIVATED),
+    Row(errors.Forbidden,              403, 403, "key-missing", Reason.KEY_MISSING),
     Row(errors.InvalidRequest,         400, 400, "invalid-request"),
+    Row(errors.InvalidRequest,         400, 400, "key-missing", Reason.KEY_MISSING),
     Row(errors.InvalidRequest,         400, 400, "format-missing", Reason.FORMAT_MISSING),
     Row(errors.InvalidRequest,         416, 416, "range", Reason.RANGE),
     Row(errors.InvalidRequest,         413, 413, "body-too-large", Reason.BODY_TOO_LARGE),
@@ -112,6 +115,7 @@ ERRORS = (
     Row(driver.Timeout,                503, 504, "timeout", retry_after_s=RETRY_AFTER_S),
     Row(driver.Discarded,              409, 409, "upload-discarded"),
     Row(driver.IntegrityError,         500, 500, "integrity"),
+    Row(driver.KeyUnavailable,         409, 409, "key-unavailable"),
     Row(driver.NotSupported,           400, 501, "not-supported"),
     Row(driver.InvalidConfiguration,   500, 500, "configuration"),
     Row(driver.InvalidArgument,        400, 400, "invalid-request"),
@@ -207,7 +211,8 @@ class Door:
         resp.stream = None
         resp.content_length = None
         if status != falcon.http_status_to_code(falcon.HTTP_204):
-            reason = str(getattr(error, "reason", "")).replace(Reason.UNKNOWN, "")
+            known = getattr(error, "reason", Reason.UNKNOWN)
+            reason = "" if known == Reason.UNKNOWN else str(known)
             dialect.write(req, resp, Failure(row, status, text(error, row), request_id, reason))
 
     def serialize(

@@ -65,6 +65,9 @@ ADVICE = {
     "unavailable": "Try again after Retry-After; operator: imagesvc health show.",
     "timeout": "Try again after Retry-After; look first whether it took effect all the same.",
     "upload-discarded": "Send the bytes again; operator: see who removes them, or upload_stale_s.",
+    "key-not-found": "Look at the keys of your project; another one's look the same as none.",
+    "key-missing": "Have the image offered to your project; and choose a default key for it first.",
     "integrity": "Stored bytes differ from their digest; operator: look at the store at once.",
+    "key-unavailable": "The key is disabled or about to be deleted: enable it, then ask again.",
     "not-supported": "The configured driver cannot do this; see the page of capabilities.",
 }

@@ -14,6 +14,7 @@ from imagesvc.interface import (
     base,
     compute,
     converter,
+    encryption,
     identity,
     storage,
     volume,
@@ -77,6 +78,14 @@ KINDS = (
         baremetal.VERSION,
         "local",
         others=("ironic",),
+    ),
+    Kind(
+        "encryption",
+        "imagesvc.encryption",
+        encryption.EncryptionDriver,
+        encryption.VERSION,
+        "local",
+        others=("vault", "aws_kms", "barbican"),
     ),
     Kind(
         "identity",

@@ -2,7 +2,10 @@
 
 import dataclasses
 import enum
+import functools
 import importlib.metadata
+import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -57,8 +60,24 @@ def load(kind: kinds.Kind, names: Iterable[str]) -> dict[str, LoadedDriver | Loa
 
 
 def _entry_points(kind: kinds.Kind) -> importlib.metadata.EntryPoints:
+    # What is installed beside the service is read once, as long as the places are what they were.
+    return _installed(tuple((place, _changed(place)) for place in sys.path))[kind.name]
+
+
+@functools.lru_cache(maxsize=1)
+def _installed(
+    places: tuple[tuple[str, int], ...],
+) -> dict[str, importlib.metadata.EntryPoints]:
     # stevedore's cached entry points have lost their distributions; these have them.
-    return importlib.metadata.entry_points(group=kind.group)
+    found = importlib.metadata.entry_points()
+    return {kind.name: found.select(group=kind.group) for kind in kinds.KINDS}
+
+
+def _changed(place: str) -> int:
+    try:
+        return os.stat(place).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _load_one(kind: kinds.Kind, name: str) -> LoadedDriver | LoadFailure:

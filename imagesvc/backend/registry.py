@@ -1,5 +1,6 @@
 """Backends: kind and id -> driver, and the default of each kind."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from oslo_config import cfg
@@ -15,10 +16,13 @@ from imagesvc.interface import (
     base,
     compute,
     converter,
+    encryption,
     identity,
     storage,
     volume,
 )
+
+Wrap = Callable[[storage.StorageDriver], storage.StorageDriver]
 
 _FATAL = (loader.FailureKind.MISSING, loader.FailureKind.DUPLICATE)
 
@@ -42,6 +46,8 @@ class Backends:
         for kind in kinds.KINDS:
             self._build(conf, kind)
         self.stores = self._describe_stores(conf)
+        self._wrap: Wrap = lambda driver: driver
+        self._wrapped: dict[storage.StorageDriver, storage.StorageDriver] = {}
         self._monitor = health.HealthMonitor(
             self._each(),
             interval_s=conf.backend.health_interval_s,
@@ -125,9 +131,16 @@ class Backends:
         """Give a driver, the default one without an id. Raises BackendNotFound, BackendFailed."""
         return self._find(kind, backend_id).driver()
 
+    def wrap_storage(self, wrap: Wrap) -> None:
+        """From now on `storage` gives what `wrap` makes of a driver."""
+        self._wrap, self._wrapped = wrap, {}
+
     def storage(self, backend_id: str | None = None) -> storage.StorageDriver:
         """Give a storage driver. Raises BackendNotFound, BackendFailed."""
-        return cast(storage.StorageDriver, self.get("storage", backend_id))
+        driver = cast(storage.StorageDriver, self.get("storage", backend_id))
+        if driver not in self._wrapped:
+            self._wrapped[driver] = self._wrap(driver)
+        return self._wrapped[driver]
 
     def compute(self, backend_id: str | None = None) -> compute.ComputeDriver:
         """Give a compute driver. Raises BackendNotFound, BackendFailed."""
@@ -144,6 +157,10 @@ class Backends:
     def baremetal(self, backend_id: str | None = None) -> baremetal.BaremetalDriver:
         """Give a bare-metal driver. Raises BackendNotFound, BackendFailed."""
         return cast(baremetal.BaremetalDriver, self.get("baremetal", backend_id))
+
+    def encryption(self, backend_id: str | None = None) -> encryption.EncryptionDriver:
+        """Give a KMS. Raises BackendNotFound, BackendFailed."""
+        return cast(encryption.EncryptionDriver, self.get("encryption", backend_id))
 
     def identity(self, backend_id: str | None = None) -> identity.IdentityDriver:
         """Give the identity driver. Raises BackendNotFound, BackendFailed."""

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +15,43 @@ from imagesvc.interface import errors as driver_errors
 VERBS = ("create_project", "create_user", "grant")
 
 
-def _identity(parsed: argparse.Namespace) -> Any:
+@contextlib.contextmanager
+def _identity(parsed: argparse.Namespace) -> Iterator[Any]:
     """The identity backend, if it keeps users of its own. Raises ConfigurationError."""
-    backends = Backends(command_line.load(parsed))
-    backends.open(monitor=False)
-    driver = backends.identity()
-    if not all(hasattr(driver, verb) for verb in VERBS):
-        raise errors.ConfigurationError(
-            "The configured identity backend keeps no users here; manage them where it does."
-        )
-    return driver
+    with contextlib.closing(Backends(command_line.load(parsed))) as backends:
+        backends.open(monitor=False)
+        driver = backends.identity()
+        if not all(hasattr(driver, verb) for verb in VERBS):
+            raise errors.ConfigurationError(
+                "The configured identity backend keeps no users here; manage them where it does."
+            )
+        yield driver
 
 
 def project_create(parsed: argparse.Namespace) -> int:
     """Make a project and print its id."""
-    print(_identity(parsed).create_project(parsed.name))
+    with _identity(parsed) as identity:
+        print(identity.create_project(parsed.name))
     return 0
 
 
 def user_create(parsed: argparse.Namespace) -> int:
     """Make a user, the password read from a file or from standard input; print its id."""
     password = _password(parsed.password_file)
-    print(_identity(parsed).create_user(parsed.name, password))
+    with _identity(parsed) as identity:
+        print(identity.create_user(parsed.name, password))
     return 0
 
 
 def grant(parsed: argparse.Namespace) -> int:
     """Give a user a role in a project."""
-    identity = _identity(parsed)
-    if parsed.create:
-        with contextlib.suppress(driver_errors.AlreadyExists):
-            identity.create_project(parsed.project)
-        with contextlib.suppress(driver_errors.AlreadyExists):
-            identity.create_user(parsed.user, _password(parsed.password_file))
-    identity.grant(parsed.user, parsed.project, parsed.role)
+    with _identity(parsed) as identity:
+        if parsed.create:
+            with contextlib.suppress(driver_errors.AlreadyExists):
+                identity.create_project(parsed.project)
+            with contextlib.suppress(driver_errors.AlreadyExists):
+                identity.create_user(parsed.user, _password(parsed.password_file))
+        identity.grant(parsed.user, parsed.project, parsed.role)
     return 0
 
 

@@ -1,6 +1,7 @@
 """imagesvc-manage quota: limits of projects, and whether what is counted is true."""
 
 import argparse
+import contextlib
 
 from imagesvc import context, service
 from imagesvc.cmd import command_line
@@ -15,10 +16,9 @@ ROW = "{:<13} {:>20} {:>20} {:>20} {}"
 
 def show(parsed: argparse.Namespace) -> int:
     """Show limits and use of a project, named by its id or its name."""
-    built = service.build(command_line.load(parsed), monitor=False)
-    project_id = _project(built.identity, parsed.project)
-    _print(built.quotas.show(context.service_context(), project_id))
-    built.close()
+    with contextlib.closing(service.build(command_line.load(parsed), monitor=False)) as built:
+        project_id = _project(built.identity, parsed.project)
+        _print(built.quotas.show(context.service_context(), project_id))
     return 0
 
 
@@ -29,10 +29,9 @@ def set_(parsed: argparse.Namespace) -> int:
         for resource in Resource
         if (value := getattr(parsed, resource)) is not None
     }
-    built = service.build(command_line.load(parsed), monitor=False)
-    project_id = _project(built.identity, parsed.project)
-    _print(built.quotas.set_limits(context.service_context(), project_id, limits))
-    built.close()
+    with contextlib.closing(service.build(command_line.load(parsed), monitor=False)) as built:
+        project_id = _project(built.identity, parsed.project)
+        _print(built.quotas.set_limits(context.service_context(), project_id, limits))
     return 0
 
 

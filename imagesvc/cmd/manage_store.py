@@ -5,7 +5,7 @@ import argparse
 from imagesvc.backend.registry import Backends
 from imagesvc.cmd import command_line
 from imagesvc.db import engine
-from imagesvc.manager import store_verify
+from imagesvc.manager import data_key, store_verify
 
 
 def verify(parsed: argparse.Namespace) -> int:
@@ -15,6 +15,7 @@ def verify(parsed: argparse.Namespace) -> int:
     engine.check_schema(database)
     backends = Backends(conf)
     backends.open(monitor=False)
+    data_key.DataKeys.attached(database, backends)
     verdict = store_verify.verify(
         database, backends, older_than_s=conf.worker.upload_stale_s, repair=parsed.repair
     )

@@ -154,6 +154,11 @@ def count_by_owner(conn: sa.Connection, owner: str) -> int:
     return conn.execute(counted).scalar_one()
 
 
+def is_encrypted(conn: sa.Connection, image_id: str) -> bool:
+    """Whether an image has, or had before it was deleted, a key of the KMS."""
+    return conn.scalar(sa.select(TABLE.c.key_id).where(TABLE.c.id == image_id)) is not None
+
+
 def id_used(conn: sa.Connection, image_id: str) -> bool:
     """True if an image has or ever had this id."""
     return conn.scalar(sa.select(TABLE.c.id).where(TABLE.c.id == image_id)) is not None

@@ -5,9 +5,11 @@ from imagesvc.db import (
     audit,
     audit_seal,
     damage,
+    default_key,
     doomed,
     foreign_location,
     image_disk,
+    image_key,
     image_property,
     image_table,
     job_table,
@@ -32,6 +34,6 @@ METADATA = metadata.METADATA
 MODULES = (
     image_table, image_property, tag, member, image_disk, damage, job_table, audit, audit_seal,
     quota, doomed, pending, lease, upload, metadef_namespace, metadef_object, metadef_property,
-    metadef_resource_type, metadef_tag, upload_part, object_store, foreign_location,
-    agency, region_image,
+    metadef_resource_type, metadef_tag, upload_part, object_store, foreign_location, image_key,
+    default_key, agency, region_image,
 )  # fmt: skip

@@ -26,6 +26,7 @@ class CaptureRequest:
     visibility: str = "private"
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    key_id: str | None = None
 
     @property
     def job_type(self) -> JobType:

@@ -5,6 +5,7 @@ import datetime
 import enum
 from collections.abc import Mapping
 
+from imagesvc.domain.encryption_key import ImageKey
 from imagesvc.domain.guest import Guest
 from imagesvc.domain.state import ImageStatus
 
@@ -104,15 +105,25 @@ class Image:
     job_id: str | None = None
     cause: str | None = None
     revision: int = 0
+    key_id: str | None = None
     stores: tuple[str, ...] = ()
     foreign_store: str | None = None
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether its bytes are encrypted in the stores; `key_id` is the owner's key of the KMS."""
+        return self.key_id is not None
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NewImage:
-    """What a caller may say of an image that is to be made."""
+    """What a caller may say of an image that is to be made.
+
+    `key_id` names the key of the KMS under which it is to be encrypted; `image_key` is its data key
+    once it has one.
+    """
 
     id: str | None = None
     owner: str | None = None
@@ -128,5 +139,11 @@ class NewImage:
     os_type: str | None = None
     architecture: str | None = None
     description: str | None = None
+    key_id: str | None = None
+    image_key: ImageKey | None = None
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def with_key(self, image_id: str, image_key: ImageKey) -> "NewImage":
+        """The same with that id and data key."""
+        return dataclasses.replace(self, id=image_id, key_id=image_key.key_id, image_key=image_key)

@@ -23,7 +23,8 @@ READ_ONLY = frozenset(
 # Documented facts that are columns. Whoever writes a property of such a name writes the fact, and
 # whoever filters by it reads the fact: there is no second place for it.
 FACTS = ("os_type", "architecture", "description")
-RESERVED_PROPERTIES = frozenset({"location", "deleted", "deleted_at"})
+# `imagesvc_key_id` says in doors under which key an image is encrypted, and is no property.
+RESERVED_PROPERTIES = frozenset({"location", "deleted", "deleted_at", "imagesvc_key_id"})
 RESERVED_PREFIX = "os_glance"
 FORMAT_FIELDS = frozenset({"disk_format", "container_format"})
 FORMAT_STATUSES = frozenset({"queued", "importing"})

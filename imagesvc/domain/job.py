@@ -41,6 +41,8 @@ class JobType(enum.StrEnum):
     IMPORT_OVA = "import-ova"
     LINK_LOCATION = "link-location"
     COPY_FOREIGN = "copy-foreign"
+    COPY = "copy"
+    REWRAP_KEYS = "rewrap-keys"
     COPY_TO_REGION = "copy-to-region"
     RECEIVE_IMAGE = "receive-image"
 
@@ -80,8 +82,11 @@ MAKES_IMAGE = frozenset(
         JobType.CREATE_FROM_URL,
         JobType.CREATE_FROM_BUCKET,
         JobType.CREATE_FROM_OVA,
+        JobType.COPY,
     }
 )
+# Jobs that make an image of another one, which their arguments name as `source_image_id`.
+COPIES_IMAGE = frozenset({JobType.COPY})
 # Jobs that bring bytes to an image that was there before, and stays if they fail.
 IMPORTS = frozenset(
     {
@@ -162,6 +167,8 @@ class Job:
     @property
     def images_read(self) -> tuple[str, ...]:
         """Ids of the images that it only reads."""
+        if self.type in COPIES_IMAGE:
+            return (self.args["source_image_id"],)
         if self.image_id is None or self.type in FILLS_IMAGE:
             return ()
         named = [disk.image_id for disk in server.data_disks(self.args)]

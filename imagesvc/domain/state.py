@@ -184,4 +184,6 @@ JOB = Machine(
 )
 
 MEMBER_EVENTS = {"accepted": "accept", "rejected": "reject", "pending": "reconsider"}
+# Those with all their bytes.
+IMAGE_READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
 JOB_ENDED = frozenset({"done", "failed", "cancelled", "dead"})

@@ -20,6 +20,7 @@ from imagesvc.interface import base, errors
 VERSION = base.Version(1, 0)
 DATA_KEY_BYTES = 32
 WRAPPED_BYTES_MAX = 8192
+KEY_ID_LENGTH_MAX = 255
 Context = Mapping[str, str]
 
 
@@ -44,7 +45,10 @@ class KeyState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """A key of the KMS; `version` is that under which new data keys are wrapped, from 1."""
+    """A key of the KMS; `version` is that under which new data keys are wrapped, from 1.
+
+    An id has at most KEY_ID_LENGTH_MAX characters.
+    """
 
     id: str
     project_id: str
@@ -95,7 +99,7 @@ class EncryptionDriver(base.Driver):
     """Keys that wrap data keys.
 
     Every method that names a key raises NotFound for one that is not there, and Unavailable while
-    the KMS does not answer.
+    the KMS does not answer. Whose a key is, `describe_key` says; it is the caller who compares.
     """
 
     @abc.abstractmethod
@@ -104,7 +108,10 @@ class EncryptionDriver(base.Driver):
 
     @abc.abstractmethod
     def wrap_data_key(self, key_id: str, plain: bytes, *, context: Context) -> DataKey:
-        """An existing data key, wrapped under this key too. Raises KeyUnavailable."""
+        """An existing data key, wrapped under this key too.
+
+        Raises KeyUnavailable, and InvalidArgument for other than DATA_KEY_BYTES.
+        """
 
     @abc.abstractmethod
     def decrypt_data_key(self, key_id: str, wrapped: bytes, *, context: Context) -> DataKey:
@@ -123,7 +130,10 @@ class EncryptionDriver(base.Driver):
         raise errors.NotSupported("This KMS does not list its keys.")
 
     def create_key(self, project_id: str, name: str, *, request_token: str) -> KeyInfo:
-        """Make a key; with a token that was used before, give the key of then (CREATE_KEY)."""
+        """Make a key; with a token that was used before, give the key of then (CREATE_KEY).
+
+        Raises InvalidArgument for a name or project that the KMS cannot keep.
+        """
         raise errors.NotSupported("This KMS makes no keys for the service.")
 
     def set_key_enabled(self, key_id: str, *, enabled: bool) -> KeyInfo:
@@ -131,7 +141,10 @@ class EncryptionDriver(base.Driver):
         raise errors.NotSupported("This KMS disables no keys for the service.")
 
     def rotate_key(self, key_id: str) -> KeyInfo:
-        """Make a new version; what older ones wrapped still opens (ROTATE_KEY)."""
+        """Make a new version; what older ones wrapped still opens (ROTATE_KEY).
+
+        Each call makes one. Raises KeyUnavailable.
+        """
         raise errors.NotSupported("This KMS rotates no keys for the service.")
 
     def rewrap(self, key_id: str, wrapped: bytes, *, context: Context) -> tuple[bytes, int]:
@@ -150,5 +163,8 @@ class EncryptionDriver(base.Driver):
         context: Context,
         new_context: Context,
     ) -> tuple[bytes, int]:
-        """The same data key under another key, inside the KMS, and that key's version (REENCRYPT)."""
+        """The same data key under another key, inside the KMS, and that key's version (REENCRYPT).
+
+        Raises as `decrypt_data_key` for the first key, and KeyUnavailable for the other one.
+        """
         raise errors.NotSupported("This KMS does not re-encrypt.")

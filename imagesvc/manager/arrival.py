@@ -73,6 +73,7 @@ def arrive(
             _take_in(conn, quotas, job, image, dataclasses.replace(disk, locations=new))
             return
         for place in new:
+            image_bytes.require_places(conn, image.id, (dataclasses.replace(disk, locations=(place,)),))
             location_rows.add(conn, image.id, disk.index, *place)
     else:
         raise errors.ImageGone(image_id=job.image_id)
@@ -107,6 +108,7 @@ def assemble(
 def _take_in(conn: Any, quotas: QuotaManager, job: Job, image: Image, disk: ImageDisk) -> None:
     """What was at foreign URLs is the image's own from now on."""
     foreign_location.clear(conn, image.id)
+    image_bytes.require_places(conn, image.id, (disk,))
     image_disk.insert_disk(conn, image.id, disk)
     image_rows.update(conn, image.id, image_bytes.facts_of(disk))
     quotas.settle(conn, (job.id,), image.owner, stored_bytes=disk.size_bytes)

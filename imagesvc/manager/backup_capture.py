@@ -65,7 +65,9 @@ class BackupCaptureManager:
                 os_type=found.os_type,
                 architecture=found.architecture,
             )
-            return self._submit(ctx, backend_id, found, new, idempotency_key)
+            with self._operation.attempt(ctx, "capture:create", "backup", backup_id):
+                news = self._made.prepare(ctx, (new,))
+            return self._submit(ctx, backend_id, found, news, idempotency_key)
 
         job = self._jobs.once(ctx, JobType.CAPTURE_BACKUP, idempotency_key, submit)
         with self._operation.database.read() as conn:
@@ -73,7 +75,12 @@ class BackupCaptureManager:
 
     @attempt.again
     def _submit(
-        self, ctx: RequestContext, backend_id: str, found: Backup, new: NewImage, key: str | None
+        self,
+        ctx: RequestContext,
+        backend_id: str,
+        found: Backup,
+        news: Sequence[NewImage],
+        key: str | None,
     ) -> Job:
         with self._operation.write(ctx, "capture:create", "backup", found.backup_id) as op:
             backup_use.require_kept(op.conn, found.project_id, found.backup_id)
@@ -89,7 +96,7 @@ class BackupCaptureManager:
                 }
 
             return self._made.submit(
-                op, ctx, JobType.CAPTURE_BACKUP, (new,), args, key, found.server_id
+                op, ctx, JobType.CAPTURE_BACKUP, news, args, key, found.server_id
             )
 
 

@@ -99,6 +99,7 @@ class BaremetalManager:
             self._enforcer.authorize(ctx, "node:deploy")
             self._enforcer.authorize(ctx, "image_file:download", image)
             image_use.require_usable(image, "deployment")
+            image_use.require_key(op.conn, ctx, image)
             for found in image_disk.list_for(op.conn, image_id):
                 if found.index == args["disk"]:
                     break

@@ -52,13 +52,15 @@ class CaptureManager:
         visibility: str = Visibility.PRIVATE,
         properties: Mapping[str, str] | None = None,
         tags: tuple[str, ...] = (),
+        key_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> tuple[Image | None, Job]:
         """Make image records and a job that fills them from disks of a server.
 
         `disk_id` takes one disk, `disk_ids` several at one instant, an image each, named `name-1`,
         `name-2`, ...; `whole` takes all at one instant as one image; without any it is the system
-        disk. `quiesce` freezes the guest's file systems at that instant if it answers.
+        disk. `quiesce` freezes the guest's file systems at that instant if it answers. With `key_id`
+        the images are encrypted, each under a data key of its own.
 
         Without `compute_id` the server is looked for on every compute backend. The images are
         `importing` until the job ends. A key that was used before gives the first job, ended or
@@ -80,11 +82,14 @@ class CaptureManager:
             visibility=visibility,
             properties=dict(properties or {}),
             tags=tags,
+            key_id=key_id,
         )
 
         def submit() -> Job:
             backend_id, server, disks = self._find(ctx, request)
-            return self._submit(ctx, request, server, disks, backend_id, idempotency_key)
+            with self._operation.attempt(ctx, "capture:create", "server", server_id):
+                news = self._made.prepare(ctx, _images(request, server, disks))
+            return self._submit(ctx, request, server, disks, news, backend_id, idempotency_key)
 
         job = self._jobs.once(ctx, request.job_type, idempotency_key, submit)
         with self._operation.database.read() as conn:
@@ -114,12 +119,12 @@ class CaptureManager:
         request: CaptureRequest,
         server: Server,
         disks: tuple[ServerDisk, ...],
+        news: Sequence[NewImage],
         backend_id: str,
         key: str | None,
     ) -> Job:
         with self._operation.write(ctx, "capture:create", "server", server.server_id) as op:
             self._enforcer.authorize(ctx, "capture:create")
-            news = _images(request, server, disks)
 
             def args(made: Sequence[Image]) -> dict[str, Any]:
                 return {
@@ -162,6 +167,7 @@ def _images(
                 "visibility": request.visibility,
                 "tags": request.tags,
                 "properties": request.properties,
+                "key_id": request.key_id,
             },
             os_type=server.os_type,
             architecture=server.architecture,

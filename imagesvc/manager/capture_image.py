@@ -23,6 +23,7 @@ def new_image(kind: ImageKind, described: Mapping[str, Any], **found: Any) -> Ne
         kind=kind,
         tags=tuple(described.get("tags", ())),
         properties=dict(described.get("properties", {})),
+        key_id=described.get("key_id"),
         **found,
     )
 
@@ -34,6 +35,10 @@ class CaptureImages:
         self._images = images
         self._jobs = jobs
 
+    def prepare(self, ctx: RequestContext, news: Sequence[NewImage]) -> Sequence[NewImage]:
+        """`ImageManager.prepare` of each, before the transaction."""
+        return [self._images.prepare(ctx, new) for new in news]
+
     def submit(
         self,
         op: Step,
@@ -44,8 +49,8 @@ class CaptureImages:
         key: str | None,
         server_id: str | None = None,
     ) -> Job:
-        """Insert importing images and their job, whose arguments may name them; `server_id` is the
-        server that they were. Raises Forbidden, QuotaExceeded."""
+        """Insert prepared, importing images and their job, whose arguments may name them;
+        `server_id` is the server that they were. Raises Forbidden, QuotaExceeded."""
         made = [self._images.insert(op, ctx, new) for new in news]
         for image in made:
             image_rows.transition(op.conn, image.id, "import")

@@ -1,6 +1,6 @@
 """Captures of disks that belong to no server: an image made from a volume or a node."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from imagesvc import errors
@@ -121,7 +121,8 @@ class DiskCaptureManager:
         def submit() -> Job:
             with self._operation.attempt(ctx, "capture:create", *target):
                 args = find() | {"role": _ROLES[kind]}
-            return self._submit(ctx, job_type, target, new, args, key)
+                news = self._made.prepare(ctx, (new,))
+            return self._submit(ctx, job_type, target, news, args, key)
 
         job = self._jobs.once(ctx, job_type, key, submit)
         with self._operation.database.read() as conn:
@@ -133,10 +134,10 @@ class DiskCaptureManager:
         ctx: RequestContext,
         job_type: JobType,
         target: tuple[str, str],
-        new: NewImage,
+        news: Sequence[NewImage],
         args: Mapping[str, Any],
         key: str | None,
     ) -> Job:
         with self._operation.write(ctx, "capture:create", *target) as op:
             self._enforcer.authorize(ctx, "capture:create")
-            return self._made.submit(op, ctx, job_type, (new,), lambda _: args, key)
+            return self._made.submit(op, ctx, job_type, news, lambda _: args, key)

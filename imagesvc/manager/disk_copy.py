@@ -13,6 +13,7 @@ from imagesvc.crashpoint import crashpoint
 from imagesvc.db import doomed, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import location as location_rows
+from imagesvc.domain import storage_key
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.errors import IntegrityError
 from imagesvc.manager import image_copy, location
@@ -71,7 +72,7 @@ class CopyRepair:
         store_id = bad[0]
         location.require_store(self._backends, store_id)
         detail = {"store": store_id, "disk": disk.index, "from_store": source.store_id}
-        with self._announced(image_id, store_id) as (key, token):
+        with self._announced(image_id, bad) as (key, token):
             self._copy(disk, source, (store_id, key), token)
             with self._operation.write(
                 service_context(), "location:repair", "image", image_id, detail
@@ -112,10 +113,10 @@ class CopyRepair:
             raise errors.Conflict("The reaper took the new copy before it was whole.")
 
     @contextlib.contextmanager
-    def _announced(self, image_id: str, store_id: str) -> Iterator[tuple[str, str]]:
+    def _announced(self, image_id: str, bad: Location) -> Iterator[tuple[str, str]]:
         """A fresh key and the token of its note; what no disk names in the end is doomed."""
-        token = uuid.uuid4().hex
-        key = f"{image_id}/{token}"
+        store_id, token = bad[0], uuid.uuid4().hex
+        key = storage_key.make(image_id, token, encrypted=storage_key.is_encrypted(bad[1]))
         with self._operation.database.write() as conn:
             pending.insert(conn, store_id, key, image_id, token)
         crashpoint("copy.announced")

@@ -10,13 +10,10 @@ from imagesvc.domain.export import ExportRequest
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.object_store import ObjectStore
-from imagesvc.domain.state import ImageStatus
-from imagesvc.errors import Reason
 from imagesvc.interface.converter import ConverterCapability
-from imagesvc.manager import image_bytes
+from imagesvc.manager import image_use
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.image import visible_image
-from imagesvc.manager.image_file import READABLE
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import SUCCESS, Operation, Step
 from imagesvc.policy.check import Enforcer
@@ -87,6 +84,7 @@ class ExportManager:
         op.owner = image.owner
         self._enforcer.authorize(ctx, ACTION, image)
         self.check(ctx, image)
+        image_use.require_key(op.conn, ctx, image)
         disks = image_disk.list_for(op.conn, image.id)
         args = request.arguments()
         parts = export.plan(args, image, disks)
@@ -97,8 +95,8 @@ class ExportManager:
         return object_store_rows.get(op.conn, request.object_store_id, ctx.project_id or "")
 
     def check(self, ctx: RequestContext, image: Image) -> None:
-        """As `require_bytes`."""
-        require_bytes(self._enforcer, ctx, image)
+        """Whether the caller may have the bytes. Raises Forbidden, NoContent, Conflict if they are elsewhere."""
+        image_use.require_readable(self._enforcer, ctx, image)
 
     def _check_format(self, image: Image, disk: ImageDisk, request: ExportRequest) -> None:
         wanted, variant = request.disk_format, request.variant
@@ -116,18 +114,3 @@ class ExportManager:
         able = ConverterCapability.VARIANTS in tool.info().capabilities
         if variant and not (able and variant in tool.variants(wanted)):
             raise errors.InvalidRequest(f"There is no {variant} {wanted}.")
-
-
-def require_bytes(enforcer: Enforcer, ctx: RequestContext, image: Image) -> None:
-    """Whether the caller may take the bytes out of this installation.
-
-    Raises Forbidden (also IMAGE_DEACTIVATED), NoContent, Conflict if they are elsewhere.
-    """
-    enforcer.authorize(ctx, "image_file:download", image)
-    if image.status not in READABLE:
-        raise errors.NoContent(image_id=image.id)
-    if image.status == ImageStatus.DEACTIVATED and not enforcer.allows(
-        ctx, "image_file:download_deactivated", image
-    ):
-        raise errors.Forbidden("The image is deactivated.", reason=Reason.IMAGE_DEACTIVATED)
-    image_bytes.require_own(image)

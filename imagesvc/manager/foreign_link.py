@@ -14,7 +14,13 @@ from imagesvc.domain.job import Job
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.manager.foreign_bytes import ForeignBytes, Sight
-from imagesvc.manager.foreign_location import activate, is_web, require_status, require_store
+from imagesvc.manager.foreign_location import (
+    activate,
+    is_web,
+    require_plain,
+    require_status,
+    require_store,
+)
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.image_bytes import facts_of
 from imagesvc.manager.job import JobManager
@@ -84,6 +90,7 @@ class ForeignLinkManager:
 
     def _check_link(self, image: Image, request: ImportRequest) -> str:
         require_status(image, (ImageStatus.QUEUED,), "import")
+        require_plain(image)
         store_id = require_store(self._bytes)
         if not (image.disk_format and image.container_format):
             raise errors.Conflict(

@@ -92,6 +92,7 @@ class ForeignLocationManager:
     ) -> tuple[ForeignLocation, ...]:
         """The locations with one more. What a failed attempt left on a queued image goes."""
         require_status(image, _OPEN, "addition of a location")
+        require_plain(image)
         store_id = require_store(self._bytes)
         there: tuple[ForeignLocation, ...] = ()
         if image.status == ImageStatus.ACTIVE:
@@ -185,6 +186,15 @@ class ForeignLocationManager:
 def _described(place: ForeignLocation, request: ImportRequest) -> ForeignLocation:
     metadata = check_metadata(place.store_id, request.metadata)
     return ForeignLocation(place.store_id, place.url, metadata)
+
+
+def require_plain(image: Image) -> None:
+    """Raise Conflict for an encrypted image: what lies elsewhere lies there in plain."""
+    if image.encrypted:
+        raise errors.Conflict(
+            "Image {image_id} is encrypted: its bytes come into a store of ours.",
+            image_id=image.id,
+        )
 
 
 def require_store(found: ForeignBytes) -> str:

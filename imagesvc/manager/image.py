@@ -1,12 +1,13 @@
 """Images: create, show, list, change, delete, deactivate."""
 
+import dataclasses
 import uuid
 from typing import Any
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
-from imagesvc.db import attempt, doomed, image_disk, metadata, pending, tag
+from imagesvc.db import attempt, doomed, image_disk, image_key, metadata, pending, tag
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import image_property
@@ -16,6 +17,7 @@ from imagesvc.domain.image_query import ImageQuery, Page
 from imagesvc.domain.quota import UNCOUNTED
 from imagesvc.domain.state import IMAGE, ImageStatus
 from imagesvc.manager import job_token, upload_end
+from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.sweep import sweep
@@ -33,27 +35,47 @@ class ImageManager:
         backends: Backends,
         limits: Limits,
         quotas: QuotaManager,
+        keys: DataKeys,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._limits = limits
         self._quotas = quotas
+        self._keys = keys
 
-    @attempt.again
     def create(self, ctx: RequestContext, new: NewImage) -> Image:
-        """Make a record without bytes, `queued`.
+        """Make a record without bytes, `queued`; with `new.key_id` they will be encrypted.
 
         Raises Forbidden for an owner or visibility that the caller may not give, Conflict
-        (ID_TAKEN), InvalidRequest, TooLarge for too many properties or tags, QuotaExceeded.
+        (ID_TAKEN), InvalidRequest, TooLarge for too many properties or tags, QuotaExceeded, and
+        what `prepare` raises.
         """
+        with self._operation.attempt(ctx, "image:create", "image", new.id or ""):
+            prepared = self.prepare(ctx, new)
+        return self._create(ctx, prepared)
+
+    def prepare(self, ctx: RequestContext, new: NewImage) -> NewImage:
+        """The image with its data key, if it is to be encrypted; before the transaction of `insert`.
+
+        Raises Forbidden, KeyNotFound, KeyUnavailable, InvalidRequest (KEY_MISSING), and what the KMS raises.
+        """
+        if new.key_id is None:
+            return new
+        self._enforcer.authorize(ctx, "image:create", {"owner": new.owner or ctx.project_id})
+        return self._keys.prepare(ctx, dataclasses.replace(new, id=_image_id(new.id)))
+
+    @attempt.again
+    def _create(self, ctx: RequestContext, new: NewImage) -> Image:
         with self._operation.write(ctx, "image:create", "image", new.id or "") as op:
             image = self.insert(op, ctx, new)
             op.target_id = image.id
             return image
 
     def insert(self, op: Step, ctx: RequestContext, new: NewImage) -> Image:
-        """`create` inside the caller's operation, for jobs that make images."""
+        """`create` of what was prepared inside the caller's operation, for jobs that make images."""
+        if new.key_id is not None and new.image_key is None:
+            raise ValueError("an image under a key is prepared before it is made")
         image = self._born(ctx, new)
         self._enforcer.authorize(ctx, "image:create", image)
         if image.owner != ctx.project_id:
@@ -62,6 +84,8 @@ class ImageManager:
         op.owner = image.owner
         self._authorize_visibility(ctx, image, image.visibility)
         image_rows.insert(op.conn, image)
+        if new.image_key is not None:
+            image_key.put(op.conn, new.image_key)
         self._quotas.count(op.conn, image.owner, images=1)
         return image
 
@@ -95,6 +119,7 @@ class ImageManager:
             kind=new.kind,
             tags=tuple(sorted(tags)),
             properties=properties,
+            key_id=new.image_key.key_id if new.image_key else None,
             **facts,
         )
 
@@ -153,12 +178,20 @@ class ImageManager:
         )
 
     def _authorize_values(self, ctx: RequestContext, image: Image, values: dict[str, Any]) -> None:
+        if image.encrypted and values.get("owner", image.owner) != image.owner:
+            raise errors.InvalidRequest(
+                "An encrypted image stays with its project; share it, or copy it without a key."
+            )
         if "visibility" in values and values["visibility"] != image.visibility:
             self._authorize_visibility(ctx, image, values["visibility"])
         if "owner" in values and values["owner"] != image.owner:
             self._enforcer.authorize(ctx, "image:set_owner", image)
 
     def _authorize_visibility(self, ctx: RequestContext, image: Image, wanted: str) -> None:
+        if image.encrypted and wanted in (Visibility.PUBLIC, Visibility.COMMUNITY):
+            raise errors.InvalidRequest(
+                "An encrypted image is open to projects that are offered its key, not to all: share it."
+            )
         if wanted == Visibility.PUBLIC:
             self._enforcer.authorize(ctx, "image:publicize", image)
         elif wanted == Visibility.COMMUNITY:
@@ -183,6 +216,8 @@ class ImageManager:
             over = self._staged(op, image)
             uploads = upload_end.forget(op.conn, image_id)
             image_rows.transition(op.conn, image_id, "delete", action="image:delete")
+            # Without its key nobody reads bytes that are still there.
+            image_key.remove(op.conn, image_id)
             objects, size_bytes = image_disk.delete_for(op.conn, image_id)
             ended = job_rows.cancel_for_image(op.conn, image_id, held)
             job_token.forget(op.conn, *ended)

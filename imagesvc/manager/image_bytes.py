@@ -1,14 +1,14 @@
 """Bytes on their way into an image, the moment when they become part of it, and out of it."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.db import foreign_location, image_disk
 from imagesvc.db import image as image_rows
-from imagesvc.domain import disk_format
+from imagesvc.domain import disk_format, storage_key
 from imagesvc.domain.guest import Guest
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.manager import disk_reader, image_copy
@@ -158,6 +158,20 @@ def facts_of(disk: ImageDisk) -> dict[str, Any]:
     }
 
 
+def require_places(conn: Any, image_id: str, disks: Iterable[ImageDisk]) -> None:
+    """Raise Conflict for plain bytes of an encrypted image, or encrypted ones of a plain image.
+
+    A process of an older release may have written them, which knows of no encryption.
+    """
+    wanted = image_rows.is_encrypted(conn, image_id)
+    for disk in disks:
+        if any(storage_key.is_encrypted(key) != wanted for _, key in disk.locations):
+            raise errors.Conflict(
+                "The bytes of image {image_id} were written by a release that cannot encrypt.",
+                image_id=image_id,
+            )
+
+
 def publish(
     conn: Any,
     image_id: str,
@@ -174,6 +188,7 @@ def publish(
     longer the caller's.
     """
     foreign_location.clear(conn, image_id)
+    require_places(conn, image_id, (disk, *others))
     for each in (disk, *others):
         image_disk.insert_disk(conn, image_id, each)
     values = facts_of(disk) | {

@@ -11,6 +11,7 @@ from imagesvc.backend.registry import Backends
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.errors import DriverError
 from imagesvc.interface.storage import StorageCapability
+from imagesvc.stream import encrypted
 
 LOG = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def open_copy(
     """
     driver = backends.storage(copy.store_id)
     capabilities = driver.info().capabilities
-    if StorageCapability.LOCAL_FILE in capabilities:
+    if encrypted.is_local_file(driver, copy.key):
         length = None  # the kernel sends it; the server stops at Content-Length
     if StorageCapability.COPIES in capabilities:
         return driver.open_copy(copy.key, copy.number, offset=offset, length=length)
@@ -84,9 +85,9 @@ def open_copy(
 
 
 def is_local(backends: Backends, copy: Copy) -> bool:
-    """Whether it is a file of this host. Raises BackendFailed, BackendNotFound."""
+    """Whether a file of this host holds the plain bytes. Raises BackendFailed, BackendNotFound."""
     driver = backends.storage(copy.store_id)
-    return StorageCapability.LOCAL_FILE in driver.info().capabilities
+    return encrypted.is_local_file(driver, copy.key)
 
 
 def local_path(backends: Backends, copies: Iterable[Copy], disk: ImageDisk) -> Path | None:

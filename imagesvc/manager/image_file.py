@@ -8,12 +8,14 @@ from imagesvc.context import RequestContext
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import attempt, image_disk, pending
 from imagesvc.db import image as image_rows
+from imagesvc.domain import storage_key
 from imagesvc.domain.image import Image, ImageDisk
-from imagesvc.domain.state import ImageStatus
+from imagesvc.domain.state import IMAGE_READABLE, ImageStatus
 from imagesvc.errors import Reason
 from imagesvc.interface.errors import DriverError
 from imagesvc.interface.image_source import ImageSource
 from imagesvc.manager import heartbeat, image_copy, location, signed_url
+from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.foreign_bytes import ForeignBytes, ForeignDownload
 from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.image import visible_image
@@ -33,8 +35,6 @@ from imagesvc.manager.upload_failure import give_up
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import container, gate, limit
 
-READABLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
-
 
 class ImageFileManager:
     """Moves bytes between callers and the stores."""
@@ -49,6 +49,7 @@ class ImageFileManager:
         quotas: QuotaManager,
         guests: GuestManager,
         foreign: ForeignBytes,
+        keys: DataKeys,
         *,
         heartbeat_s: float,
     ) -> None:
@@ -60,6 +61,7 @@ class ImageFileManager:
         self._quotas = quotas
         self._guests = guests
         self._foreign = foreign
+        self._keys = keys
         self._heartbeat_s = heartbeat_s
         self._snapshots = ImageSnapshots()
 
@@ -95,9 +97,9 @@ class ImageFileManager:
     ) -> tuple[Image, Upload]:
         store = self._store_id(store_id)
         token = uuid.uuid4().hex
-        key = f"{image_id}/{token}"
         with self._operation.database.write() as conn:
             image = visible_image(conn, ctx, image_id)
+            key = storage_key.make(image_id, token, encrypted=image.encrypted)
             step.owner = image.owner
             self._enforcer.authorize(ctx, "image_file:upload", image)
             self._rules.check_size(size or 0)
@@ -207,7 +209,8 @@ class ImageFileManager:
                 ctx, "image_file:download_deactivated", image
             ):
                 raise _deactivated()
-        if image.foreign_store is not None and image.status in READABLE:
+        self._keys.require(ctx, image)
+        if image.foreign_store is not None and image.status in IMAGE_READABLE:
             return self._foreign.download(image, disk)
         return self._download(image, disks, disk, preferred)
 
@@ -218,7 +221,7 @@ class ImageFileManager:
         index: int,
         preferred: tuple[str, ...] = (),
     ) -> Download:
-        if image.status not in READABLE:
+        if image.status not in IMAGE_READABLE:
             raise errors.NoContent(image_id=image.id)
         found = next((disk for disk in disks if disk.index == index), None)
         if found is None:
@@ -229,27 +232,29 @@ class ImageFileManager:
 
     # -------------------------------------------------------- for drivers
 
-    def image_source(self, image: Image, disk: int = 0) -> ImageSource:
+    def image_source(self, ctx: RequestContext, image: Image, disk: int = 0) -> ImageSource:
         """One disk as drivers take it. Raises DiskNotFound, and what `image_sources` raises."""
-        for found in self._disks(image):
+        for found in self._disks(ctx, image):
             if found.index == disk:
                 return self._source(image, found)
         raise errors.DiskNotFound(image_id=image.id, disk=disk)
 
-    def image_sources(self, image: Image) -> tuple[ImageSource, ...]:
+    def image_sources(self, ctx: RequestContext, image: Image) -> tuple[ImageSource, ...]:
         """The disks in their order, as compute and volume drivers take them.
 
         Raises NoContent, InvalidRequest (FORMAT_MISMATCH) for a container, ImageDamaged,
-        DriverError if no copy of a disk is there.
+        DriverError if no copy of a disk is there; Forbidden (KEY_MISSING), KeyUnavailable for an
+        encrypted image that the caller's project cannot open.
         """
-        return tuple(self._source(image, disk) for disk in self._disks(image))
+        return tuple(self._source(image, disk) for disk in self._disks(ctx, image))
 
-    def _disks(self, image: Image) -> tuple[ImageDisk, ...]:
+    def _disks(self, ctx: RequestContext, image: Image) -> tuple[ImageDisk, ...]:
         require_own(image)
         require_bare(image)
+        self._keys.require(ctx, image)
         with self._operation.database.read() as conn:
             disks = image_disk.list_for(conn, image.id)
-        if image.status not in READABLE or not disks:
+        if image.status not in IMAGE_READABLE or not disks:
             raise errors.NoContent(image_id=image.id)
         return disks
 

@@ -10,7 +10,7 @@ from imagesvc.db import attempt
 from imagesvc.db import image as image_rows
 from imagesvc.db import object_store as object_store_rows
 from imagesvc.domain import image_origin
-from imagesvc.domain.image import Image
+from imagesvc.domain.image import Image, NewImage
 from imagesvc.domain.image_import import Injection
 from imagesvc.domain.image_origin import BucketOrigin, NewImport, UrlOrigin
 from imagesvc.domain.job import Job
@@ -72,7 +72,10 @@ class OriginManager:
 
         def submit() -> Job:
             self._check_bucket(ctx, wanted.origin)
-            return self._submit(ctx, wanted, idempotency_key)
+            with self._operation.attempt(ctx, ACTION, "image", "-"):
+                new = dataclasses.replace(wanted.image, disk_format=wanted.format_kept)
+                new = self._images.prepare(ctx, new)
+            return self._submit(ctx, wanted, new, idempotency_key)
 
         job = self._jobs.once(ctx, job_type, idempotency_key, submit)
         with self._operation.database.read() as conn:
@@ -86,7 +89,9 @@ class OriginManager:
         return url
 
     @attempt.again
-    def _submit(self, ctx: RequestContext, wanted: NewImport, key: str | None) -> Job:
+    def _submit(
+        self, ctx: RequestContext, wanted: NewImport, new: NewImage, key: str | None
+    ) -> Job:
         with self._operation.write(ctx, ACTION, "image", "-") as op:
             self._enforcer.authorize(ctx, ACTION, {"owner": ctx.project_id})
             job_id = self._jobs.new_id()
@@ -94,7 +99,6 @@ class OriginManager:
             args["stores"] = list(self._targets(wanted.stores))
             args["properties"] = self._injection.for_roles(ctx.roles)
             container.check_container(wanted.image.container_format)
-            new = dataclasses.replace(wanted.image, disk_format=wanted.format_kept)
             image = self._images.insert(op, ctx, new)
             op.target_id = image.id
             self._quotas.room(op.conn, image.owner, wanted.size_bytes or 1)

@@ -20,6 +20,7 @@ from imagesvc.manager import disk_copy, image_copy
 from imagesvc.manager.copy_mark import CopyMarks
 from imagesvc.manager.image_copy import Copy
 from imagesvc.manager.location import Location
+from imagesvc.stream.envelope import Damaged
 
 PAGE = 100
 
@@ -146,8 +147,10 @@ class ImageScrub:
         try:
             with image_copy.open_copy(self._backends, copy) as source:
                 text = disk_copy.difference(source, disk, self._count)
-        except NotFound:
+        except (NotFound, errors.ImageGone):  # or gone with its key, while it was read
             return Fault.MISSING, "the bytes are not there"
+        except Damaged as exc:
+            return Fault.CORRUPT, exc.operator_message
         except (DriverError, errors.BackendFailed, errors.BackendNotFound) as exc:
             # A store that is away is no reason to leave the others unread; the exit code tells.
             return Fault.UNKNOWN, f"not read: {_reason(exc)}"

@@ -8,6 +8,7 @@ from imagesvc.context import RequestContext
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import attempt, pending
 from imagesvc.db import image as image_rows
+from imagesvc.domain import storage_key
 from imagesvc.interface.errors import DriverError
 from imagesvc.manager import heartbeat
 from imagesvc.manager.image import visible_image
@@ -67,9 +68,9 @@ class StageManager:
     @attempt.again
     def _begin(self, ctx: RequestContext, image_id: str, size: int | None, step: Step) -> Upload:
         token = uuid.uuid4().hex
-        key = f"{image_id}/{token}"
         with self._operation.database.write() as conn:
             image = visible_image(conn, ctx, image_id)
+            key = storage_key.make(image_id, token, encrypted=image.encrypted)
             step.owner = image.owner
             self._enforcer.authorize(ctx, "image_file:stage", image)
             owner = image_rows.transition(conn, image_id, "stage", {"upload_token": token})

@@ -11,6 +11,7 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import capture as captures
 from imagesvc.domain.job import (
+    COPIES_IMAGE,
     FILLS_IMAGE,
     IMPORTS,
     MAKES_IMAGE,
@@ -88,7 +89,7 @@ class JobManager:
 
         `job_id` is one of `new_id`, for callers that name the job in its arguments.
         """
-        if image_id and job_type not in FILLS_IMAGE:
+        if image_id and (job_type not in FILLS_IMAGE or job_type in COPIES_IMAGE):
             # Who asked may lose the right meanwhile: the worker asks again, as this caller.
             args = {**args, "roles": sorted(ctx.roles)}
         job = Job(

@@ -117,5 +117,6 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.IMPORT_OVA: _import,
     JobType.LINK_LOCATION: _link,
     JobType.COPY_FOREIGN: _import,
+    JobType.COPY: _kill_filled,
     JobType.RECEIVE_IMAGE: _lose_received,
 }

@@ -4,12 +4,14 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.context import RequestContext
-from imagesvc.db import attempt, metadata
+from imagesvc.db import attempt, image_key, metadata
 from imagesvc.db import member as member_rows
 from imagesvc.domain import image_property, state
+from imagesvc.domain.encryption_key import ImageKey
 from imagesvc.domain.image import NAME_LENGTH_MAX, Image, Visibility
 from imagesvc.domain.member import Member
 from imagesvc.errors import Reason
+from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
@@ -19,11 +21,16 @@ class MemberManager:
     """Offers, answers and withdrawals."""
 
     def __init__(
-        self, operation: Operation, enforcer: Enforcer, limits: image_property.Limits
+        self,
+        operation: Operation,
+        enforcer: Enforcer,
+        limits: image_property.Limits,
+        keys: DataKeys,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._limits = limits
+        self._keys = keys
 
     def list(self, ctx: RequestContext, image_id: str) -> tuple[Member, ...]:
         """All members for the owner; for a member itself alone.
@@ -51,15 +58,40 @@ class MemberManager:
             raise errors.MemberNotFound(image_id=image_id, member_id=member_id)
         return member
 
-    @attempt.again
     def add(self, ctx: RequestContext, image_id: str, member_id: Any) -> Member:
         """Offer a shared image to a project, which stays pending until it answers.
 
-        Raises ImageNotFound, Forbidden, InvalidRequest, Conflict, TooLarge.
+        An encrypted one is offered with its data key wrapped under the project's default key: no
+        byte of it moves. Raises ImageNotFound, Forbidden, InvalidRequest (KEY_MISSING if the
+        project has no default key), Conflict, TooLarge, KeyUnavailable, and what the KMS raises.
         """
         named = isinstance(member_id, str) and 0 < len(member_id) <= NAME_LENGTH_MAX
         if not named or "/" in member_id:  # no path could name it to withdraw the offer
             raise errors.InvalidRequest("member must be the id of a project.")
+        key = self._key(ctx, image_id, member_id)
+        return self._add(ctx, image_id, member_id, key)
+
+    def _key(self, ctx: RequestContext, image_id: str, member_id: str) -> ImageKey | None:
+        """The data key of an encrypted image as another project will open it."""
+        with self._operation.attempt(ctx, "member:add", "image", image_id):
+            with self._operation.database.read() as conn:
+                image = visible_image(conn, ctx, image_id)
+            if not image.encrypted or member_id == image.owner:
+                return None
+            self._enforcer.authorize(ctx, "member:add", image)
+            if ctx.project_id != image.owner:  # whoever else may add members has no key to give
+                raise errors.Forbidden(
+                    "Image {image_id} is encrypted: only its owner can offer it.",
+                    image_id=image_id,
+                    reason=Reason.KEY_MISSING,
+                )
+            self._keys.require(ctx, image)
+            return self._keys.offer(image, member_id)
+
+    @attempt.again
+    def _add(
+        self, ctx: RequestContext, image_id: str, member_id: str, key: ImageKey | None
+    ) -> Member:
         with self._operation.write(
             ctx, "member:add", "image", image_id, {"member": member_id}
         ) as op:
@@ -72,6 +104,8 @@ class MemberManager:
             member_rows.insert(op.conn, member, image_created_at=image.created_at)
             count = member_rows.count(op.conn, image_id)
             image_property.check_limit("members", count, self._limits.members)
+            if key is not None:
+                image_key.put(op.conn, key)
             return member
 
     @attempt.again
@@ -95,7 +129,7 @@ class MemberManager:
 
     @attempt.again
     def remove(self, ctx: RequestContext, image_id: str, member_id: str) -> None:
-        """Withdraw an offer. Raises ImageNotFound, Forbidden, MemberNotFound."""
+        """Withdraw an offer, and with it what opens an encrypted image. Raises ImageNotFound, Forbidden, MemberNotFound."""
         with self._operation.write(
             ctx, "member:remove", "image", image_id, {"member": member_id}
         ) as op:
@@ -104,6 +138,8 @@ class MemberManager:
             self._enforcer.authorize(ctx, "member:remove", image)
             _require_shared(image)
             member_rows.delete(op.conn, image_id, member_id)
+            if member_id != image.owner:
+                image_key.remove(op.conn, image_id, member_id)
 
 
 def _owns(ctx: RequestContext, image: Image) -> bool:

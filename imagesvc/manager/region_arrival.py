@@ -8,7 +8,7 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.context import RequestContext
-from imagesvc.db import doomed, pending
+from imagesvc.db import doomed, image_key, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import region_image as region_image_rows
 from imagesvc.db import upload as upload_rows
@@ -81,6 +81,7 @@ def give_up(conn: Any, quotas: QuotaManager, image_id: str) -> tuple[tuple[str, 
         image_rows.update(conn, image_id, {"protected": False})  # there is nothing to protect yet
     with contextlib.suppress(errors.ImageNotFound):
         image_rows.transition(conn, image_id, "delete")
+    image_key.remove(conn, image_id)
     objects = (*left.objects, *pending.take(conn, left.tokens))
     doomed.add_all(conn, objects)
     quotas.settle(conn, left.tokens, image.owner, images=-1)

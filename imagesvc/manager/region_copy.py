@@ -1,12 +1,15 @@
 """Copies of images into other regions: judged and handed in; the worker carries them out."""
 
+from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt, image_disk
 from imagesvc.domain import region_copy
 from imagesvc.domain.image import Image
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.region_copy import RegionCopyRequest
-from imagesvc.manager import export
+from imagesvc.errors import Reason
+from imagesvc.manager import image_use
+from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation, Step
@@ -25,11 +28,13 @@ class RegionCopyManager:
         enforcer: Enforcer,
         jobs: JobManager,
         regions: Regions,
+        keys: DataKeys,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._jobs = jobs
         self._regions = regions
+        self._keys = keys
 
     def start(
         self, ctx: RequestContext, request: RegionCopyRequest, *, idempotency_key: str | None = None
@@ -64,9 +69,20 @@ class RegionCopyManager:
         image = visible_image(op.conn, ctx, request.image_id)
         op.owner = image.owner
         self._enforcer.authorize(ctx, ACTION, image)
-        self.check(ctx, image)
+        image_use.require_readable(self._enforcer, ctx, image)
+        image_use.require_key(op.conn, ctx, image)
+        if image.encrypted and request.key_id is None:
+            raise errors.InvalidRequest(
+                "Image {image_id} is encrypted: name a key of the target project, or default.",
+                image_id=image.id,
+                reason=Reason.KEY_MISSING,
+            )
         region_copy.check_disks(image, image_disk.list_for(op.conn, image.id))
 
     def check(self, ctx: RequestContext, image: Image) -> None:
-        """Whether the caller may have the bytes, as for an export. Raises what that does."""
-        export.require_bytes(self._enforcer, ctx, image)
+        """Whether the caller may have the bytes, as for an export; asks the KMS of an encrypted image.
+
+        Raises what an export does, Forbidden (KEY_MISSING), KeyUnavailable.
+        """
+        image_use.require_readable(self._enforcer, ctx, image)
+        self._keys.require(ctx, image)

@@ -14,6 +14,7 @@ from imagesvc.db import job as job_rows
 from imagesvc.db import region_image as region_image_rows
 from imagesvc.db import upload as upload_rows
 from imagesvc.domain import region_image as domain
+from imagesvc.domain import storage_key
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.job import Job
 from imagesvc.domain.region_image import NewRegionImage, RegionDisk, RegionImage
@@ -68,12 +69,16 @@ class RegionImageManager:
         """Make the record and an upload a disk; the same token gives the same image again.
 
         Raises Forbidden, RegionImageNotFound if the image of this token was deleted, Conflict
-        (ID_TAKEN), TooLarge, QuotaExceeded, InvalidRequest, StoreReadOnly, UnsupportedImage.
+        (ID_TAKEN), TooLarge, QuotaExceeded, InvalidRequest, StoreReadOnly, UnsupportedImage, and what
+        `ImageManager.prepare` raises.
         """
         agent = _agent(ctx)
         with self._operation.look(ctx, f"{_NOUN}:create", "image"):
             self._enforcer.authorize(ctx, f"{_NOUN}:create")
         if self._known(agent, new.request_token) is None:
+            with self._operation.attempt(ctx, f"{_NOUN}:create", "image", new.image.id or ""):
+                asked = dataclasses.replace(new.image, key_id=new.key_id)
+                new = dataclasses.replace(new, image=self._images.prepare(ctx, asked))
             self._create(ctx, agent, new)
             crashpoint("region_image.created")
         return self.get(ctx, new.request_token)
@@ -114,7 +119,6 @@ class RegionImageManager:
     def _check(self, new: NewRegionImage) -> None:
         domain.check_disks(new.disks)
         container.check_container(new.image.container_format)
-        check_key(new.key_id)
         self._uploads.check_size(sum(disk.size_bytes for disk in new.disks))
 
     def _born(
@@ -154,7 +158,7 @@ class RegionImageManager:
             project_id=ctx.project_id or "",
             user_id=ctx.user_id,
             store_id=store_id,
-            storage_key=f"{image.id}/{disk.upload_id}",
+            storage_key=storage_key.make(image.id, disk.upload_id, encrypted=image.encrypted),
             offset_bytes=0,
             size_bytes=disk.size_bytes,
             expected_sha256=None,
@@ -213,15 +217,6 @@ class RegionImageManager:
             return region_image_rows.by_token(
                 conn, agent.source_region, agent.source_project_id, request_token
             )
-
-
-def check_key(key_id: str | None) -> None:
-    """The key under which the bytes that come are to be encrypted: the hook for encrypted images.
-
-    Raises InvalidRequest, as no image is encrypted here yet.
-    """
-    if key_id is not None:
-        raise errors.InvalidRequest("This region keeps no encrypted images; leave key_id out.")
 
 
 def _agent(ctx: RequestContext) -> Agent:

@@ -19,6 +19,7 @@ def readable_image(conn: Any, ctx: RequestContext, enforcer: Enforcer, image_id:
     """An image whose bytes the caller may read. Raises ImageNotFound, Forbidden."""
     image = visible_image(conn, ctx, image_id)
     enforcer.authorize(ctx, "image_file:download", image)
+    image_use.require_key(conn, ctx, image)
     return image
 
 

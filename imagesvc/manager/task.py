@@ -37,13 +37,19 @@ class TaskManager:
         self._images = images
         self._imports = imports
 
-    @attempt.again
     def create(self, ctx: RequestContext, request: TaskRequest, new: NewImage) -> Job:
         """Make an image and the job that fetches its bytes, both or neither.
 
         Raises Forbidden, InvalidRequest, Conflict (ID_TAKEN), QuotaExceeded, TooLarge,
         UnsupportedImage.
         """
+        with self._operation.attempt(ctx, "task:create", "job", "-"):
+            self._enforcer.authorize(ctx, "task:create")
+            prepared = self._images.prepare(ctx, new)
+        return self._create(ctx, request, prepared)
+
+    @attempt.again
+    def _create(self, ctx: RequestContext, request: TaskRequest, new: NewImage) -> Job:
         with self._operation.write(ctx, "task:create", "job", "-") as op:
             self._enforcer.authorize(ctx, "task:create")
             image = self._images.insert(op, ctx, new)

@@ -13,7 +13,7 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.db import region_image as region_image_rows
 from imagesvc.db import upload as upload_rows
-from imagesvc.domain import image_import, image_origin
+from imagesvc.domain import image_import, image_origin, storage_key
 from imagesvc.domain.image import Image
 from imagesvc.domain.image_import import Injection
 from imagesvc.domain.job import Job, JobType
@@ -65,7 +65,7 @@ class UploadManager:
             op.owner = image.owner
             self._enforcer.authorize(ctx, "upload:create", image)
             self._check(image, new)
-            upload = self._born(ctx, new)
+            upload = self._born(ctx, image, new)
             op.detail.update(upload_id=upload.id, size_bytes=new.size_bytes)
             values = {"upload_token": upload.id, "heartbeat_at": None}  # nobody beats for it
             image_rows.transition(op.conn, image.id, "stage", values)
@@ -98,7 +98,7 @@ class UploadManager:
                 reason=Reason.SIZE_CAP,
             )  # fmt: skip
 
-    def _born(self, ctx: RequestContext, new: NewUpload) -> Upload:
+    def _born(self, ctx: RequestContext, image: Image, new: NewUpload) -> Upload:
         wanted = new.store_id or self._backends.default_id("storage") or ""
         upload_id, now = uuid.uuid4().hex, metadata.now()
         return Upload(
@@ -108,7 +108,7 @@ class UploadManager:
             project_id=ctx.project_id or "",
             user_id=ctx.user_id,
             store_id=location.require_store(self._backends, wanted).id,
-            storage_key=f"{new.image_id}/{upload_id}",
+            storage_key=storage_key.make(image.id, upload_id, encrypted=image.encrypted),
             offset_bytes=0,
             size_bytes=new.size_bytes,
             expected_sha256=new.sha256,

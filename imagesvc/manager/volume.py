@@ -101,6 +101,7 @@ class VolumeManager:
         op.owner = image.owner
         self._enforcer.authorize(ctx, "image_file:download", image)
         image_use.require_usable(image, "volume creation")
+        image_use.require_key(op.conn, ctx, image)
         for found in image_disk.list_for(op.conn, image_id):
             if found.index == disk:
                 return int(found.virtual_size_bytes or found.size_bytes)

@@ -44,6 +44,12 @@ class Enforcer:
         """Read the policy file now, not at the first question. Raises what it provokes."""
         self._enforcer.load_rules(force_reload=True)
 
+    def rule(self, action: str) -> str:
+        """The rule of an action as it is in force, in the language of policy files."""
+        with self._lock:
+            self._enforcer.load_rules()
+            return str(self._enforcer.rules[action])
+
     def allows(
         self, ctx: RequestContext, action: str, target: Image | Mapping[str, Any] | None = None
     ) -> bool:

@@ -21,6 +21,7 @@ class _Capture(command.Show):
         parser.add_argument(
             "--tag", action="append", default=[], dest="tags", help="tag; may be repeated"
         )
+        command.add_key(parser)
         command.add_wait(parser)
         return parser
 
@@ -31,6 +32,8 @@ class _Capture(command.Show):
             "visibility": parsed_args.visibility,
             "tags": parsed_args.tags,
         }
+        if parsed_args.key:
+            body["key_id"] = parsed_args.key
         if parsed_args.description:
             body["description"] = parsed_args.description
         answer = self.client.post("/captures", body, idempotent=True)

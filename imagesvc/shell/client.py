@@ -52,6 +52,10 @@ class Client:
         answer = self._call("POST", path, json=body, headers=headers)
         return answer.json() if answer.content else None
 
+    def patch(self, path: str, body: Any) -> Any:
+        """Change what is at `path`."""
+        return self._call("PATCH", path, json=body).json()
+
     def post_bytes(self, path: str, data: bytes) -> None:
         """Send raw bytes."""
         self._call("POST", path, data=data, headers={"Content-Type": "application/octet-stream"})

@@ -56,6 +56,14 @@ class Show(show.ShowOne):
         return _client(self.app)
 
 
+def add_key(parser: argparse.ArgumentParser) -> None:
+    """Option of commands that make images."""
+    parser.add_argument(
+        "--key", metavar="ID",
+        help="encrypt the image under this key of the KMS, or under the project's `default` one",
+    )  # fmt: skip
+
+
 def add_wait(parser: argparse.ArgumentParser) -> None:
     """Options of commands that start a job."""
     parser.add_argument(

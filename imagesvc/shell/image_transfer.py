@@ -49,6 +49,7 @@ class ImportImage(command.Show):
         parser.add_argument(
             "--tag", action="append", default=[], dest="tags", help="tag; may be repeated"
         )
+        command.add_key(parser)
         command.add_wait(parser)
         return parser
 
@@ -80,6 +81,7 @@ class ImportImage(command.Show):
             "format_wanted": parsed_args.wanted,
             "size_bytes": parsed_args.size,
             "os_type": parsed_args.os_type,
+            "key_id": parsed_args.key,
         }
         if parsed_args.digest:
             found = _DIGEST.fullmatch(parsed_args.digest)

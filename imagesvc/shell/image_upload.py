@@ -29,6 +29,7 @@ class UploadImage(command.Show):
         parser.add_argument(
             "--source-format", choices=("ova",), help="take an OVA apart into the image's disks"
         )
+        command.add_key(parser)
         parser.add_argument("--sha256", metavar="HEX", help="digest that the bytes must have")
         parser.add_argument(
             "--resume",
@@ -125,13 +126,14 @@ class UploadImage(command.Show):
     def _create(self, parsed_args: argparse.Namespace, state: UploadState) -> str:
         if not parsed_args.disk_format:
             raise ShellError("A new image needs --disk-format; or name a queued one with --image.")
-        image_id = self.client.create_image(
-            {
-                "name": parsed_args.name or parsed_args.file.name,
-                "disk_format": parsed_args.disk_format,
-                "container_format": parsed_args.container_format,
-            }
-        )
+        body = {
+            "name": parsed_args.name or parsed_args.file.name,
+            "disk_format": parsed_args.disk_format,
+            "container_format": parsed_args.container_format,
+        }
+        if parsed_args.key:
+            body["imagesvc_key_id"] = parsed_args.key
+        image_id = self.client.create_image(body)
         state.write(Remembered(image_id))
         return image_id
 

@@ -3,10 +3,10 @@
 import dataclasses
 import re
 
-from imagesvc.stream import envelope
+from imagesvc.stream import ovf
 from imagesvc.stream.format import refusal
 
-BYTES_MAX = envelope.BYTES_MAX
+BYTES_MAX = ovf.BYTES_MAX
 _DIGEST = re.compile(r"(SHA1|SHA256|SHA512) ?\((.+)\) ?= ?([0-9A-Fa-f]+)")
 # Names of files: flat, plain, and no options of a tool.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._()+-]{0,99}")
@@ -67,7 +67,7 @@ class Descriptor:
 
     def __init__(self, data: bytes) -> None:
         """Raises UnsupportedImage for what is no plain OVF, or names things that are not there."""
-        self.envelope = envelope.parse(data)
+        self.envelope = ovf.parse(data)
         self.files: dict[str, File] = {}
         for one in self.envelope.every("File"):
             self._take_file(one.attributes)

@@ -1,134 +1,177 @@
-"""An OVF envelope (DMTF DSP0243) as a small tree of elements, read without trust."""
+"""The format of encrypted bytes: Tink's streaming AEAD, AES-256-GCM with HKDF-SHA256, 1 MiB segments.
 
-import dataclasses
-import re
-from collections.abc import Iterator
-from typing import NoReturn
-from xml.parsers import expat
+https://developers.google.com/tink/streaming-aead/aes_gcm_hkdf_streaming describes it. An object is
+a header (its own length, a salt, a prefix of nonces) and sealed segments, of which only the last may
+be short; a segment is opened without its neighbours. Each object has a key of its own, derived from
+the data key, the salt and the `associated` data. Sizes in bytes.
+"""
 
-from imagesvc.stream.format import refusal
+import os
+from typing import NamedTuple
 
-BYTES_MAX = 1 << 20
-_NAMESPACE = re.compile(r"http://schemas\.dmtf\.org/ovf/envelope/[12]")
-_DEPTH_MAX, _ELEMENTS_MAX = 64, 20_000
-# What begins the value of an attribute.
-_VALUE = re.compile(rb"=[ \t\r\n]*[\"']")
-_VALUES_MAX = 20_000
-# What is wrong is found before much more is read.
-_FEED_BYTES = 4096
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from imagesvc.interface.errors import IntegrityError
 
-@dataclasses.dataclass(slots=True)
-class Element:
-    """One element; names of it and of its attributes without their namespaces."""
-
-    name: str
-    attributes: dict[str, str]
-    text: str = ""
-    children: list["Element"] = dataclasses.field(default_factory=list)
-
-    def every(self, *names: str) -> Iterator["Element"]:
-        """Those below it of these names, in the order of the text."""
-        waiting = list(reversed(self.children))
-        while waiting:
-            one = waiting.pop()
-            if one.name in names:
-                yield one
-            waiting += reversed(one.children)
-
-    def first(self, name: str) -> "Element | None":
-        """The first of its children of this name."""
-        return next((one for one in self.children if one.name == name), None)
-
-    def value(self, name: str) -> str:
-        """The text of its first child of this name; empty without one."""
-        found = self.first(name)
-        return found.text.strip() if found is not None else ""
+SEGMENT_BYTES = 1 << 20
+KEY_BYTES = 32
+TAG_BYTES = 16
+_PREFIX_BYTES = 7
+HEADER_BYTES = 1 + KEY_BYTES + _PREFIX_BYTES
+SEGMENTS_MAX = 1 << 32
 
 
-def parse(data: bytes) -> Element:
-    """The root. Raises UnsupportedImage for what is no plain OVF: any DTD, or another encoding."""
-    _check_attributes(data)
-    reader = _Reader()
-    # Namespaces are looked up here: expat would join that of each name to it, however long it is.
-    parser = expat.ParserCreate("UTF-8")
-    parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = _refuse_declarations
-    parser.EntityDeclHandler = _refuse_declarations
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.take_text
-    try:
-        data.decode("utf-8")
-        for begin in range(0, len(data), _FEED_BYTES):
-            parser.Parse(data[begin : begin + _FEED_BYTES], False)
-        parser.Parse(b"", True)
-    except (expat.ExpatError, ValueError) as exc:
-        # Whatever the parser finds wrong is wrong with the descriptor.
-        raise refusal.unsafe("the OVF descriptor is not readable.") from exc
-    return reader.root
+class Layout(NamedTuple):
+    """Where plain bytes lie in a sealed object of so many bytes a segment."""
+
+    segment_bytes: int = SEGMENT_BYTES
+
+    @property
+    def first_bytes(self) -> int:
+        """Plain bytes of the first segment, which shares its room with the header."""
+        return self.segment_bytes - HEADER_BYTES - TAG_BYTES
+
+    @property
+    def rest_bytes(self) -> int:
+        """Plain bytes of each further segment."""
+        return self.segment_bytes - TAG_BYTES
+
+    def segments(self, plain_bytes: int) -> int:
+        """How many segments so many plain bytes make; one even if there are none."""
+        over = max(0, plain_bytes - self.first_bytes)
+        return 1 + -(-over // self.rest_bytes)
+
+    def sealed_bytes(self, plain_bytes: int) -> int:
+        """Size of the object that holds so many plain bytes."""
+        return plain_bytes + HEADER_BYTES + TAG_BYTES * self.segments(plain_bytes)
+
+    def plain_bytes(self, sealed_bytes: int) -> int:
+        """Plain bytes in an object of that size. Raises IntegrityError for a size none can have."""
+        count = max(1, -(-sealed_bytes // self.segment_bytes))
+        plain = sealed_bytes - HEADER_BYTES - TAG_BYTES * count
+        if plain < 0 or self.segments(plain) != count:
+            raise _damaged(f"no sealed object has {sealed_bytes} bytes")
+        return plain
+
+    def segment_of(self, offset: int) -> int:
+        """The segment that holds the plain byte at `offset`."""
+        over = offset - self.first_bytes
+        return 0 if over < 0 else 1 + over // self.rest_bytes
+
+    def plain_start(self, segment: int) -> int:
+        """Offset of a segment's first plain byte."""
+        return 0 if segment == 0 else self.first_bytes + (segment - 1) * self.rest_bytes
+
+    def sealed_start(self, segment: int) -> int:
+        """Offset of a segment's first byte in the object."""
+        return HEADER_BYTES if segment == 0 else segment * self.segment_bytes
 
 
-def _check_attributes(data: bytes) -> None:
-    """Bound what expat keeps of a tag before it shows it; what looks alike in texts counts too."""
-    if sum(1 for _ in _VALUE.finditer(data)) > _VALUES_MAX:
-        raise refusal.unsafe("the OVF descriptor has too many attributes.")
+LAYOUT = Layout()
 
 
-class _Reader:
-    def __init__(self) -> None:
-        self.root = Element("", {})
-        self._open: list[Element] = []
-        self._texts: list[list[str]] = []
-        self._count = 0
+class _Cipher:
+    """Seals and opens the segments of one object."""
 
-    def start(self, element: str, attributes: dict[str, str]) -> None:
-        self._count += 1
-        if len(self._open) == _DEPTH_MAX or self._count > _ELEMENTS_MAX:
-            raise refusal.unsafe("the OVF descriptor is too deep or too long.")
-        name = _local(element)
-        if not self._open and not (name == "Envelope" and _is_ovf(element, attributes)):
-            raise refusal.unsafe("the OVF descriptor is no OVF envelope.")
-        said = {key: value for key, value in attributes.items() if not _declares(key)}
-        own = {_local(key): value for key, value in said.items()}
-        if len(own) != len(said):
-            raise refusal.unsafe("the OVF descriptor says one thing twice.")
-        one = Element(name, own)
-        if self._open:
-            self._open[-1].children.append(one)
-        else:
-            self.root = one
-        self._open.append(one)
-        self._texts.append([])
+    def __init__(self, data_key: bytes, header: bytes, associated: bytes) -> None:
+        salt, self._prefix = header[1 : 1 + KEY_BYTES], header[1 + KEY_BYTES :]
+        derived = HKDF(SHA256(), KEY_BYTES, salt, associated).derive(data_key)
+        self._aead = AESGCM(derived)
 
-    def end(self, element: str) -> None:
-        self._open.pop().text = "".join(self._texts.pop())
+    def nonce(self, segment: int, last: bool) -> bytes:
+        """Never the same twice under the key of an object."""
+        if segment >= SEGMENTS_MAX:
+            raise OverflowError("An object has at most 2^32 segments.")
+        return self._prefix + segment.to_bytes(4, "big") + bytes([last])
 
-    def take_text(self, text: str) -> None:
-        self._texts[-1].append(text)
+    def seal(self, segment: int, plain: bytes | memoryview, last: bool) -> bytes:
+        return self._aead.encrypt(self.nonce(segment, last), plain, None)
+
+    def open(self, segment: int, sealed: bytes, last: bool) -> bytes:
+        try:
+            return self._aead.decrypt(self.nonce(segment, last), sealed, None)
+        except InvalidTag as exc:
+            raise _damaged(f"segment {segment} is not what was sealed") from exc
 
 
-def _local(name: str) -> str:
-    """The name without its prefix, of which there is at most one."""
-    prefix, colon, local = name.partition(":")
-    if not colon:
-        return name
-    if not (prefix and local) or ":" in local:
-        raise refusal.unsafe("the OVF descriptor is not readable.")
-    return local
+class Encryptor:
+    """Turns plain bytes into those of one object, in order; holds one segment. One thread."""
+
+    def __init__(self, data_key: bytes, associated: bytes, layout: Layout = LAYOUT) -> None:
+        self._header = bytes([HEADER_BYTES]) + os.urandom(KEY_BYTES + _PREFIX_BYTES)
+        self._cipher = _Cipher(data_key, self._header, associated)
+        self._layout = layout
+        self._held = bytearray()
+        self._segment = 0
+        self.plain_bytes = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """What can be written now: a segment goes out when it is known that more follows."""
+        self.plain_bytes += len(data)
+        self._held += data
+        return [*self._ready()]
+
+    def _ready(self) -> list[bytes]:
+        found = []
+        while len(self._held) > (room := self._room()):
+            found.append(self._seal(room, last=False))
+        return found
+
+    def finish(self) -> list[bytes]:
+        """The last segment, be it empty."""
+        return [self._seal(len(self._held), last=True)]
+
+    def _room(self) -> int:
+        return self._layout.rest_bytes if self._segment else self._layout.first_bytes
+
+    def _seal(self, size: int, *, last: bool) -> bytes:
+        with memoryview(self._held) as held:
+            sealed = self._cipher.seal(self._segment, held[:size], last)
+        del self._held[:size]
+        self._segment += 1
+        return self._header + sealed if self._segment == 1 else sealed
 
 
-def _declares(key: str) -> bool:
-    """Whether an attribute gives a namespace its prefix."""
-    return key == "xmlns" or key.startswith("xmlns:")
+class Decryptor:
+    """Opens segments of one object of `sealed_bytes`, in any order; any threads.
+
+    Raises IntegrityError for a header or size that no sealed object has.
+    """
+
+    def __init__(
+        self,
+        data_key: bytes,
+        associated: bytes,
+        header: bytes,
+        sealed_bytes: int,
+        layout: Layout = LAYOUT,
+    ) -> None:
+        if len(header) != HEADER_BYTES or header[0] != HEADER_BYTES:
+            raise _damaged("it does not begin as a sealed object does")
+        self.layout = layout
+        self.plain_bytes = layout.plain_bytes(sealed_bytes)
+        self.last = layout.segments(self.plain_bytes) - 1
+        self._sealed_bytes = sealed_bytes
+        self._cipher = _Cipher(data_key, header, associated)
+
+    def sealed_size(self, segment: int) -> int:
+        """Bytes of a sealed segment."""
+        end = self._sealed_bytes
+        if segment < self.last:
+            end = self.layout.sealed_start(segment + 1)
+        return end - self.layout.sealed_start(segment)
+
+    def open(self, segment: int, sealed: bytes) -> bytes:
+        """The plain bytes of one segment. Raises IntegrityError."""
+        return self._cipher.open(segment, sealed, segment == self.last)
 
 
-def _is_ovf(element: str, attributes: dict[str, str]) -> bool:
-    """Whether the root is of the namespace of OVF envelopes, by its own declarations."""
-    prefix, colon, _ = element.partition(":")
-    space = attributes.get(f"xmlns:{prefix}" if colon else "xmlns", "")
-    return _NAMESPACE.fullmatch(space) is not None
+class Damaged(IntegrityError):
+    """The bytes of an object are not those that were encrypted."""
 
 
-def _refuse_declarations(*_: object) -> NoReturn:
-    raise refusal.unsafe("the OVF descriptor declares a document type or entities.")
+def _damaged(what: str) -> Damaged:
+    return Damaged("The encrypted bytes are not what was stored.", what)

@@ -8,8 +8,8 @@ from imagesvc.domain.guest import Guest
 from imagesvc.interface import converter as converters
 from imagesvc.interface import errors as driver_errors
 from imagesvc.interface.converter import ConverterCapability
-from imagesvc.interface.storage import StorageCapability, StorageDriver
-from imagesvc.stream import nbd
+from imagesvc.interface.storage import StorageDriver
+from imagesvc.stream import encrypted, nbd
 
 LOG = logging.getLogger(__name__)
 # Less holds no guest: the smallest that was seen has 300 KiB.
@@ -86,7 +86,7 @@ def _facts(
     key: str,
     size_bytes: int,
 ) -> converters.GuestFacts:
-    if StorageCapability.LOCAL_FILE in store.info().capabilities:
+    if encrypted.is_local_file(store, key):
         return converter.facts(converters.Source(disk_format, path=store.path(key)))
     with nbd.NbdServer(
         lambda offset, length: store.open_read(key, offset=offset, length=length), size_bytes

@@ -6,8 +6,8 @@ Numbers of resource types are those of CIM_ResourceAllocationSettingData (DMTF D
 import dataclasses
 import re
 
-from imagesvc.stream.envelope import Element
 from imagesvc.stream.format import refusal
+from imagesvc.stream.ovf import Element
 
 _PROCESSOR, _MEMORY, _DISK = "3", "4", "17"
 _DRIVES = frozenset({"14", "15", "16"})  # for floppies and discs

@@ -5,8 +5,8 @@ import re
 from imagesvc.domain.guest import Guest
 from imagesvc.domain.machine import DISKS_MAX, Machine, MachineDisk
 from imagesvc.stream import descriptor, hardware
-from imagesvc.stream.envelope import Element
 from imagesvc.stream.format import refusal
+from imagesvc.stream.ovf import Element
 
 _TEXT_LENGTH_MAX = 128
 # What the URI of a disk's format has in it, in small letters; names of files where it says nothing.

@@ -34,6 +34,9 @@ def find(ctx: StepContext, captured: CapturedDisk) -> dict[str, Any] | None:
     image_id = driver.snapshot_image(snapshot_id)
     with ctx.service.database.read() as conn:
         image, disks = image_rows.get(conn, image_id), image_disk.list_for(conn, image_id)
+        wanted = image_rows.get(conn, captured.image_id)
+    if wanted is None or wanted.encrypted or (image is not None and image.encrypted):
+        return None  # encrypted bytes are bound to their image, and plain ones are none of it
     disk = adoption.usable_disk(image, disks, ctx.job.project_id)
     if disk is None:
         return None

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from imagesvc.domain import storage_key
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface import converter
 from imagesvc.interface.converter import ConverterCapability
@@ -116,7 +117,8 @@ def _file(
                 room = tool.measure(source, wanted.disk_format)
                 more = {"variant": wanted.variant} if wanted.variant else {}
             name = f"{ctx.job.id}-{ctx.lease_token}"
-            folder = stack.enter_context(scratch.of(ctx.service).reserve(name, room))
+            encrypted = any(storage_key.is_encrypted(key) for _, key in disk.locations)
+            folder = stack.enter_context(scratch.of(ctx.service, encrypted).reserve(name, room))
             with _Watch(ctx) as watch:
                 tool.convert(
                     source, folder / "image", wanted.disk_format, progress=progress,

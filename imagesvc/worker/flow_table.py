@@ -9,6 +9,7 @@ from imagesvc.worker.step.conclude import Conclude
 from imagesvc.worker.step.confirm import Confirm
 from imagesvc.worker.step.consult import Consult
 from imagesvc.worker.step.convert import Convert
+from imagesvc.worker.step.copy import Copy
 from imagesvc.worker.step.delete_backup import DeleteBackup
 from imagesvc.worker.step.divide import Divide
 from imagesvc.worker.step.fetch import Fetch
@@ -25,6 +26,8 @@ from imagesvc.worker.step.provision_volume import CreateVolumes
 from imagesvc.worker.step.publish import Publish
 from imagesvc.worker.step.rebuild import RebuildServers
 from imagesvc.worker.step.restore_backup import RestoreServer
+from imagesvc.worker.step.reveal import Reveal
+from imagesvc.worker.step.rewrap_keys import RewrapKeys
 from imagesvc.worker.step.rewrite import Rewrite
 from imagesvc.worker.step.snapshot import Snapshot
 from imagesvc.worker.step.spread import Spread
@@ -63,6 +66,8 @@ FLOWS: dict[str, Flow] = {
     JobType.IMPORT_OVA: (Divide(), Rewrite(), Assemble()),
     JobType.LINK_LOCATION: (Link(),),
     JobType.COPY_FOREIGN: (Fetch(), Spread(), Conclude()),
+    JobType.COPY: (Copy(), Reveal()),
+    JobType.REWRAP_KEYS: (RewrapKeys(),),
     JobType.COPY_TO_REGION: (Introduce(), Transfer(), Confirm()),
     JobType.RECEIVE_IMAGE: (Gather(), Assemble()),
 }

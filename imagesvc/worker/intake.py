@@ -7,7 +7,7 @@ from imagesvc import errors
 from imagesvc.db import doomed, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
-from imagesvc.domain import guest
+from imagesvc.domain import guest, storage_key
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.stream import limit, pipe
 from imagesvc.worker.flow import StepContext
@@ -77,12 +77,14 @@ def announce(ctx: StepContext, store_id: str, mark: str = "") -> str:
 
     `mark` tells the keys of steps apart that write to the same store.
     """
-    key = f"{ctx.job.image_id}/{ctx.job.id}-{ctx.lease_token}{mark}"
+    image_id = ctx.job.image_id or ""
+    name = f"{ctx.job.id}-{ctx.lease_token}{mark}"
     with ctx.service.database.write() as conn:
         job_rows.fence(conn, ctx.job)
         if ctx.memo.get("writing"):
             doom(conn, *ctx.memo["writing"])
-        pending.insert(conn, store_id, key, ctx.job.image_id or "", ctx.job.id)
+        key = storage_key.make(image_id, name, encrypted=image_rows.is_encrypted(conn, image_id))
+        pending.insert(conn, store_id, key, image_id, ctx.job.id)
     ctx.memo["writing"] = [store_id, key]
     return key
 

@@ -60,5 +60,11 @@ WORKER_OPTS = (
         help="Most bytes that conversions take in scratch_dir together; 0: what the disk has. A "
         "conversion waits until there is room for all of it.",
     ),
+    cfg.StrOpt(
+        "memory_scratch_dir",
+        default="/dev/shm/imagesvc",  # noqa: S108 - made with mode 0700
+        help="Folder of this host, in a file system that is memory (tmpfs), in which encrypted images "
+        "are converted: plain bytes of them never rest on a disk. Switch off swap, or encrypt it.",
+    ),
     cfg.FloatOpt("reap_interval_s", default=10.0, min=0.1, help="Seconds between clean-ups."),
 )

@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,15 +82,48 @@ class Scratch:
             yield
 
 
-def of(service: services.Service) -> Scratch:
-    """The work area as configured."""
+def of(service: services.Service, encrypted: bool = False) -> Scratch:
+    """The work area as configured; for plain bytes of `encrypted` images one in memory.
+
+    Raises ConfigurationError if that is none in memory.
+    """
     own = service.conf.worker
-    return Scratch(Path(own.scratch_dir), own.scratch_bytes)
+    if not encrypted:
+        return Scratch(Path(own.scratch_dir), own.scratch_bytes)
+    root = Path(own.memory_scratch_dir)
+    if not (in_memory(root) and _is_own(root)):
+        raise errors.ConfigurationError(
+            "An encrypted image cannot be converted: {folder} is not in a tmpfs, or not the "
+            "service's alone. Set [worker] memory_scratch_dir to a folder that is, or remove that one.",
+            folder=root,
+        )
+    return Scratch(root, 0)
+
+
+def _is_own(root: Path) -> bool:
+    """Whether nobody else made the folder, or looks into it; it is made if it is missing."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = root.lstat()
+    return (
+        stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    )
 
 
 def run(service: services.Service) -> int:
     """The chore of each worker on its own host."""
-    return of(service).sweep()
+    own = service.conf.worker
+    return of(service).sweep() + Scratch(Path(own.memory_scratch_dir), 0).sweep()
+
+
+def in_memory(folder: Path) -> bool:
+    """Whether the file system that holds a folder, or will, is memory (proc(5), mountinfo)."""
+    found, kind = -1, ""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        mount, _, rest = line.partition(" - ")
+        place = Path(mount.split()[4])
+        if folder.is_relative_to(place) and len(place.parts) >= found:
+            found, kind = len(place.parts), rest.split()[0]
+    return kind in ("tmpfs", "ramfs")
 
 
 def folders(root: Path) -> list[Path]:

@@ -64,6 +64,22 @@ class Cloud:
 
         It is not repeated but where `named` says so. Raises DriverError, for answers of failure too.
         """
+        answer = self._answer(connection, service, method, path, named)
+        return answer.json() if answer.content else {}
+
+    def fetch(self, connection: Connection, service: str, path: str, media_type: str) -> bytes:
+        """A small body that is no JSON, as `ask` does it; in no log."""
+        named = {"headers": {"Accept": media_type}, "log": False}
+        return bytes(self._answer(connection, service, "GET", path, named).content)
+
+    def _answer(
+        self,
+        connection: Connection,
+        service: str,
+        method: str,
+        path: str,
+        named: dict[str, Any],
+    ) -> Any:
         with self.calling():
             try:
                 # Only here: to look at a service is to ask it for its versions.
@@ -74,7 +90,7 @@ class Cloud:
                 self._forget(connection)  # the next login brings the catalog as it is then
                 raise
             sdk_errors.raise_from_response(answer)
-            return answer.json() if answer.content else {}
+            return answer
 
     def own(self) -> Connection:
         """The service's own user in its own project, or in the system where that is asked for."""

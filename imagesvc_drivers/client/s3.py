@@ -4,19 +4,16 @@ Amazon S3 REST API of 2006-03-01, Signature Version 4. Needs the extra `s3` (bot
 """
 
 import dataclasses
-import functools
-import os
-import threading
 from typing import Any
 
 try:
-    import boto3
     import botocore.config
+
+    from imagesvc_drivers.client import boto
 except ImportError as exc:  # the loader shows this text
     raise ImportError("the s3 driver needs boto3: pip install 'imagesvc[s3]'") from exc
 
 POOL_CONNECTIONS = 64
-_LOCK = threading.Lock()  # a session is for one thread at a time
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,19 +51,12 @@ def client(access: Access, endpoint_url: str | None) -> Any:
         max_pool_connections=POOL_CONNECTIONS,
         tcp_keepalive=True,
     )
-    with _LOCK:
-        return _session(os.getpid()).client(
-            "s3",
-            endpoint_url=endpoint_url,
-            region_name=access.region,
-            aws_access_key_id=access.access_key,
-            aws_secret_access_key=access.secret_key,
-            verify=access.verify,
-            config=config,
-        )
-
-
-@functools.cache
-def _session(process: int) -> Any:
-    # It holds the description of the API: a client takes 20 ms with it, 250 ms with a new one.
-    return boto3.session.Session()
+    return boto.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        region_name=access.region,
+        aws_access_key_id=access.access_key,
+        aws_secret_access_key=access.secret_key,
+        verify=access.verify,
+        config=config,
+    )

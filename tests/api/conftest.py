@@ -9,8 +9,8 @@ import pytest
 from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.api import app as door
-from imagesvc.db import migrate
 from imagesvc.manager import refusal
+from tests import migrated
 from tests.api.caller import Caller
 from tests.api.identity_driver import TokenIdentity
 
@@ -55,7 +55,7 @@ def configure(folder, more=""):
 @contextlib.contextmanager
 def working(conf):
     """A service of one's own, its callers named by their tokens."""
-    migrate.upgrade(conf.database.url)
+    migrated.make(conf.database.url)
     made = services.build(conf, monitor=False)
     yield dataclasses.replace(made, identity=TokenIdentity(None, backend_id="test"))
     made.close()
@@ -64,7 +64,7 @@ def working(conf):
 @pytest.fixture(scope="session")
 def built(conf):
     """A whole service."""
-    migrate.upgrade(conf.database.url)
+    migrated.make(conf.database.url)
     service = services.build(conf, monitor=False)
     yield service
     service.close()

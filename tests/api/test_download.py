@@ -35,7 +35,7 @@ def door(request, app, service):
     if request.param == "disk":
         return Door(owner, f"{NATIVE}/images/{image_id}/disk/0/file")
     ctx = context.RequestContext("u", owner.project, frozenset({"member"}))
-    url = service.image_files.image_source(service.images.get(ctx, image_id)).url
+    url = service.image_files.image_source(ctx, service.images.get(ctx, image_id)).url
     return Door(Caller(app, token="none"), url[url.index(NATIVE) :])
 
 

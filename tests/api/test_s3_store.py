@@ -11,9 +11,9 @@ import pytest
 from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.api import app as door
-from imagesvc.db import migrate
 from imagesvc.manager import store_verify
-from tests import s3_server
+from imagesvc.worker import duplicate
+from tests import migrated, s3_server
 from tests.api.caller import Caller
 from tests.api.identity_driver import TokenIdentity
 from tests.api.native.tus import Tus, objects, work
@@ -59,7 +59,7 @@ def built(tmp_path_factory, s3_place):
         )
     )
     conf = opts.load(folder / "imagesvc.conf")
-    migrate.upgrade(conf.database.url)
+    migrated.make(conf.database.url)
     service = services.build(conf, monitor=False)
     yield service
     service.close()
@@ -84,6 +84,17 @@ def test_an_image_comes_back_whole_and_in_ranges(owner, built):
         part = owner.get(path, headers={"Range": f"bytes={first}-{last}"})
         assert (part.status_code, part.content) == (206, DATA[first : last + 1])
     assert owner.get(path, headers={"Range": f"bytes={len(DATA)}-"}).status_code == 416
+    assert compared(built) == []
+
+
+def test_the_store_copies_an_image_by_itself(owner, built, monkeypatch):
+    monkeypatch.setattr(duplicate, "send", lambda *_: pytest.fail("the bytes were sent"))
+    image_id = owner.active(DATA)
+    path = f"/imagesvc/v1/images/{image_id}/copy"
+    copy_id = owner.request("POST", path, {"name": "copy"}).json["image_id"]
+    work(built)
+    assert owner.request("DELETE", f"/v2/images/{image_id}").status_code == 204
+    assert owner.get(f"/v2/images/{copy_id}/file").content == DATA
     assert compared(built) == []
 
 

@@ -9,7 +9,7 @@ from tests import keystone_service
 from tests.keystone_server import PASSWORD
 from tests.poll import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keystone")]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.xdist_group("keystone")]
 
 METHODS = """
 [import]

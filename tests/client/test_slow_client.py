@@ -185,6 +185,7 @@ def test_readers_that_stop_leave_threads_and_are_cut_off(service, stack, token):
     assert (status, "retry-after: " in text) == (503, True)
     assert call(service, stack, token, "GET", f"/v2/images/{image_id}")[0] == 200
     until(lambda: answer(dial(service, stack, last))[0], 200)
+    time.sleep(IDLE_S + 1)  # the others began no later than that before the first was cut off
     for one in stalled:
         assert len(everything(one)) < SIZE
 

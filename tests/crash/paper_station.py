@@ -14,10 +14,11 @@ from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.cmd import worker
 from imagesvc.context import RequestContext
-from imagesvc.db import doomed, image_disk, job_table, metadata, migrate, pending
+from imagesvc.db import doomed, image_disk, job_table, metadata, pending
 from imagesvc.domain.image import NewImage
 from imagesvc.manager import audit_verify, store_verify
 from imagesvc.worker import reaper
+from tests import migrated
 from tests.crash import forked
 from tests.crash.ledger_compute import DISK, LedgerBackends
 from tests.crash.station import until
@@ -65,7 +66,7 @@ class PaperStation:
         key = folder / "installation.key"
         key.write_text(secrets.token_hex(32))
         key.chmod(0o600)
-        migrate.upgrade(url)
+        migrated.make(url)
         kept, services.Backends = services.Backends, LedgerBackends
         try:
             self.service = services.build(opts.load(self.path), monitor=False)

@@ -13,9 +13,8 @@ from pathlib import Path
 from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.context import RequestContext
-from imagesvc.db import migrate
 from imagesvc.manager import quota_verify
-from tests import poll
+from tests import migrated, poll
 from tests.crash import forked
 
 BIN = Path(sys.executable).parent
@@ -74,7 +73,7 @@ class Station:
         key.write_text(secrets.token_hex(32))
         key.chmod(0o600)
         conf = opts.load(self.path)
-        migrate.upgrade(conf.database.url)
+        migrated.make(conf.database.url)
         self.service = services.build(conf, monitor=False)
         project = self.service.identity.create_project("crash")
         self.service.identity.create_user("crash", "crash-password")

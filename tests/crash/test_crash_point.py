@@ -10,6 +10,7 @@ from tests.crash import (
     test_baremetal,
     test_bucket,
     test_capture,
+    test_copy,
     test_failure,
     test_foreign,
     test_import,
@@ -17,6 +18,7 @@ from tests.crash import (
     test_ova,
     test_rebuild,
     test_region,
+    test_rotation,
     test_scrub,
     test_tus,
     test_upload,
@@ -24,11 +26,15 @@ from tests.crash import (
     test_whole_capture,
 )
 from tests.driver import test_qemu_attach, test_syslog_audit_sink, test_webhook_audit_sink
+from tests.driver.test_aws_kms_encryption import TestAwsKmsEncryption as AwsKms
 from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
 from tests.driver.test_local_backup import TestLocalBackup as Backup
 from tests.driver.test_local_baremetal import Local as Baremetal
+from tests.driver.test_local_encryption import TestLocalEncryption as Encryption
 from tests.driver.test_local_volume import TestLocalVolume as Volume
 from tests.driver.test_qemu_compute import TestQemuCompute as Qemu
+from tests.driver.test_vault_encryption import TestVaultEncryption as Vault
+from tests.peer.test_barbican_driver import TestBarbicanEncryption as Barbican
 from tests.peer.test_cinder_driver import TestCinderVolume as Cinder
 from tests.peer.test_ironic_driver import TestIronicBaremetal as Ironic
 from tests.peer.test_nova_compute import TestNovaCompute as Nova
@@ -40,6 +46,7 @@ TESTED = {
     *test_bucket.PUBLISH_POINTS,
     *test_capture.CAPTURE_POINTS,
     *test_capture.CREATE_POINTS,
+    *test_copy.POINTS,
     *test_failure.UNWIND_POINTS,
     *test_failure.REAPER_POINTS,
     *test_failure.GIVE_UP_POINTS,
@@ -76,6 +83,14 @@ TESTED = {
     *test_backup.DELETE_POINTS,
     *Backup.PREPARE_CRASH_POINTS,
     *Backup.FINISH_CRASH_POINTS,
+    *test_rotation.POINTS,
+    *Encryption.CREATE_CRASH_POINTS,
+    *Encryption.ROTATE_CRASH_POINTS,
+    *AwsKms.CREATE_CRASH_POINTS,
+    *Barbican.CREATE_CRASH_POINTS,
+    *Barbican.ROTATE_CRASH_POINTS,
+    *Vault.CREATE_CRASH_POINTS,
+    *Vault.ROTATE_CRASH_POINTS,
     *test_baremetal.DEPLOY_POINTS,
     *test_baremetal.UNDEPLOY_POINTS,
     *test_volume.CREATE_POINTS,
@@ -112,7 +127,12 @@ AFTER = {
     },
     ("image", "import"): {"operation.committed", "upload.part_counted"},
     ("image", "make"): {"operation.committed"},
-    ("image", "import_done"): {"step.activate.done", "step.spread.told", "step.conclude.done"},
+    ("image", "import_done"): {
+        "step.activate.done",
+        "step.spread.told",
+        "step.conclude.done",
+        "step.reveal.done",
+    },
     ("image", "link"): {"operation.committed", "step.link.done"},
     ("image", "import_failed"): {"operation.committed", "job.ended"},
     ("image", "import_returned"): {"job.ended"},

@@ -9,7 +9,7 @@ import pytest
 from imagesvc.domain.image import NewImage
 from tests.crash.station import until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.peer]
 
 ROUNDS = 100  # of each kind, before and between the looks
 IMAGES = 1000

@@ -18,6 +18,7 @@ from imagesvc.testing.conformance.baremetal import PROJECT, BaremetalConformance
 from imagesvc.testing.conformance.operation import follow, result_of
 from imagesvc_drivers.baremetal import local_disk, local_writer
 from imagesvc_drivers.baremetal.local import LocalBaremetal
+from tests import poll
 
 DISK_BYTES = 4 << 20
 NODE_BYTES = 6 << 20
@@ -293,3 +294,6 @@ class loop:
 
     def __exit__(self, *_: object) -> None:
         subprocess.run(["losetup", "--detach", self._device], check=True)
+        # It goes when the last reader has closed it, such as one that looks for partitions.
+        backing = Path("/sys/block") / Path(self._device).name / "loop" / "backing_file"
+        poll.until(lambda: not backing.exists())

@@ -19,7 +19,7 @@ SHORT = settings(
 LONG = settings(SHORT, max_examples=30, stateful_step_count=40, derandomize=False)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.peer), "postgresql"])
 def pair(request, tmp_path):
     """Running processes on a database of each kind."""
     server = request.param == "postgresql" and request.getfixturevalue("postgresql_server")

@@ -75,7 +75,7 @@ def signed(cloud, image_id):
     ctx = context.RequestContext("peer", cloud.projects["demo"], frozenset({"member"}))
     built = service.build(opts.load(cloud.folder / "imagesvc.conf"), monitor=False)
     with contextlib.closing(built):
-        return built.image_files.image_source(built.images.get(ctx, image_id)).url
+        return built.image_files.image_source(ctx, built.images.get(ctx, image_id)).url
 
 
 def upload(cloud, path, kind, name):

@@ -5,8 +5,8 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.api.glance import image_view
+from imagesvc.domain import encryption_key, image_property
 from imagesvc.domain import image as image_domain
-from imagesvc.domain import image_property
 from imagesvc.errors import Reason
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -36,6 +36,8 @@ def new_image(body: dict[str, Any]) -> image_domain.NewImage:
             values["id"] = _image_id(value)
         elif name == "tags":
             values["tags"] = image_property.check_tags(value)
+        elif name == image_view.KEY_ID:
+            values["key_id"] = _key_id(value)
         elif name in image_view.FIELDS or name in _LINKS:
             raise errors.Forbidden(f"{name} is read-only.", reason=Reason.READ_ONLY)
         else:
@@ -46,6 +48,10 @@ def new_image(body: dict[str, Any]) -> image_domain.NewImage:
 def translate(change: image_property.Change) -> image_property.Change:
     """A change on a name of Glance -> the same on a field or a free property."""
     name = change.path[0]
+    if name == image_view.KEY_ID:
+        raise errors.Forbidden(
+            f"{name} is read-only: copy the image under another key.", reason=Reason.READ_ONLY
+        )
     if name in _LINKS:
         field: tuple[str, ...] = (name,)
     elif len(change.path) > 1:
@@ -60,4 +66,10 @@ def translate(change: image_property.Change) -> image_property.Change:
 def _image_id(value: Any) -> str:
     if not isinstance(value, str) or not _UUID.fullmatch(value):
         raise errors.InvalidRequest("id must be a UUID.")
+    return value
+
+
+def _key_id(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= encryption_key.KEY_ID_LENGTH_MAX:
+        raise errors.InvalidRequest(f"{image_view.KEY_ID} must be the id of a key.")
     return value

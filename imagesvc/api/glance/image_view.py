@@ -8,6 +8,8 @@ from imagesvc.backend.store import Stores
 from imagesvc.domain import image as image_domain
 from imagesvc.domain import image_property
 
+# The key of the KMS under which an image is encrypted: given when it is made, and never changed.
+KEY_ID = "imagesvc_key_id"
 # Glance's name of each field of an image.
 FIELDS = {
     "id": "id",
@@ -57,6 +59,8 @@ def render(image: image_domain.Image, stores: Stores) -> dict[str, Any]:
     view["self"] = path(image.id)
     view["file"] = path(image.id) + "/file"
     view["schema"] = "/v2/schemas/image"
+    if image.key_id is not None:
+        view[KEY_ID] = image.key_id
     if stores.several and (image.stores or image.foreign_store):
         view["stores"] = ",".join(stores.order(image.stores)) or image.foreign_store
     return view

@@ -12,6 +12,7 @@ from imagesvc.backend.backend import BackendState
 from imagesvc.domain.job import JobType
 from imagesvc.domain.state import JobState, StepState
 from imagesvc.interface.compute import ServerState
+from imagesvc.interface.encryption import KeyState
 
 
 class Answer(msgspec.Struct, forbid_unknown_fields=True):
@@ -153,9 +154,42 @@ class Capture(Answer):
 
 
 class Import(Answer):
-    """A started import; the image is null if it was deleted since."""
+    """A started import or copy; the image is null if it was deleted since."""
 
     image_id: str | None
+    job: Job
+
+
+class Key(Answer):
+    """A key of a KMS; `version` wraps new data keys. What it consists of never comes out."""
+
+    id: str
+    name: str
+    backend_id: str
+    project_id: str
+    state: KeyState
+    version: int
+    algorithm: str
+    default: bool
+    created_at: datetime.datetime | None
+
+
+class Keys(Answer):
+    """The keys of the project in all KMS."""
+
+    keys: list[Key]
+
+
+class OneKey(Answer):
+    """One key."""
+
+    key: Key
+
+
+class RotatedKey(Answer):
+    """A key with its new version, and the job that wraps all data keys anew."""
+
+    key: Key
     job: Job
 
 

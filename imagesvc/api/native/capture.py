@@ -33,7 +33,8 @@ class NewCapture(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     Of a server: one disk, several (an image each), or `whole` as one image; without any of these
     the system disk. `quiesce` freezes the guest's file systems at the instant of the copy, if it
     answers. An image of a volume is a data disk, one of a node a system disk, unless `kind` says
-    otherwise; one of a backup is of the whole machine.
+    otherwise; one of a backup is of the whole machine. With `key_id`, a key of the KMS or `default`,
+    the images are encrypted.
     """
 
     name: Text
@@ -51,6 +52,7 @@ class NewCapture(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     description: Annotated[str, msgspec.Meta(max_length=65_535)] | None = None
     tags: Annotated[tuple[Text, ...], msgspec.Meta(max_length=128)] = ()
     properties: dict[Text, str] = {}
+    key_id: Text | None = None
 
 
 class CapturesResource:
@@ -77,6 +79,7 @@ class CapturesResource:
             visibility=body.visibility,
             properties=body.properties | described,
             tags=body.tags,
+            key_id=body.key_id,
             idempotency_key=idempotency.key(req),
         )
         resp.status = falcon.HTTP_202

@@ -55,7 +55,8 @@ class Guest(Answer):
 
 class Image(Answer):
     """An image as it is kept; `good_copies` are those of the disk that has the fewest, null before
-    it has bytes. `foreign`: its bytes are at a URL elsewhere. `warnings` are sentences for people."""
+    it has bytes. `foreign`: its bytes are at a URL elsewhere. `key_id` is the key of the KMS under
+    which its owner has it encrypted. `warnings` are sentences for people."""
 
     id: str
     name: str | None
@@ -66,9 +67,35 @@ class Image(Answer):
     good_copies: int | None
     stores: list[str]
     foreign: bool
+    encrypted: bool
+    key_id: str | None
     warnings: list[str]
     found: Guest | None
     disks: list[ImageDisk]
+
+
+class Verdict(Answer):
+    """Whether a project may do something with an image; `rule` is that of the policy, if one decides."""
+
+    action: str
+    allowed: bool
+    cause: str
+    rule: str
+
+
+class Explanation(Answer):
+    """What a user of a project with these roles can do with an image."""
+
+    image_id: str
+    project_id: str
+    roles: list[str]
+    verdicts: list[Verdict]
+
+
+class OneExplanation(Answer):
+    """Why a project can or cannot use an image."""
+
+    explanation: Explanation
 
 
 class OneImage(Answer):

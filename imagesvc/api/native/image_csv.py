@@ -138,9 +138,11 @@ def _row(ctx: RequestContext, image: Image) -> tuple[Any, ...]:
 
 
 def _source(image: Image) -> str | None:
-    server = image.source_server_id or image.properties.get("instance_uuid")
-    origin = image.source_image_id or image.properties.get("base_image_ref")
-    return f"server {server}" if server else f"image {origin}" if origin else None
+    known = {"server": image.source_server_id, "image": image.source_image_id}
+    if not any(known.values()):  # a copy has its source's properties too
+        said = image.properties
+        known = {"server": said.get("instance_uuid"), "image": said.get("base_image_ref")}
+    return next((f"{noun} {one}" for noun, one in known.items() if one), None)
 
 
 def _cell(value: object) -> str:

@@ -42,7 +42,10 @@ class Digest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NewImport(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Body of an import. Without `disk_format` it is found by looking; raw and ova have to be said."""
+    """Body of an import. Without `disk_format` it is found by looking; raw and ova have to be said.
+
+    With `key_id`, a key of the KMS or `default`, the image is encrypted.
+    """
 
     name: Text
     source: UrlSource | BucketSource
@@ -61,6 +64,7 @@ class NewImport(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tags: Annotated[tuple[Text, ...], msgspec.Meta(max_length=128)] = ()
     properties: dict[Text, str] = {}
     stores: Annotated[tuple[Text, ...], msgspec.Meta(max_length=32)] = ()
+    key_id: Text | None = None
 
 
 class ImportsResource:
@@ -98,6 +102,7 @@ def _wanted(body: NewImport) -> image_origin.NewImport:
         description=body.description,
         tags=body.tags,
         properties=dict(body.properties),
+        key_id=body.key_id,
     )
     return image_origin.NewImport(
         image=new,

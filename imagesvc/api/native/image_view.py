@@ -33,6 +33,8 @@ def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
             dict.fromkeys(one.copy.store_id for disk in entity.disks for one in disk.copies)
         ),
         "foreign": foreign,
+        "encrypted": entity.image.encrypted,
+        "key_id": entity.image.key_id,
         "warnings": [
             *(text for good, text in ((0, LOST), (1, LONE)) if entity.good == good),
             *([FOREIGN] if foreign else []),

@@ -6,10 +6,12 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
 from imagesvc.api.native import (
+    copy,
     image_answer,
     image_csv,
     job,
     operation_foreign,
+    operation_key,
     operation_machine,
     operation_region,
     quota,
@@ -41,6 +43,13 @@ _BYTES: tuple[Raised, ...] = (
 _FILE = Operation(
     OCTETS, raises=_BYTES, headers=("Range", "If-Range", "If-None-Match"),
     also={206: OCTETS, 304: None}, gives=("Accept-Ranges", "ETag"),
+)  # fmt: skip
+_COPY: tuple[Raised, ...] = (
+    errors.ImageNotFound, errors.NoContent, errors.ImageDamaged, errors.Conflict,
+    errors.TooLarge, errors.QuotaExceeded, errors.StoreReadOnly,
+    (errors.InvalidRequest, Reason.MEDIA_TYPE), (errors.InvalidRequest, Reason.STORE_UNKNOWN),
+    (errors.InvalidRequest, Reason.KEY_MISSING), errors.KeyNotFound, errors.BackendNotFound,
+    driver.KeyUnavailable, *DRIVER,
 )  # fmt: skip
 _FILE_HEAD = dataclasses.replace(_FILE, headers=("If-None-Match",), also={304: None})
 _SIGNED: dict[str, Schema] = {"expires": NUMBER, "signature": TEXT}
@@ -74,6 +83,7 @@ _CSV: dict[str, Schema] = {
 OPERATIONS: dict[str, dict[str, Operation]] = {
     **operation_machine.OPERATIONS,
     **operation_foreign.OPERATIONS,
+    **operation_key.OPERATIONS,
     **operation_region.OPERATIONS,
     "/jobs": {"GET": Operation(answers.JobPage, query=PAGE | job.FILTERS)},
     "/jobs/{job_id}": {"GET": Operation(answers.OneJob, raises=_JOB)},
@@ -124,6 +134,18 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET": Operation(image_csv.MEDIA_TYPE, query=_CSV, headers=("Accept-Language",), raises=(errors.Overloaded,)),
     },
     "/images/{image_id}": {"GET": Operation(image_answer.OneImage, raises=(errors.ImageNotFound,))},
+    "/images/{image_id}/explain": {
+        "GET": Operation(
+            image_answer.OneExplanation,
+            query={"project": TEXT, "roles": TEXT},
+            raises=(errors.ImageNotFound, errors.Forbidden),
+        )
+    },
+    "/images/{image_id}/copy": {
+        "POST": Operation(
+            answers.Import, 202, body=copy.NewCopy, headers=("Idempotency-Key",), raises=_COPY
+        ),
+    },
     "/images/{image_id}/disk/{disk}/file": {"GET": _FILE, "HEAD": _FILE_HEAD},
     "/signed/{image_id}/{disk}": {
         "GET": dataclasses.replace(_FILE, query=_SIGNED),

@@ -27,6 +27,7 @@ PATH: dict[str, tuple[Schema, str]] = {
     "agency_id": (_ID, "Id of an agency."),
     "request_token": (_ID, "Name that the other region gave the image."),
     "object_store_id": (_ID, "Id of an object store."),
+    "key_id": (_ID, "Id of a key of the KMS."),
     "disk": ({"type": "string", "pattern": "^[0-9]{1,4}$"}, "Number of the disk; 0 is the first."),
 }
 MARKER = {"marker": TEXT}

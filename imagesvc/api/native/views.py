@@ -12,6 +12,7 @@ from imagesvc.domain.quota import Quota
 from imagesvc.interface import backup as backups
 from imagesvc.interface import baremetal, compute
 from imagesvc.interface import volume as volumes
+from imagesvc.manager import key as keys
 
 
 def time(value: datetime.datetime | None) -> str | None:
@@ -160,6 +161,22 @@ def object_store(entity: ObjectStore) -> dict[str, Any]:
         "access_key": entity.access_key,
         "created_at": time(entity.created_at),
         "updated_at": time(entity.updated_at),
+    }
+
+
+def key(entity: keys.Key) -> dict[str, Any]:
+    """One key of the KMS."""
+    info = entity.info
+    return {
+        "id": info.id,
+        "name": info.name,
+        "backend_id": entity.backend_id,
+        "project_id": info.project_id,
+        "state": str(info.state),
+        "version": info.version,
+        "algorithm": info.algorithm,
+        "default": entity.default,
+        "created_at": time(info.created_at),
     }
 
 

@@ -17,21 +17,27 @@ class KilledWork(DriverConformance):
         points: tuple[str, ...],
         method: str,
         arguments: Callable[[str], tuple[Any, ...]],
+        named: Callable[[str], dict[str, Any]] = lambda _: {},
         **keywords: Any,
     ) -> Iterator[str]:
-        """Begin the work in children that are killed; yields the token of each."""
+        """Begin the work in children that are killed; yields the token of each.
+
+        `arguments` and `named` give a token's own, `keywords` are the same for all.
+        """
         recipe = self.recipe(driver)
         for point in points:
-            code = child.run_to_crash_point(recipe, point, method, *arguments(point), **keywords)
+            own = keywords | named(point)
+            code = child.run_to_crash_point(recipe, point, method, *arguments(point), **own)
             assert code == -9, f"{point} was not passed"
             yield point
         if points:
             self.note(f"killed at {len(points)} named points")
             return
-        steps = child.steps_of(recipe, method, *arguments("whole"), **keywords)
+        steps = child.steps_of(recipe, method, *arguments("whole"), **keywords, **named("whole"))
         yield "whole"
         for step in steps:
             token = f"step-{step}"
-            child.run_to_step(recipe, step, method, *arguments(token), **keywords)
+            own = keywords | named(token)
+            child.run_to_step(recipe, step, method, *arguments(token), **own)
             yield token
         self.note(f"killed at {len(steps)} lines")

@@ -2,8 +2,8 @@
 
 from imagesvc.crashpoint import crashpoint
 from imagesvc.domain.image import Image
-from imagesvc.interface.storage import StorageCapability, StorageDriver
-from imagesvc.stream import gate, pipe
+from imagesvc.interface.storage import StorageDriver
+from imagesvc.stream import encrypted, gate, pipe
 from imagesvc.worker import intake, landing
 from imagesvc.worker.flow import Step, StepContext, Wait
 
@@ -67,7 +67,7 @@ class _Nowhere:
 
 def _judge(ctx: StepContext, store: StorageDriver, key: str, result: pipe.PipeResult) -> None:
     converter = ctx.service.backends.converter()
-    if StorageCapability.LOCAL_FILE in store.info().capabilities:
+    if encrypted.is_local_file(store, key):
         gate.check_file(converter, result.facts, store.path(key))
         return
     gate.check_object(

@@ -5,9 +5,10 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
+from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.db import pending
-from imagesvc.domain import capture
+from imagesvc.domain import capture, storage_key
 from imagesvc.domain.capture import CapturedDisk
 from imagesvc.interface.storage import StorageDriver
 from imagesvc.stream import pipe
@@ -70,11 +71,13 @@ def _store(ctx: StepContext, disk: CapturedDisk, before: int, total: int) -> Non
         ctx.memo.put(stored=[*stored(ctx.memo), adopted])
         return
     store_id = ctx.service.backends.default_id("storage") or ""
-    key = f"{disk.image_id}/{ctx.job.id}-{ctx.lease_token}"
+    name = f"{ctx.job.id}-{ctx.lease_token}"
     if disk.index:
-        key += f"-{disk.index}"
+        name += f"-{disk.index}"
     with ctx.service.database.write() as conn:
         job_rows.fence(conn, ctx.job)
+        encrypted = image_rows.is_encrypted(conn, disk.image_id)
+        key = storage_key.make(disk.image_id, name, encrypted=encrypted)
         if left := _writing(ctx.memo):
             intake.doom(conn, *left)
         pending.insert(conn, store_id, key, disk.image_id, ctx.job.id)

@@ -8,9 +8,9 @@ import pytest
 from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.api import app as door
-from imagesvc.db import migrate
 from imagesvc.manager import quota_verify, store_verify
 from imagesvc.worker import reaper, runner
+from tests import migrated
 from tests.api.caller import Caller
 from tests.api.identity_driver import TokenIdentity
 from tests.web_server import answer, serving
@@ -58,7 +58,7 @@ class Several:
         key.chmod(0o600)
         path = folder / "imagesvc.conf"
         path.write_text(CONF.format(folder=folder, url=url) + more)
-        migrate.upgrade(url)
+        migrated.make(url)
         self.folder = folder
         self.built = services.build(opts.load(path), monitor=False)
         identity = TokenIdentity(None, backend_id="test")

@@ -149,16 +149,16 @@ def test_drivers_get_no_source_of_a_damaged_image_and_the_file_of_the_good_copy_
 ):
     files, admin = several.service.image_files, Caller(several.app, owner.project, "admin")
     image = several.service.images.get(context(owner), copied)
-    assert files.image_source(image).local_path == file_of(several, copied, "fast")
+    assert files.image_source(context(owner), image).local_path == file_of(several, copied, "fast")
     flip(several, copied, "fast")
     scrub(several, copied)
-    source = files.image_source(image)
+    source = files.image_source(context(owner), image)
     assert source.local_path == file_of(several, copied, "archive")
     assert admin.get(source.url[source.url.index(NATIVE) :]).content == DATA
     flip(several, copied, "archive")
     scrub(several, copied)
     with pytest.raises(errors.ImageDamaged, match="are damaged"):
-        files.image_source(image)
+        files.image_source(context(owner), image)
     assert admin.get(source.url[source.url.index(NATIVE) :]).status_code == 500
 
 

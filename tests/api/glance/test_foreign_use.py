@@ -51,6 +51,13 @@ def test_nothing_is_made_of_it(far, path, body):
     assert "copy-image" in found.text
 
 
+def test_no_other_image_is_made_of_it(far):
+    image_id = far.linked()
+    found = far.owner.request("POST", f"{ROOT}/images/{image_id}/copy", {"name": "a"})
+    assert found.status_code == 409, found.text
+    assert "copy-image" in found.text
+
+
 def test_no_driver_gets_it(far):
     image_id = far.linked()
     service = far.several.service
@@ -58,7 +65,7 @@ def test_no_driver_gets_it(far):
     image = service.images.get(ctx, image_id)
     for refused in (service.image_files.image_sources, service.image_files.image_source):
         with pytest.raises(Exception, match="foreign URL"):
-            refused(image)
+            refused(ctx, image)
 
 
 def test_a_copy_makes_it_one_of_our_own(far):

@@ -58,7 +58,7 @@ def flip(own, image_id, number):
 def source_of(own, owner, image_id):
     """The image as drivers get it."""
     ctx = RequestContext("u", owner.project, frozenset({"member"}))
-    return own.service.image_files.image_source(own.service.images.get(ctx, image_id))
+    return own.service.image_files.image_source(ctx, own.service.images.get(ctx, image_id))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from falcon import testing
 
 from imagesvc import service as services
 from imagesvc.api import app as door
-from imagesvc.db import migrate
+from tests import migrated
 from tests.api.caller import Caller
 from tests.api.conftest import configure, populated
 from tests.api.identity_driver import TokenIdentity
@@ -34,7 +34,7 @@ def each_service(request, tmp_path_factory):
     section = f"[database]\nurl = {url}\n" if url else ""
     conf = configure(tmp_path_factory.mktemp("native"), section)
     if not url:
-        migrate.upgrade(conf.database.url)
+        migrated.make(conf.database.url)
     built = services.build(conf, monitor=False)
     yield dataclasses.replace(built, identity=TokenIdentity(None, backend_id="test"))
     built.close()

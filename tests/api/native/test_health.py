@@ -10,7 +10,7 @@ from falcon import testing
 from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.api import app as door
-from imagesvc.db import migrate
+from tests import migrated
 from tests.api.conftest import CONF
 
 FINE = {"status": "ok", "reason": "", "unready": []}
@@ -22,7 +22,7 @@ def service(tmp_path):
     (tmp_path / "installation.key").write_text(secrets.token_hex(32))
     (tmp_path / "imagesvc.conf").write_text(CONF.format(folder=tmp_path))
     conf = opts.load(tmp_path / "imagesvc.conf")
-    migrate.upgrade(conf.database.url)
+    migrated.make(conf.database.url)
     built = services.build(conf, monitor=False)
     yield built
     built.close()

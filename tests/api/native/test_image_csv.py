@@ -58,6 +58,14 @@ def test_a_row_says_what_an_image_is(caller):
     assert row["Created"].endswith("Z")
 
 
+def test_a_copy_is_of_its_image_whatever_server_that_was_of(caller):
+    image_id = caller.active(instance_uuid="server-1", visibility="private")
+    found = caller.request("POST", f"/imagesvc/v1/images/{image_id}/copy", {"name": "copy"})
+    assert found.status_code == 202, found.text
+    told = {row["Name"]: row["Source"] for row in rows(caller)}
+    assert told["copy"] == f"image {image_id}"
+
+
 def test_it_is_a_file_that_spreadsheets_read(caller):
     caller.create(name="one")
     found = caller.get(PATH, params={"owner": caller.project})

@@ -299,7 +299,8 @@ def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, 
     data = b"0123456789" * 100
     image_id = caller.active(data)
     nobody = Caller(app, token="none")
-    source = service.image_files.image_source(service.images.get(_context(caller), image_id))
+    ctx = _context(caller)
+    source = service.image_files.image_source(ctx, service.images.get(ctx, image_id))
     path = source.url.partition(ROOT)[2]
     assert nobody.get(ROOT + path).content == data
     part = nobody.get(ROOT + path, headers={"Range": "bytes=-3"})
@@ -312,7 +313,8 @@ def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, 
 def test_a_signed_url_ends_with_the_deactivation_of_its_image(app, service, caller):
     image_id = caller.active()
     nobody = Caller(app, token="none")
-    source = service.image_files.image_source(service.images.get(_context(caller), image_id))
+    ctx = _context(caller)
+    source = service.image_files.image_source(ctx, service.images.get(ctx, image_id))
     path = ROOT + source.url.partition(ROOT)[2]
     caller.request("POST", f"/v2/images/{image_id}/actions/deactivate")
     refused(nobody.get(path), 403, "image-deactivated")

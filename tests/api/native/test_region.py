@@ -8,6 +8,7 @@ import pytest
 from imagesvc.cmd import check_region
 from imagesvc.db import image as image_rows
 from imagesvc.db import image_disk
+from imagesvc.domain import storage_key
 from imagesvc.interface.errors import NoSpace
 from imagesvc.manager import store_verify
 from tests.api.conftest import configure
@@ -363,3 +364,60 @@ def test_a_certificate_that_is_not_trusted_is_told_and_a_right_one_is_taken(tmp_
         assert found.level == level, found
         assert ("certificate that is not trusted" in found.text) == (level == "failed")
     far.close()
+
+
+# ------------------------------------------------------------------ under a key
+
+
+def key_of(caller, *, default=True):
+    """A new key of a project in the KMS of its region; its id."""
+    key_id = caller.request("POST", f"{ROOT}/key", {"name": "k"}).json["key"]["id"]
+    if default:
+        caller.request("PATCH", f"{ROOT}/key/{key_id}", {"default": True})
+    return key_id
+
+
+@pytest.mark.parametrize("source_key", [True, False])
+def test_an_image_arrives_encrypted_under_a_key_of_the_target(
+    east, west, source, target, source_key
+):
+    under = {"imagesvc_key_id": key_of(source)} if source_key else {}
+    image_id = source.active(DATA, **under)
+    key_id = key_of(target)
+    job = ended(east, source, copied(source, image_id, target, key_id="default"))
+    assert job["state"] == "done", job
+    made = target.get(f"/v2/images/{job['result']['image_id']}").json
+    assert (made["status"], made["imagesvc_key_id"]) == ("active", key_id)
+    assert target.get(f"/v2/images/{made['id']}/file").content == DATA
+    keys = [one.key for one in west.service.backends.storage().list(f"{made['id']}/")]
+    assert keys
+    assert all(storage_key.is_encrypted(one) for one in keys)
+    agrees(east, west)
+
+
+def test_a_key_that_the_target_has_not_ends_the_job_and_leaves_nothing(east, source, target):
+    image_id = source.active(DATA)
+    wanted = str(uuid.uuid4())
+    path = copied(source, image_id, target, key_id=str(uuid.uuid4()), target_image_id=wanted)
+    job = ended(east, source, path)
+    assert (job["state"], "key" in job["cause"]) == ("failed", True), job
+    assert target.get(f"/v2/images/{wanted}").status_code == 404
+
+
+def test_an_encrypted_image_leaves_its_region_under_a_key_alone(source, target):
+    image_id = source.active(DATA, imagesvc_key_id=key_of(source))
+    body = {"region": "West", "project": target.project}
+    found = source.request("POST", f"{ROOT}/images/{image_id}/region-copy", body)
+    assert (found.status_code, found.json["error"]["reason"]) == (400, "key-missing")
+
+
+def test_a_key_that_is_disabled_meanwhile_ends_the_job(east, source, target):
+    key_id = key_of(source)
+    image_id = source.active(DATA, imagesvc_key_id=key_id)
+    key_of(target)
+    wanted = str(uuid.uuid4())
+    path = copied(source, image_id, target, key_id="default", target_image_id=wanted)
+    source.request("PATCH", f"{ROOT}/key/{key_id}", {"enabled": False})
+    job = ended(east, source, path)
+    assert (job["state"], "disabled" in job["cause"]) == ("failed", True), job
+    until(lambda: target.get(f"/v2/images/{wanted}").status_code == 404)

@@ -179,9 +179,9 @@ def test_an_image_that_nobody_goes_on_with_is_deleted(west, agent, target):
     assert tus.Tus(target).quota()["images"] == (0, 0)
 
 
-def test_a_key_is_refused_where_no_image_is_encrypted(agent):
+def test_a_key_that_the_target_project_has_not_is_told(agent):
     found = agent.begin(uuid.uuid4().hex, key_id="k")
-    assert (found.status_code, found.json["error"]["reason"]) == (400, "invalid-request")
+    assert (found.status_code, found.json["error"]["reason"]) == (404, "key-not-found")
 
 
 def test_a_region_speaks_by_its_own_user_alone_if_one_is_named(tmp_path):

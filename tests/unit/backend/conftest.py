@@ -91,7 +91,17 @@ def configure(tmp_path):
     """Make a ConfigOpts from the text of a file; storage and identity are stubs unless named."""
 
     def make(
-        text="", *, empty=("compute", "volume", "backup", "baremetal", "audit_sink", "converter")
+        text="",
+        *,
+        empty=(
+            "compute",
+            "volume",
+            "backup",
+            "baremetal",
+            "encryption",
+            "audit_sink",
+            "converter",
+        ),
     ):
         sections = [f"[{kind}]\nenabled_backends =\n" for kind in empty]
         for kind in ("storage", "identity"):

@@ -142,7 +142,7 @@ def test_a_failed_compute_default_does_not_stop_the_start(backends, distribute):
     distribute("odd", "raise RuntimeError", compute={"odd": "C"})
     found = backends(
         "[compute]\nenabled_backends = local:odd\n",
-        empty=("volume", "backup", "baremetal", "audit_sink", "converter"),
+        empty=("volume", "backup", "baremetal", "encryption", "audit_sink", "converter"),
     )
     with pytest.raises(errors.BackendFailed):
         found.compute()

@@ -36,7 +36,7 @@ def files(folder):
 def test_a_default_installation_keeps_every_law(installation):
     done = installation.run("manage", "backend", "check")
     assert (done.returncode, done.stderr) == (0, "")
-    for kind in ("storage", "compute", "identity", "audit_sink", "converter"):
+    for kind in ("storage", "compute", "encryption", "identity", "audit_sink", "converter"):
         assert f"{kind} local: ok" in done.stdout
     assert "kept         bytes are not readable before commit" in done.stdout
     assert "kept         nothing of this check is left" in done.stdout

@@ -9,8 +9,8 @@ import yaml
 from imagesvc import context, opts
 from imagesvc import service as services
 from imagesvc.cmd import manage, manage_metadef
-from imagesvc.db import migrate
 from imagesvc.domain.metadef import NamespaceFields, NamespaceQuery
+from tests import migrated
 
 CONF = """
 [service]
@@ -40,7 +40,7 @@ def conf_file(request, tmp_path, monkeypatch):
     monkeypatch.setenv(opts.CONF_VARIABLE, "")
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/imagesvc.sqlite"
-        migrate.upgrade(url)
+        migrated.make(url)
     else:
         url = request.getfixturevalue("postgresql_url")
     key = tmp_path / "installation.key"

@@ -6,8 +6,9 @@ import pytest
 
 from imagesvc import opts
 from imagesvc.cmd import manage
-from imagesvc.db import engine, migrate, quota
+from imagesvc.db import engine, quota
 from imagesvc.domain.quota import Change, Resource
+from tests import migrated
 
 CONF = """
 [service]
@@ -37,7 +38,7 @@ def run(tmp_path, capsys, monkeypatch):
     key.chmod(0o600)
     path = tmp_path / "imagesvc.conf"
     path.write_text(CONF.format(folder=tmp_path))
-    migrate.upgrade(f"sqlite:///{tmp_path}/imagesvc.sqlite")
+    migrated.make(f"sqlite:///{tmp_path}/imagesvc.sqlite")
     assert manage.main(["--config-file", str(path), "identity", "project", "create", "demo"]) == 0
     project_id = capsys.readouterr().out.strip()
 

@@ -6,7 +6,8 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from imagesvc.db import audit, audit_list, engine, migrate
+from imagesvc.db import audit, audit_list, engine
+from tests import migrated
 from tests.unit.db import make
 
 COUNT = 20_000
@@ -17,7 +18,7 @@ def filled(request, tmp_path_factory):
     """Records of 50 projects, with statistics."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('plan') / 'db.sqlite'}"
-        migrate.upgrade(url)
+        migrated.make(url)
     else:
         server = request.getfixturevalue("postgresql_server")
         url = server.create(request.getfixturevalue("postgresql_template"))

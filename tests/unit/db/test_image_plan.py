@@ -15,12 +15,12 @@ from imagesvc.db import (
     image_table,
     member,
     metadata,
-    migrate,
     tag,
 )
 from imagesvc.db import image as rows
 from imagesvc.domain.image_query import FieldFilter, ImageQuery, Operator, SortKey
 from imagesvc.policy import visibility
+from tests import migrated
 from tests.unit.db import make
 
 pytestmark = pytest.mark.xdist_group("image_plan")
@@ -35,7 +35,7 @@ def filled(request, tmp_path_factory):
     """100,000 images of 50 projects, with statistics."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('plan') / 'db.sqlite'}"
-        migrate.upgrade(url)
+        migrated.make(url)
     else:
         server = request.getfixturevalue("postgresql_server")
         url = server.create(request.getfixturevalue("postgresql_template"))

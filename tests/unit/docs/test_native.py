@@ -19,7 +19,7 @@ class Table:
         short = path.removeprefix(route.PREFIX)
         for name in (
             "server_id", "volume_id", "backup_id", "node_id", "job_id", "image_id", "upload_id",
-            "object_store_id", "agency_id",
+            "object_store_id", "key_id", "agency_id",
         ):  # fmt: skip
             short = short.replace("{" + name + "}", "{id}")
         self.paths.append(short.replace("{disk}", "{n}"))

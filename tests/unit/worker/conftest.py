@@ -8,9 +8,9 @@ from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
-from imagesvc.db import migrate
 from imagesvc.domain.image import NewImage
 from imagesvc.worker import runner
+from tests import migrated
 from tests.unit.worker.paper_compute import DISK, PaperCompute
 
 CONF = """
@@ -57,7 +57,7 @@ def service_of(tmp_path, url):
     key.write_text(secrets.token_hex(32))
     key.chmod(0o600)
     path = tmp_path / "imagesvc.conf"
-    migrate.upgrade(url)
+    migrated.make(url)
 
     def build(text):
         path.write_text(text.format(folder=tmp_path, url=url))

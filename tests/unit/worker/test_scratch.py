@@ -3,11 +3,14 @@
 import fcntl
 import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 
 import pytest
 
 from imagesvc import errors
+from imagesvc.worker import scratch
 from imagesvc.worker.scratch import Scratch, folders
 
 
@@ -69,3 +72,22 @@ def test_a_use_that_ends_meanwhile_takes_no_room(tmp_path):
         fcntl.flock(file, fcntl.LOCK_EX)
         with Scratch(tmp_path, 1000).reserve("mine", 1000) as folder:
             assert folder.is_dir()
+
+
+def test_plain_bytes_of_encrypted_images_are_in_a_folder_of_the_service_alone(service, tmp_path):
+    memory = tempfile.mkdtemp(dir="/dev/shm")
+    service.conf.set_override("memory_scratch_dir", f"{memory}/own", "worker")
+    try:
+        with scratch.of(service, encrypted=True).reserve("job", 1000) as folder:
+            assert folder.parent.stat().st_mode & 0o777 == 0o700
+        os.chmod(f"{memory}/own", 0o755)
+        with pytest.raises(errors.ConfigurationError, match="service's alone"):
+            scratch.of(service, encrypted=True)
+        (tmp_path / "disk").mkdir(mode=0o700)
+        os.symlink(tmp_path / "disk", f"{memory}/link")
+        for place in (f"{memory}/link", str(tmp_path / "disk")):
+            service.conf.set_override("memory_scratch_dir", place, "worker")
+            with pytest.raises(errors.ConfigurationError, match="tmpfs"):
+                scratch.of(service, encrypted=True)
+    finally:
+        shutil.rmtree(memory)
