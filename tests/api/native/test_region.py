@@ -196,6 +196,7 @@ def test_a_region_that_is_away_is_waited_for(east, west, source, target):
     image_id = source.active(DATA)
     west.shut()
     path = copied(source, image_id, target)
+    assert "waits for a place" in source.get(path).json["job"]["cause"]
     east.work(1)
     job = source.get(path).json["job"]
     assert (job["state"], job["finished_at"]) == ("ready", None)
