@@ -131,17 +131,19 @@ def strangers(
     conn: sa.Connection, known: Mapping[str, int], now: datetime.datetime
 ) -> list[tuple[str, int, int]]:
     """(type, version of the arguments, count) of due jobs that a worker of `known` leaves."""
-    kind = (TABLE.c.type, TABLE.c.args_version)
-    waiting = sa.or_(
-        sa.and_(job_table.READY, TABLE.c.run_after <= now),
+    waiting = (  # each as its index has it
+        sa.and_(job_table.READY, job_table.UNBOUND, TABLE.c.run_after <= now),
+        sa.and_(job_table.QUEUED, TABLE.c.run_after <= now),
         sa.and_(job_table.RUNNING, TABLE.c.lease_until < now),
     )
-    statement = (
-        sa.select(*kind, sa.func.count().label("count"))
-        .where(waiting, sa.not_(_readable(known)))
-        .group_by(*kind)
-        .order_by(*kind)
-    )
+    left = sa.union_all(
+        *(
+            sa.select(TABLE.c.type, TABLE.c.args_version).where(one, sa.not_(_readable(known)))
+            for one in waiting
+        )
+    ).subquery()
+    kind = (left.c.type, left.c.args_version)
+    statement = sa.select(*kind, sa.func.count()).group_by(*kind).order_by(*kind)
     return [(row[0], row[1], row[2]) for row in conn.execute(statement)]
 
 

@@ -379,6 +379,21 @@ def test_with_ten_thousand_ready_jobs_a_claim_stays_on_its_index(database, ten_t
             assert not [line for line in lines if "Sort" in line or "TEMP B-TREE FOR ORDER" in line]
 
 
+def test_to_look_for_strangers_reads_no_ended_jobs(database, ten_thousand):
+    with database.write() as conn:
+        conn.execute(sa.update(rows.TABLE).values(state="done"))
+    _insert(database, type="move-house", lane="a lane")
+    with database.write() as conn:
+        conn.exec_driver_sql("ANALYZE")
+    with database.write() as conn:
+        with _noted(conn) as taken:
+            found = job_queue.strangers(conn, {"create-servers": 1}, _later())
+        lines = "\n".join(_plan(database, conn, taken[0]))
+    assert found == [("move-house", 1, 1)]
+    for name in ("ready", "queued", "lapsed"):
+        assert f"ix_job_{name}" in lines, lines
+
+
 def test_pruning_stays_on_the_index_of_ages(database, ten_thousand):
     before = metadata.now() - datetime.timedelta(days=30)
     with database.write() as conn:
