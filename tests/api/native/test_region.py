@@ -344,6 +344,28 @@ def test_the_copy_deleted_there_on_its_way_ends_the_job_with_that_cause(
     agrees(west)
 
 
+def test_an_agency_deleted_once_all_bytes_went_ends_the_job_with_that_cause(
+    east, west, source, target, monkeypatch
+):
+    image_id = source.active(DATA)
+    [agency] = target.get(f"{ROOT}/agencies").json["agencies"]
+    sent = type(west.service.upload_writer)
+    kept = sent.write
+
+    def ended_after(writer, ctx, *args, **kwargs):
+        found = kept(writer, ctx, *args, **kwargs)
+        if found.job_id:
+            path = f"{ROOT}/agencies/{agency['id']}"
+            assert target.request("DELETE", path).status_code == 204
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sent, "write", ended_after)
+        job = ended(east, source, copied(source, image_id, target))
+    assert (job["state"], "agency create" in job["cause"]) == ("failed", True), job
+    agrees(west)
+
+
 # ------------------------------------------------------------------ the operator
 
 
