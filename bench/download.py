@@ -1,4 +1,4 @@
-"""Rows D1, D2 and D3: bytes down, against nginx and Glance."""
+"""Rows D1, D2, D3 and E2: bytes down, against nginx and Glance, encrypted ones against plain."""
 
 import dataclasses
 import random
@@ -106,6 +106,13 @@ def from_store(ours: Source, glance: Source, pairs: int) -> list[ratio.Outcome]:
     subject, peer = _turns([ours, glance], pairs, lambda source: read_whole(source, 8))
     goal = ratio.Goal(1.8, 1.4)
     return _rates("S2", "8 clients MiB/s / Glance, from S3", subject, peer, goal)
+
+
+def sealed(encrypted: Source, plain: Source, pairs: int) -> list[ratio.Outcome]:
+    """E2: one client reads the whole file."""
+    subject, peer = _turns([encrypted, plain], pairs, lambda source: read_whole(source, 1))
+    goal = ratio.Goal(0.5, 0.5)
+    return _rates("E2", "encrypted download MiB/s / plain", subject, peer, goal)
 
 
 def ranges(ours: Source, nginx: Source, pairs: int, count: int) -> list[ratio.Outcome]:

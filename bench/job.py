@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import peer_nginx
 import ratio
@@ -30,7 +31,7 @@ def conversion(
     """C1: the step that writes a raw disk of a qcow2, hashed and judged, against `qemu-img`."""
     wanted = {"disk_format": "qcow2", "format_wanted": "raw"}
     subject, peer = [], []
-    for turn in _turns(pairs):
+    for turn in turns(pairs):
         if turn == "subject":
             steps = _import(ours, nginx, path, wanted)
             subject.append(steps["convert"])
@@ -45,7 +46,7 @@ def fetching(
 ) -> list[ratio.Outcome]:
     """C2: a raw image from a URL, from the first step to the last, against curl and hashes."""
     subject, peer = [], []
-    for turn in _turns(pairs):
+    for turn in turns(pairs):
         if turn == "subject":
             subject.append(sum(_import(ours, nginx, path, {"disk_format": "raw"}).values()))
         else:
@@ -62,7 +63,7 @@ def copying(ours: running.Party, path: Path, pairs: int) -> list[ratio.Outcome]:
     """
     image = transfer.upload(ours, path)
     subject, peer, proven = [], [], []
-    for turn in _turns(pairs):
+    for turn in turns(pairs):
         if turn == "subject":
             copy = f"/imagesvc/v1/images/{image.rpartition('/')[2]}/copy"
             subject.append(sum(_job(ours, copy, {"name": "bench"}).values()))
@@ -79,7 +80,7 @@ def copying(ours: running.Party, path: Path, pairs: int) -> list[ratio.Outcome]:
     ]
 
 
-def _turns(pairs: int) -> Iterator[str]:
+def turns(pairs: int) -> Iterator[str]:
     """Who is next; the first pair is a warm-up."""
     for number in range(pairs + 1):
         yield from ("subject", "peer") if number % 2 else ("peer", "subject")
@@ -96,6 +97,17 @@ def _import(
 
 def _job(ours: running.Party, path: str, body: dict[str, object]) -> dict[str, float]:
     """Seconds of each step of a job, whose image is removed again."""
+    job = _ended(ours, path, body)
+    ours.call("DELETE", f"/v2/images/{job['image_id']}")
+    return _steps(job)
+
+
+def finished(ours: running.Party, path: str, body: dict[str, object]) -> dict[str, float]:
+    """Seconds of each step of a job that has no image."""
+    return _steps(_ended(ours, path, body))
+
+
+def _ended(ours: running.Party, path: str, body: dict[str, object]) -> dict[str, Any]:
     _, _, answer = ours.call("POST", path, body)
     job = json.loads(answer)["job"]
     while not job["finished_at"]:
@@ -104,7 +116,10 @@ def _job(ours: running.Party, path: str, body: dict[str, object]) -> dict[str, f
         job = json.loads(answer)["job"]
     if job["state"] != "done":
         raise RuntimeError(f"the job ended {job['state']}: {job.get('cause')}")
-    ours.call("DELETE", f"/v2/images/{job['image_id']}")
+    return dict(job)
+
+
+def _steps(job: dict[str, Any]) -> dict[str, float]:
     return {step["name"]: _seconds(step) for step in job["steps"]}
 
 

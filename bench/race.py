@@ -2,9 +2,9 @@
 
     python bench/race.py [ROW ...] [--quick] [--mib N] [--pairs N] [--seconds S]
 
-ROW is U1, U2, U3, U5, D1, D2, D3, D4, S1, S2, M1, M2, M3, M4, M5, C1 or C2; all without. S1 and S2 are U1
-and a download by 8 clients with the bytes of both in one S3 server. Exit status 1 if a row
-is below its floor, 2 if one is inconclusive.
+ROW is U1, U2, U3, U5, D1, D2, D3, D4, S1, S2, M1, M2, M3, M4, M5, C1, C2, C3, E1, E2, E3 or E4; all
+without. S1 and S2 are U1 and a download by 8 clients with the bytes of both in one S3 server. Exit status
+1 if a row is below its floor, 2 if one is inconclusive.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import download
+import encrypted
 import hello
 import job
 import list_page
@@ -47,6 +48,7 @@ class Track:
         self.images = asked.images
         self.ranges = asked.ranges
         self.calls = asked.calls
+        self.keys = asked.keys
         self.pace = metadata.Pace(asked.pairs, asked.seconds)
         self._stack = contextlib.ExitStack()
 
@@ -119,6 +121,11 @@ class Track:
         """The service with a worker, which fetches from nginx."""
         port = self.nginx.port
         return self._stack.enter_context(running.service(self.server.create(), fetch_port=port))
+
+    @functools.cached_property
+    def sealed(self) -> running.Party:
+        """The service with a worker and nothing else."""
+        return self._stack.enter_context(running.service(self.server.create(), fetch_port=80))
 
     @functools.cached_property
     def s3(self) -> tuple[running.Party, running.Party]:
@@ -217,6 +224,10 @@ ROWS: dict[str, Callable[[Track], list[ratio.Outcome]]] = {
     "C1": _c1,
     "C2": lambda track: job.fetching(track.working, track.nginx, track.file, track.pairs),
     "C3": lambda track: job.copying(track.working, track.file, track.pairs),
+    "E1": lambda track: encrypted.uploads(track.sealed, track.file, track.pairs),
+    "E2": lambda track: encrypted.downloads(track.sealed, track.file, track.pairs),
+    "E3": lambda track: encrypted.ranges(track.sealed, track.file, track.calls),
+    "E4": lambda track: encrypted.rewrap(track.sealed, track.part, track.keys),
 }
 
 
@@ -237,6 +248,7 @@ def _arguments() -> argparse.Namespace:
     asked.pairs = asked.pairs or (3 if asked.quick else 5)
     asked.seconds = asked.seconds or (1.0 if asked.quick else 3.0)
     asked.ranges = 1_000 if asked.quick else 10_000
+    asked.keys = 1_000 if asked.quick else 10_000
     asked.calls = 100 if asked.quick else 500
     return asked
 

@@ -31,6 +31,11 @@ class Party:
         """CPU seconds of the server's processes so far."""
         return process_tree_cpu_s(self.process.pid)
 
+    def bytes_read(self) -> int:
+        """What its processes have read from files so far: proc(5), rchar."""
+        found = [Path(f"/proc/{pid}/io").read_text() for pid in process_tree(self.process.pid)]
+        return sum(int(one.split()[1]) for one in found)
+
     def peak_mib(self) -> float:
         """Most memory that one of its processes has held since `forget_peak`, in MiB."""
         return max(_peak_kib(pid) for pid in process_tree(self.process.pid)) / 1024

@@ -21,24 +21,24 @@ def make_file(folder: Path, mib: int, zero_share: float = 0.0) -> Path:
     return path
 
 
-def create(service: running.Party) -> str:
+def create(service: running.Party, **values: str) -> str:
     """An empty raw image; its path."""
-    body = {"name": "bench", "disk_format": "raw", "container_format": "bare"}
+    body = {"name": "bench", "disk_format": "raw", "container_format": "bare", **values}
     _, _, answer = service.call("POST", "/v2/images", body)
     return f"/v2/images/{json.loads(answer)['id']}"
 
 
-def upload(service: running.Party, path: Path) -> str:
+def upload(service: running.Party, path: Path, **values: str) -> str:
     """An image of a file; its path."""
-    image = create(service)
+    image = create(service, **values)
     with Client(service) as client:
         client.upload(f"{image}/file", path)
     return image
 
 
-def timed_upload(service: running.Party, path: Path) -> tuple[float, float]:
+def timed_upload(service: running.Party, path: Path, **values: str) -> tuple[float, float]:
     """Seconds until the answer, and CPU seconds of the server; the image is removed again."""
-    image = create(service)
+    image = create(service, **values)
     with Client(service) as client:
         before, begun = service.cpu_s(), time.perf_counter()
         client.upload(f"{image}/file", path)

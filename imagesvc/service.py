@@ -47,6 +47,7 @@ from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_detail import ImageDetailManager
 from imagesvc.manager.image_explain import ExplainManager
 from imagesvc.manager.image_file import ImageFileManager
+from imagesvc.manager.image_impact import ImpactManager
 from imagesvc.manager.image_import import ImportManager
 from imagesvc.manager.image_origin import OriginManager
 from imagesvc.manager.image_stage import StageManager
@@ -98,6 +99,7 @@ class Service:
     images: ImageManager
     image_details: ImageDetailManager
     explanations: ExplainManager
+    impacts: ImpactManager
     image_files: ImageFileManager
     stages: StageManager
     imports: ImportManager
@@ -163,7 +165,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     core = service_foreign.Core(operation, enforcer, backends)
     limits, signer = _limits(conf), _signer(conf, key)
     rules = service_bytes.rules(conf)
-    urls, buckets, foreign = service_foreign.outside(conf, key, core, rules, urls)
+    urls, _, foreign = outside = service_foreign.outside(conf, key, core, rules, urls)
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     data_keys = DataKeys.attached(database, backends)
     images = ImageManager(operation, enforcer, backends, limits, quotas, data_keys)
@@ -173,7 +175,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     imports = ImportManager(
         operation, enforcer, backends, jobs, quotas, urls=urls, remotes=remotes,
         methods=import_option.methods(conf, backends.identity()),
-        injection=import_option.injection(conf),
+        treatment=import_option.treatment(conf, backends),
     )  # fmt: skip
     return Service(
         conf=conf,
@@ -201,7 +203,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
         **service_machine.build(conf, core, images, jobs, signer, data_keys),
-        **service_foreign.build(conf, key, core, images, jobs, quotas, urls, buckets, foreign),
+        **service_foreign.build(conf, key, core, images, jobs, quotas, outside, data_keys),
         audits=AuditManager(operation, enforcer),
         logins=LoginManager(operation, backends.identity()),
         backend_manager=BackendManager(operation, enforcer, backends),

@@ -12,6 +12,7 @@ from imagesvc.manager.image_bytes import Rules
 from imagesvc.manager.image_detail import ImageDetailManager
 from imagesvc.manager.image_explain import ExplainManager
 from imagesvc.manager.image_file import ImageFileManager
+from imagesvc.manager.image_impact import ImpactManager
 from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.key import KeyManager
@@ -34,7 +35,8 @@ def build(
     return {
         "image_details": ImageDetailManager(*core),
         "explanations": ExplainManager(core.operation, core.enforcer),
-        "keys": KeyManager(*core, jobs),
+        "impacts": ImpactManager(*core),
+        "keys": KeyManager(*core, jobs, keys_max=conf.limit.project_keys),
         "data_keys": keys,
         "image_files": ImageFileManager(
             *core, rules(conf), signer, quotas, guests, foreign, keys, heartbeat_s=beat_s

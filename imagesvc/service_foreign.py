@@ -7,6 +7,7 @@ from oslo_config import cfg
 from imagesvc.backend.registry import Backends
 from imagesvc.manager import import_option, installation_key
 from imagesvc.manager.bucket import Buckets
+from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.export import ExportManager
 from imagesvc.manager.foreign_bytes import ForeignBytes
 from imagesvc.manager.foreign_link import ForeignLinkManager
@@ -52,11 +53,11 @@ def build(
     images: ImageManager,
     jobs: JobManager,
     quotas: QuotaManager,
-    urls: UrlSource,
-    buckets: Buckets,
-    foreign: ForeignBytes,
+    places: tuple[UrlSource, Buckets, ForeignBytes],
+    data_keys: DataKeys,
 ) -> dict[str, Any]:
-    """What reaches outside, by the names of the service."""
+    """What reaches outside, by the names of the service; `places` is what `outside` gave."""
+    urls, buckets, foreign = places
     sealer = Sealer(installation_key.derive(key, b"origin"))
     operation, enforcer, _ = core
     return {
@@ -69,7 +70,7 @@ def build(
         ),
         "buckets": buckets,
         "object_stores": ObjectStoreManager(core.operation, core.enforcer, buckets),
-        "exports": ExportManager(*core, jobs, buckets),
+        "exports": ExportManager(*core, jobs, buckets, data_keys),
         "origins": OriginManager(
             *core, images, jobs, quotas, urls=urls, buckets=buckets, sealer=sealer,
             injection=import_option.injection(conf),

@@ -76,6 +76,12 @@ LIMIT_OPTS = (
     ),
     cfg.IntOpt("image_tags", default=128, min=-1, help="Most tags of an image; -1: no limit."),
     cfg.IntOpt(
+        "project_keys",
+        default=100,
+        min=-1,
+        help="Most keys that a project has the service make, of all KMS that list theirs; -1: no limit.",
+    ),
+    cfg.IntOpt(
         "servers_per_request",
         default=100,
         min=1,

@@ -41,8 +41,8 @@ def build(
 ) -> dict[str, Any]:
     """Uploads and regions, by the names of the service."""
     operation, enforcer, _ = core
-    limits, injection = upload_option.limits(conf), import_option.injection(conf)
-    uploads = UploadManager(*core, jobs, quotas, limits, injection)
+    limits, treatment = upload_option.limits(conf), import_option.treatment(conf, core.backends)
+    uploads = UploadManager(*core, jobs, quotas, limits, treatment)
     known = Regions(conf.service.region, peer_option.read(conf))
     coming = RegionImageManager(*core, images, jobs, quotas, uploads)
     regions = RegionManagers(

@@ -2,12 +2,13 @@
 
 import dataclasses
 import re
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import falcon
 
 from imagesvc import errors
 from imagesvc.errors import Reason
+from imagesvc.stream.pipe import BLOCK_BYTES
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(.*)", re.IGNORECASE)
 _SPAN = re.compile(r"\s*(\d{0,19})\s*-\s*(\d{0,19})\s*")
@@ -76,16 +77,24 @@ def _unsatisfiable(size: int) -> errors.InvalidRequest:
     )
 
 
-class Bounded:
-    """At most `length` bytes of a stream, for servers without `wsgi.file_wrapper`."""
+class Blocks:
+    """At most `length` bytes of a stream, block by block; for one thread.
+
+    It has no `read`: falcon would hand what has one to the server in pieces of 8 KiB, which cost
+    half of the rate of encrypted bytes.
+    """
 
     def __init__(self, stream: BinaryIO, length: int) -> None:
         self._stream = stream
         self._left = length
 
-    def read(self, size: int = -1) -> bytes:
-        """Read at most `size` bytes."""
-        data = self._stream.read(self._left if size < 0 else min(size, self._left))
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        data = self._stream.read(min(BLOCK_BYTES, self._left)) if self._left else b""
+        if not data:
+            raise StopIteration
         self._left -= len(data)
         return data
 
@@ -109,5 +118,5 @@ def answer(
         resp.status = falcon.HTTP_206
         resp.set_header("Content-Range", span.content_range)
     raw = hasattr(stream, "fileno") and "wsgi.file_wrapper" in req.env
-    content: Any = stream if raw else Bounded(stream, length)
+    content: Any = stream if raw else Blocks(stream, length)
     resp.stream = content

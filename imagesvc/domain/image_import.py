@@ -32,6 +32,7 @@ class Plugin(enum.StrEnum):
 
     INJECT = "inject_metadata_properties"
     UNPACK = "image_decompression"
+    CONVERT = "image_conversion"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,6 +45,19 @@ class Injection:
     def for_roles(self, roles: frozenset[str]) -> dict[str, str]:
         """What a caller with these roles gets."""
         return {} if roles & self.spared_roles else dict(self.properties)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Treatment:
+    """What the operator has done to imports that bring bytes; `output_format` of "" changes none."""
+
+    injection: Injection = dataclasses.field(default_factory=Injection)
+    output_format: str = ""
+
+    def arguments(self, roles: frozenset[str]) -> dict[str, Any]:
+        """What a job keeps of it, for a caller with these roles."""
+        kept = {"output_format": self.output_format} if self.output_format else {}
+        return {"properties": self.injection.for_roles(roles), **kept}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,6 +119,15 @@ class ImportRequest:
         }
         kept = {name: value for name, value in named.items() if value is not None}
         return {"method": self.method, "all_must_succeed": self.all_must_succeed, **kept}
+
+
+def needs_conversion(output_format: str, found: str, container_format: str | None) -> str:
+    """The format that an import's bytes of format `found` become; empty if they stay as they are.
+
+    A disc stays one, and so does what is in a container or a part of a machine that boots from it.
+    """
+    stays = container_format != "bare" or found in ("iso", output_format)
+    return "" if stays else output_format
 
 
 def check_digest(algorithm: str | None, value: str | None) -> tuple[str, str] | None:

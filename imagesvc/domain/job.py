@@ -51,6 +51,13 @@ class JobType(enum.StrEnum):
 _ARGS_VERSIONS: Mapping[str, int] = {
     JobType.CAPTURE_SYSTEM_DISK: 2,
     JobType.CREATE_SERVERS: 2,
+    # Those that know of `output_format`.
+    JobType.IMPORT_STAGED: 2,
+    JobType.IMPORT_URL: 2,
+    JobType.IMPORT_LOCATION: 2,
+    JobType.IMPORT_REMOTE: 2,
+    JobType.IMPORT_TASK: 2,
+    JobType.IMPORT_UPLOAD: 2,
 }
 
 

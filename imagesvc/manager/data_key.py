@@ -1,11 +1,10 @@
 """Data keys of encrypted images: made, opened and handed on by way of the KMS that wraps them."""
 
-import contextlib
+import dataclasses
 import functools
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 from imagesvc import errors
@@ -66,8 +65,11 @@ class DataKeys:
         backend_id, key_id = self._resolve(project_id, key_id)
         place = ImageKey(image_id, project_id, backend_id, key_id, 1, b"")
         driver = self._backends.encryption(backend_id)
-        with _there(key_id), driver.generate_data_key(key_id, context=place.context) as made:
-            return ImageKey(image_id, project_id, backend_id, key_id, made.version, made.wrapped)
+        with (
+            key_backend.found(key_id),
+            driver.generate_data_key(key_id, context=place.context) as made,
+        ):
+            return dataclasses.replace(place, version=made.version, wrapped=made.wrapped)
 
     def _resolve(self, project_id: str, key_id: str) -> tuple[str, str]:
         """Where the key is that a caller names. Raises KeyNotFound, KeyUnavailable."""
@@ -84,11 +86,7 @@ class DataKeys:
         with self._database.read() as conn:
             found = default_key.get(conn, project_id)
         if found is None:
-            raise errors.InvalidRequest(
-                "Project {project_id} has no default key: one of its members chooses it first.",
-                project_id=project_id,
-                reason=Reason.KEY_MISSING,
-            )
+            raise _no_default(project_id)
         return found
 
     def open(self, image_id: str) -> bytes:
@@ -105,17 +103,20 @@ class DataKeys:
             row = image_key.of_owner(conn, image_id)
         if row is None:
             raise errors.ImageGone(image_id=image_id)
-        return self._open(row)
+        plain = self._open(row)
+        self._keep(image_id, plain)
+        return plain
 
     def _open(self, row: ImageKey) -> bytes:
         driver = self._backends.encryption(row.backend_id)
-        with (
-            _there(row.key_id),
-            driver.decrypt_data_key(row.key_id, row.wrapped, context=row.context) as opened,
-        ):
-            plain = opened.plain
-        self._keep(row.image_id, plain)
-        return plain
+        try:
+            with driver.decrypt_data_key(row.key_id, row.wrapped, context=row.context) as opened:
+                return opened.plain
+        except NotFound as exc:  # of the key, where callers would take it for the image
+            raise KeyUnavailable(
+                f"Key {row.key_id} is gone from its KMS; what it wrapped opens no more.",
+                exc.operator_message,
+            ) from exc
 
     def require(self, ctx: RequestContext, image: Image) -> None:
         """Ask the KMS now whether the caller's project opens the image, if it is encrypted.
@@ -133,7 +134,9 @@ class DataKeys:
         for row in rows:
             if row is None:
                 raise errors.ImageGone(image_id=image.id)
-            self._open(row)
+            plain = self._open(row)
+            if row.project_id == image.owner:  # what a member's key opens is the member's alone
+                self._keep(image.id, plain)
 
     def offer(self, image: Image, project_id: str) -> ImageKey | None:
         """The data key of an encrypted image wrapped for another project, under its default key.
@@ -146,13 +149,11 @@ class DataKeys:
         plain = self.open(image.id)
         place = ImageKey(image.id, project_id, default.backend_id, default.key_id, 1, b"")
         driver = self._backends.encryption(default.backend_id)
-        with (
-            _there(default.key_id),
-            driver.wrap_data_key(default.key_id, plain, context=place.context) as made,
-        ):
-            return ImageKey(
-                image.id, project_id, default.backend_id, default.key_id, made.version, made.wrapped
-            )
+        try:
+            with driver.wrap_data_key(default.key_id, plain, context=place.context) as made:
+                return dataclasses.replace(place, version=made.version, wrapped=made.wrapped)
+        except NotFound as exc:  # a key that is gone from its KMS is none, and not the caller's
+            raise _no_default(project_id) from exc
 
     def _keep(self, image_id: str, plain: bytes) -> None:
         with self._lock:
@@ -166,12 +167,9 @@ class DataKeys:
         self._kept = {one: kept for one, kept in self._kept.items() if kept.until > now}
 
 
-@contextlib.contextmanager
-def _there(key_id: str) -> Iterator[None]:
-    """What a KMS does not find any more was deleted there: it is no image that is missing."""
-    try:
-        yield
-    except NotFound as exc:
-        raise KeyUnavailable(
-            f"Key {key_id} is no longer in the KMS.", exc.operator_message
-        ) from exc
+def _no_default(project_id: str) -> errors.InvalidRequest:
+    return errors.InvalidRequest(
+        "Project {project_id} has no default key: one of its members chooses it first.",
+        project_id=project_id,
+        reason=Reason.KEY_MISSING,
+    )

@@ -13,6 +13,7 @@ from imagesvc.domain.object_store import ObjectStore
 from imagesvc.interface.converter import ConverterCapability
 from imagesvc.manager import image_use
 from imagesvc.manager.bucket import Buckets
+from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import SUCCESS, Operation, Step
@@ -31,12 +32,14 @@ class ExportManager:
         backends: Backends,
         jobs: JobManager,
         buckets: Buckets,
+        keys: DataKeys,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._jobs = jobs
         self._buckets = buckets
+        self._keys = keys
 
     def start(
         self, ctx: RequestContext, request: ExportRequest, *, idempotency_key: str | None = None
@@ -44,16 +47,19 @@ class ExportManager:
         """Hand in the job. Who may download an image may export it.
 
         A key that was used before gives the first job. Raises ImageNotFound, Forbidden (also
-        IMAGE_DEACTIVATED), NoContent, DiskNotFound, ObjectStoreNotFound, InvalidRequest,
-        BucketAway if the object store's name is not resolved.
+        IMAGE_DEACTIVATED, KEY_MISSING), NoContent, DiskNotFound, ObjectStoreNotFound,
+        InvalidRequest, BucketAway if the object store's name is not resolved, KeyUnavailable, and
+        what the KMS raises.
         """
 
         def submit() -> Job:
             with self._operation.attempt(ctx, ACTION, "image", request.image_id) as op:
                 with self._operation.database.read() as op.conn:
                     store = self._store(op, ctx, request)
-                # May ask a name server of the caller's: never in a transaction.
+                    image = visible_image(op.conn, ctx, request.image_id)
+                # May ask a name server of the caller's, and asks the KMS: never in a transaction.
                 self._buckets.check(store, request.bucket, request.key)
+                self._keys.require(ctx, image)
             return self._submit(ctx, request, idempotency_key)
 
         return self._jobs.once(ctx, JobType.EXPORT_IMAGE, idempotency_key, submit)
@@ -83,7 +89,7 @@ class ExportManager:
         image = visible_image(op.conn, ctx, request.image_id)
         op.owner = image.owner
         self._enforcer.authorize(ctx, ACTION, image)
-        self.check(ctx, image)
+        image_use.require_readable(self._enforcer, ctx, image)
         image_use.require_key(op.conn, ctx, image)
         disks = image_disk.list_for(op.conn, image.id)
         args = request.arguments()
@@ -95,8 +101,13 @@ class ExportManager:
         return object_store_rows.get(op.conn, request.object_store_id, ctx.project_id or "")
 
     def check(self, ctx: RequestContext, image: Image) -> None:
-        """Whether the caller may have the bytes. Raises Forbidden, NoContent, Conflict if they are elsewhere."""
+        """Whether the caller may have the bytes; asks the KMS about the key of an encrypted image.
+
+        Raises Forbidden (also KEY_MISSING), NoContent, Conflict if they are elsewhere,
+        KeyUnavailable, and what the KMS raises.
+        """
         image_use.require_readable(self._enforcer, ctx, image)
+        self._keys.require(ctx, image)
 
     def _check_format(self, image: Image, disk: ImageDisk, request: ExportRequest) -> None:
         wanted, variant = request.disk_format, request.variant

@@ -11,7 +11,7 @@ from imagesvc.db import attempt, pending
 from imagesvc.db import image as image_rows
 from imagesvc.domain import image_import
 from imagesvc.domain.image import Image
-from imagesvc.domain.image_import import ImportRequest, Injection, Method, Rule
+from imagesvc.domain.image_import import ImportRequest, Method, Rule, Treatment
 from imagesvc.domain.job import Job
 from imagesvc.domain.state import ImageStatus
 from imagesvc.errors import Reason
@@ -39,7 +39,7 @@ class ImportManager:
         methods: tuple[Method, ...],
         urls: UrlSource,
         remotes: RemoteImages,
-        injection: Injection,
+        treatment: Treatment,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
@@ -48,7 +48,7 @@ class ImportManager:
         self._quotas = quotas
         self._urls = urls
         self._remotes = remotes
-        self._injection = injection
+        self._treatment = treatment
         self.methods = methods
 
     @attempt.again
@@ -221,7 +221,7 @@ class ImportManager:
                 raise _busy(image.id)
             args["size_bytes"] = image.size_bytes or 0
         if image.status != ImageStatus.ACTIVE:
-            args["properties"] = self._injection.for_roles(ctx.roles)
+            args.update(self._treatment.arguments(ctx.roles))
         if request.remote is not None:
             args.update(self._remotes.arguments(request.remote, job_id))
         if token is not None:

@@ -5,7 +5,8 @@ from oslo_config import cfg
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.domain import image_property
-from imagesvc.domain.image_import import Injection, Method, Plugin
+from imagesvc.domain.image_import import Injection, Method, Plugin, Treatment
+from imagesvc.interface.converter import ConverterCapability
 from imagesvc.interface.identity import IdentityCapability, IdentityDriver
 
 IMPORT_OPTS = (
@@ -35,7 +36,16 @@ IMPORT_OPTS = (
         help="What is done to every import that brings bytes: inject_metadata_properties "
         "(injected_properties are given to the image), image_decompression (bytes that gzip, xz or "
         "zstd packed are unpacked, within [image] max_unpacked_bytes, unless the image's container "
-        "is one of packed bytes).",
+        "is one of packed bytes), image_conversion (bare disks become output_format, after they were "
+        "unpacked; digests and sizes are those of what is kept).",
+    ),
+    cfg.StrOpt(
+        "output_format",
+        default="raw",
+        help="Disk format that image_conversion makes of each import, one that the converter "
+        "writes: raw, qcow2, vmdk, vdi, vhd or vhdx. raw takes as many bytes in a store as the "
+        "disk has; the others need room for one image in [worker] scratch_dir. Images in "
+        "containers and of format iso stay as they are.",
     ),
     cfg.DictOpt(
         "injected_properties",
@@ -120,3 +130,41 @@ def injection(conf: cfg.ConfigOpts) -> Injection:
     except errors.ImagesvcError as exc:  # the operator's text, not a request's
         raise errors.ConfigurationError(f"[import] injected_properties: {exc.text}") from exc
     return Injection(own.injected_properties, frozenset(own.injection_spares_roles))
+
+
+def treatment(conf: cfg.ConfigOpts, backends: Backends) -> Treatment:
+    """What is done to imports that bring bytes, but for unpacking. Raises ConfigurationError."""
+    return Treatment(injection(conf), _output_format(conf, backends))
+
+
+def _output_format(conf: cfg.ConfigOpts, backends: Backends) -> str:
+    wanted: str = conf["import"].output_format
+    if Plugin.CONVERT not in plugins(conf):
+        return ""
+    if wanted not in conf.image.disk_formats:
+        raise errors.ConfigurationError(
+            "[import] output_format is {wanted}; those that [image] disk_formats takes are: {known}.",
+            wanted=wanted,
+            known=", ".join(conf.image.disk_formats),
+        )
+    made = _made(backends)
+    if made is not None and wanted not in made:
+        raise errors.ConfigurationError(
+            "[import] output_format is {wanted}, which no converter makes; there are: {known}.",
+            wanted=wanted,
+            known=", ".join(sorted(made)) or "none, as no converter is enabled",
+        )
+    return wanted
+
+
+def _made(backends: Backends) -> frozenset[str] | None:
+    """The formats that the converter writes; None if nobody knows just now."""
+    if backends.default_id("converter") is None:
+        return frozenset()
+    try:
+        tool = backends.converter()
+    except errors.BackendFailed:  # its health says so, and what needs no converter goes on
+        return None
+    if ConverterCapability.CONVERT not in tool.info().capabilities:
+        return frozenset()
+    return frozenset(target for _, target in tool.formats())

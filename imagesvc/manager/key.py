@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt, default_key, image_key, metadata
+from imagesvc.domain import image_property
 from imagesvc.domain.encryption_key import DefaultKey
 from imagesvc.domain.job import Job, JobType
 from imagesvc.interface.encryption import EncryptionCapability, KeyInfo, KeyState
 from imagesvc.interface.errors import KeyUnavailable, NotSupported
 from imagesvc.manager import key_backend, project
 from imagesvc.manager.job import JobManager
-from imagesvc.manager.operation import Operation
+from imagesvc.manager.operation import SUCCESS, Operation, Step
 from imagesvc.policy.check import Enforcer
 
 
@@ -29,12 +30,19 @@ class KeyManager:
     """Asks the KMS for callers; every key belongs to a project."""
 
     def __init__(
-        self, operation: Operation, enforcer: Enforcer, backends: Backends, jobs: JobManager
+        self,
+        operation: Operation,
+        enforcer: Enforcer,
+        backends: Backends,
+        jobs: JobManager,
+        *,
+        keys_max: int,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._jobs = jobs
+        self._keys_max = keys_max
 
     def list(self, ctx: RequestContext, backend_id: str | None = None) -> Sequence[Key]:
         """The keys of the caller's project. Raises Forbidden, BackendNotFound, DriverError."""
@@ -56,20 +64,23 @@ class KeyManager:
     ) -> Key:
         """Make a key; a token that was used before gives the key of then.
 
-        Raises Forbidden, BackendNotFound, NotSupported where the KMS makes none.
+        Raises Forbidden, TooLarge for more keys than a project may have, BackendNotFound,
+        NotSupported where the KMS makes none.
         """
         with self._operation.attempt(ctx, "key:create", "key", "-") as step:
             self._enforcer.authorize(ctx, "key:create")
             project_id = project.require(ctx, "keys")
             backend_id = backend_id or self._backends.default_id("encryption") or ""
             self._require(backend_id, EncryptionCapability.CREATE_KEY, "makes no keys")
+            there = key_backend.list_all(self._backends, project_id)
+            image_property.check_limit("keys", len(there) + 1, self._keys_max)
             made = self._backends.encryption(backend_id).create_key(
                 project_id, name, request_token=f"{project_id}:{request_token}"
             )
             step.target_id = made.id
             step.detail.update(name=name, backend=backend_id)
             with self._operation.database.write() as conn:
-                self._operation.record(conn, ctx, "key:create", "key", step, "success")
+                self._operation.record(conn, ctx, "key:create", "key", step, SUCCESS)
         return Key(backend_id, made, False)
 
     def set_enabled(self, ctx: RequestContext, key_id: str, enabled: bool) -> Key:
@@ -79,11 +90,10 @@ class KeyManager:
             self._enforcer.authorize(ctx, action)
             key = self._find(ctx, key_id)
             self._require(key.backend_id, EncryptionCapability.DISABLE_KEY, "disables no keys")
+            self._record(ctx, action, step)
             with key_backend.found(key_id):
                 driver = self._backends.encryption(key.backend_id)
                 info = driver.set_key_enabled(key_id, enabled=enabled)
-            with self._operation.database.write() as conn:
-                self._operation.record(conn, ctx, action, "key", step, "success")
         return dataclasses.replace(key, info=info)
 
     @attempt.again
@@ -108,6 +118,7 @@ class KeyManager:
             self._enforcer.authorize(ctx, "key:rotate")
             key = self._find(ctx, key_id)
             self._require(key.backend_id, EncryptionCapability.ROTATE_KEY, "rotates no keys")
+            self._record(ctx, "key:rotate", step)
             with key_backend.found(key_id):
                 info = self._backends.encryption(key.backend_id).rotate_key(key_id)
             args = {"backend_id": key.backend_id, "key_id": key_id, "version": info.version}
@@ -115,8 +126,14 @@ class KeyManager:
                 job = self._jobs.submit(conn, ctx, JobType.REWRAP_KEYS, args)
                 count = image_key.count(conn, key.backend_id, key_id)
                 step.detail.update(version=info.version, job_id=job.id, images=count)
-                self._operation.record(conn, ctx, "key:rotate", "key", step, "success")
+                self._operation.record(conn, ctx, "key:rewrap", "key", step, SUCCESS)
         return dataclasses.replace(key, info=info), job
+
+    def _record(self, ctx: RequestContext, action: str, step: Step) -> None:
+        """Before the KMS does it, so that nothing happens which the trail does not know; what the
+        KMS refuses is recorded after that as a failure."""
+        with self._operation.database.write() as conn:
+            self._operation.record(conn, ctx, action, "key", step, SUCCESS)
 
     def _find(self, ctx: RequestContext, key_id: str) -> Key:
         project_id = project.require(ctx, "keys")

@@ -15,7 +15,7 @@ from imagesvc.db import region_image as region_image_rows
 from imagesvc.db import upload as upload_rows
 from imagesvc.domain import image_import, image_origin, storage_key
 from imagesvc.domain.image import Image
-from imagesvc.domain.image_import import Injection
+from imagesvc.domain.image_import import Treatment
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.state import JOB_ENDED
 from imagesvc.domain.upload import NewUpload, Upload
@@ -42,14 +42,14 @@ class UploadManager:
         jobs: JobManager,
         quotas: QuotaManager,
         limits: UploadLimits,
-        injection: Injection,
+        treatment: Treatment,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._jobs = jobs
         self._quotas = quotas
-        self._injection = injection
+        self._treatment = treatment
         self.limits = limits
 
     @attempt.again
@@ -198,7 +198,7 @@ class UploadManager:
             "stores": stores,
             "all_must_succeed": True,
             "size_bytes": upload.offset_bytes,
-            "properties": self._injection.for_roles(ctx.roles),
+            **self._treatment.arguments(ctx.roles),
         }
         if upload.expected_sha256:
             args["digest"] = ["sha256", upload.expected_sha256]

@@ -25,6 +25,7 @@ _TABLE = (
     ("image:publicize", _ADMIN, "Make an image public."),
     ("image:communitize", _OWNER, "Make an image visible to all who know its id."),
     ("image:set_owner", _ADMIN, "Give an image to another project."),
+    ("image:impact", _OWNER, "Ask what uses an image."),
     ("image:explain", _OWNER, "Ask why a project can or cannot see or use an image."),
     ("image:delete", _OWNER, "Delete an image."),
     ("image:deactivate", _OWNER, "Stop the use of an image's bytes."),

@@ -1,5 +1,6 @@
 """What the steps of imports share: the pipe, the facts that it found, and objects under way."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.stream import limit, pipe
 from imagesvc.worker.flow import StepContext
 
+# Steps that store what comes from outside, by their names; a flow has one of them.
+BROUGHT = ("inspect", "fetch", "join")
 FACTS = ("disk_format", "size_bytes", "virtual_size_bytes", "md5", "hash_algorithm", "hash_value")
 
 
@@ -70,6 +73,16 @@ def disk(memo: Mapping[str, Any]) -> ImageDisk:
         guest=guest.of(memo.get("guest")),
         **{name: memo[name] for name in FACTS},
     )
+
+
+def stored_disk(memo: Mapping[str, Any]) -> ImageDisk:
+    """The disk that a step stored, where it is."""
+    return dataclasses.replace(disk(memo), locations=((memo["store_id"], memo["key"]),))
+
+
+def brought(ctx: StepContext) -> dict[str, Any]:
+    """The memo of the step that stored what came from outside."""
+    return next(ctx.results[name] for name in BROUGHT if name in ctx.results)
 
 
 def announce(ctx: StepContext, store_id: str, mark: str = "") -> str:

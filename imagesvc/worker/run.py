@@ -30,7 +30,9 @@ class Run:
     def __init__(self, service: services.Service, job: Job, flow: Flow, lease: Lease) -> None:
         self._service = service
         self.job = job
-        self._flow = flow
+        # A job that an earlier release began goes on with the steps that it had then.
+        begun = {row.name for row in job.steps}
+        self._flow = tuple(step for step in flow if step.name in begun) if begun else flow
         self._lease = lease
         self._rows = {row.n: row for row in job.steps}
         self._n = job.step

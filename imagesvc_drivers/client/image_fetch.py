@@ -26,6 +26,7 @@ LOG = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 _ATTEMPTS = 5
+_CONFLICT, _KEY_REASON, _WORDS_MAX = 409, b'"key-unavailable"', 4096
 _DIGEST = re.compile(r"[0-9a-f]{128}")
 
 
@@ -40,7 +41,7 @@ def bring(source: ImageSource, folder: Path, timeout_s: float) -> Path:
 
     The URL reads from all copies that the image has, the local file is one of them. The file may
     be a hard link to that of the store: it is read-only, and never to be written. Raises
-    IntegrityError if the bytes are not those of the digest, Unavailable, NoSpace.
+    IntegrityError if the bytes are not those of the digest, KeyUnavailable, Unavailable, NoSpace.
     """
     with _translated():
         if source.local_path is not None:
@@ -113,9 +114,7 @@ def _download(source: ImageSource, partial: Path, timeout_s: float) -> None:
         )
         with answer:
             if answer.status_code not in (200, 206):
-                raise errors.Unavailable(
-                    "The image's bytes could not be fetched.", f"HTTP {answer.status_code}"
-                )
+                raise _refusal(answer)
             if answer.status_code == 200:
                 target.truncate(0)
                 offset = 0
@@ -124,6 +123,16 @@ def _download(source: ImageSource, partial: Path, timeout_s: float) -> None:
                 if offset > source.size_bytes:
                     break
                 target.write(data)
+
+
+def _refusal(answer: requests.Response) -> errors.DriverError:
+    """What an answer without bytes means; the service tells its reason in JSON."""
+    said = f"HTTP {answer.status_code}"
+    if answer.status_code == _CONFLICT and _KEY_REASON in next(
+        answer.iter_content(_WORDS_MAX), b""
+    ):
+        return errors.KeyUnavailable("The key of the image is disabled or gone.", said)
+    return errors.Unavailable("The image's bytes could not be fetched.", said)
 
 
 def _verify(source: ImageSource, partial: Path) -> None:

@@ -26,9 +26,15 @@ FETCH = "[fetch]\nallowed_ports = 443,{port}\nallowed_networks = 127.0.0.1/32\n"
 
 
 class Bench:
-    """A service with all kinds of backends and a bucket, and the images that were made on it."""
+    """A service with all kinds of backends and a bucket, and the images that were made on it.
 
-    def __init__(self, service, folder, place):
+    `key_id` is one under which all of them are encrypted.
+    """
+
+    def __init__(self, service, folder, place, key_id=None):
+        self.key_id = key_id
+        self.key = () if key_id is None else ("--key", key_id)
+        self.place = place
         self.service = service
         self.folder = folder
         self.s3 = place.client()
@@ -54,6 +60,7 @@ class Bench:
         if source not in self.images:
             found = SOURCES[source](self)
             shown = self.json("image", "show", found)
+            assert (shown["encrypted"], shown["key_id"]) == (bool(self.key), self.key_id)
             self.images[source] = types.SimpleNamespace(
                 id=found, kind=shown["kind"], size=shown["disks"][0]["virtual_size_bytes"],
                 disks=len(shown["disks"]),
@@ -67,13 +74,13 @@ class Bench:
 
     def capture(self, what, *words):
         """An image of it."""
-        made = self.json(what, "capture", *words, "--name", self.name(), "--wait")
+        made = self.json(what, "capture", *words, "--name", self.name(), *self.key, "--wait")
         return made["image_id"]
 
     def bring(self, data, *words):
         """An image of an object in the bucket."""
         place = f"mine/{BUCKET}/{self.lay(data)}"
-        words = ("image", "import", self.name(), "--object", place, *words, "--wait")
+        words = ("image", "import", self.name(), "--object", place, *words, *self.key, "--wait")
         return self.json(*words)["image_id"]
 
     def stream(self):
@@ -89,16 +96,17 @@ class Bench:
 
 def of_file(bench):
     """Glance's upload of a file."""
+    key = ("--property", f"imagesvc_key_id={bench.key_id}") if bench.key else ()
     return bench.service.json(
         "image", "create", "--disk-format", "raw", "--container-format", "bare", "--file",
-        bench.disk, bench.name(),
+        bench.disk, *key, bench.name(),
     )["id"]  # fmt: skip
 
 
 def of_tus(bench):
     """A resumable upload."""
     words = ("image", "upload", bench.disk, "--disk-format", "raw", "--name", bench.name())
-    return bench.json(*words, "--wait")["image_id"]
+    return bench.json(*words, *bench.key, "--wait")["image_id"]
 
 
 def of_bucket(bench):
@@ -111,7 +119,7 @@ def of_url(bench):
     place = {"Bucket": BUCKET, "Key": bench.lay(bench.disk.read_bytes())}
     url = bench.s3.generate_presigned_url("get_object", place, 600)
     words = ("image", "import", bench.name(), "--url", url, "--disk-format", "raw", "--wait")
-    return bench.json(*words)["image_id"]
+    return bench.json(*words, *bench.key)["image_id"]
 
 
 def of_ova(bench):
@@ -119,7 +127,7 @@ def of_ova(bench):
     path = bench.folder / "machine.ova"
     path.write_bytes(ova.packed(ova.machine(Part("a.vmdk")), {"a.vmdk": bench.stream()}))
     words = ("image", "upload", path, "--disk-format", "qcow2", "--source-format", "ova")
-    return bench.json(*words, "--name", bench.name(), "--wait")["image_id"]
+    return bench.json(*words, "--name", bench.name(), *bench.key, "--wait")["image_id"]
 
 
 def of_ova_of_several(bench):
@@ -289,3 +297,23 @@ def bench(tmp_path_factory, s3_place):
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_way_is_open(bench, source, target):
     TARGETS[target](bench, bench.image(source))
+
+
+@pytest.fixture(scope="module")
+def sealed(bench):
+    """The same service, whose images are encrypted."""
+    key_id = bench.json("key", "create", "ways", "--default")["id"]
+    made = Bench(bench.service, bench.folder, bench.place, key_id)
+    made.disk = bench.disk
+    return made
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        *((source, "server") for source in SOURCES),
+        *(("file", target) for target in list(TARGETS)[1:]),
+    ],
+)
+def test_a_way_is_open_to_encrypted_images(sealed, source, target):
+    TARGETS[target](sealed, sealed.image(source))

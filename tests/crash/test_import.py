@@ -126,7 +126,7 @@ def clean(station, image_id):
     return not waiting and objects(station) == places and not found.findings
 
 
-def is_whole(station, image_id, stores):
+def is_whole(station, image_id, stores, data=DATA):
     """The image is active, in these stores, each with its bytes."""
     image = station.service.images.get(station.caller, image_id)
     assert (image.status, set(image.stores)) == ("active", set(stores))
@@ -135,10 +135,10 @@ def is_whole(station, image_id, stores):
     for store in stores:
         files = station.service.image_files
         with files.download(station.caller, image_id, preferred=(store,)).open() as stream:
-            assert stream.read() == DATA
+            assert stream.read() == data
     until(lambda: clean(station, image_id))
     assert len(objects(station)) == len(stores)
-    assert station.quota() == [(1, 0), (len(DATA), 0), (0, 0)]
+    assert station.quota() == [(1, 0), (len(data), 0), (0, 0)]
     assert station.quota_is_true()
 
 

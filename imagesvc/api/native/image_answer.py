@@ -98,6 +98,38 @@ class OneExplanation(Answer):
     explanation: Explanation
 
 
+class Member(Answer):
+    """A project that the image is offered to, and its answer."""
+
+    project_id: str
+    status: str
+
+
+class Use(Answer):
+    """Something that was made of an image, or reads it; `kind` is server, volume, image or job."""
+
+    kind: str
+    id: str
+    name: str | None
+    project_id: str | None
+    state: str
+
+
+class Impact(Answer):
+    """What uses an image; `unknown` are backends whose things are not listed."""
+
+    image_id: str
+    members: list[Member]
+    uses: list[Use]
+    unknown: list[str]
+
+
+class OneImpact(Answer):
+    """What uses one image."""
+
+    impact: Impact
+
+
 class OneImage(Answer):
     """How one image is kept."""
 

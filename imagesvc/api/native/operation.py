@@ -134,6 +134,11 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET": Operation(image_csv.MEDIA_TYPE, query=_CSV, headers=("Accept-Language",), raises=(errors.Overloaded,)),
     },
     "/images/{image_id}": {"GET": Operation(image_answer.OneImage, raises=(errors.ImageNotFound,))},
+    "/images/{image_id}/impact": {
+        "GET": Operation(
+            image_answer.OneImpact, raises=(errors.ImageNotFound, errors.Forbidden)
+        )
+    },
     "/images/{image_id}/explain": {
         "GET": Operation(
             image_answer.OneExplanation,

@@ -3,21 +3,23 @@
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
 from imagesvc.api.native import export, image_import, object_store
-from imagesvc.api.native.operation_shape import PAGE, Operation, Raised
+from imagesvc.api.native.operation_shape import DRIVER, PAGE, Operation, Raised
 from imagesvc.errors import Reason
+from imagesvc.interface import errors as driver
 
 _OBJECT_STORE: tuple[Raised, ...] = (errors.ObjectStoreNotFound,)
 _IMPORT: tuple[Raised, ...] = (
     errors.ObjectStoreNotFound, errors.ImageNotFound, errors.TooLarge, errors.QuotaExceeded,
     errors.UnsupportedImage, errors.StoreReadOnly, errors.Conflict,
     (errors.InvalidRequest, Reason.MEDIA_TYPE), (errors.InvalidRequest, Reason.URL_REFUSED),
-    errors.BucketAway,
+    errors.BucketAway, (errors.InvalidRequest, Reason.KEY_MISSING), errors.KeyNotFound,
+    driver.KeyUnavailable, *DRIVER,
 )  # fmt: skip
 _EXPORT: tuple[Raised, ...] = (
     errors.ObjectStoreNotFound, errors.ImageNotFound, errors.DiskNotFound, errors.NoContent,
     errors.Conflict, (errors.InvalidRequest, Reason.MEDIA_TYPE),
     (errors.InvalidRequest, Reason.URL_REFUSED), errors.BackendFailed, errors.BackendNotFound,
-    errors.BucketAway,
+    errors.BucketAway, errors.Forbidden, driver.KeyUnavailable, *DRIVER,
 )  # fmt: skip
 _KEEP: tuple[Raised, ...] = (
     errors.Conflict, (errors.InvalidRequest, Reason.MEDIA_TYPE),

@@ -19,7 +19,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET": Operation(answers.Keys, query={"backend_id": TEXT}, raises=_KMS),
         "POST": Operation(
             answers.OneKey, 201, body=key.NewKey, headers=("Idempotency-Key",),
-            raises=(*_KMS, driver.NotSupported, _BODY),
+            raises=(*_KMS, driver.NotSupported, errors.TooLarge, _BODY),
         ),
     },
     "/key/{key_id}": {

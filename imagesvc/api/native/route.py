@@ -19,6 +19,7 @@ from imagesvc.api.native import (
     image_csv,
     image_disk,
     image_explain,
+    image_impact,
     image_import,
     job,
     key,
@@ -70,6 +71,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/image.csv", image_csv.ImageCsvResource(service.images)),
         ("/images/{image_id}", image.ImageResource(service.image_details)),
         ("/images/{image_id}/copy", copy.CopyResource(service.copies)),
+        ("/images/{image_id}/impact", image_impact.ImageImpactResource(service.impacts)),
         ("/images/{image_id}/explain", image_explain.ImageExplainResource(service.explanations)),
         (
             "/images/{image_id}/disk/{disk}/file",

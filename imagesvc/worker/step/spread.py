@@ -1,6 +1,5 @@
 """The bytes of an image into every store that was asked for."""
 
-import dataclasses
 from typing import Any
 
 from imagesvc import errors
@@ -101,11 +100,10 @@ class Spread(Step):
 
 def origin_of(ctx: StepContext) -> ImageDisk:
     """The disk that is copied, and where it lies now. Raises ImageGone, InvalidRequest."""
-    for name in ("convert", "inspect", "fetch", "join"):
+    for name in ("convert", *intake.BROUGHT):
         memo = ctx.results.get(name, {})
         if "hash_value" in memo:
-            place = (memo["store_id"], memo["key"])
-            return dataclasses.replace(intake.disk(memo), locations=(place,))
+            return intake.stored_disk(memo)
     with ctx.service.database.read() as conn:
         disks = image_disk.list_for(conn, ctx.job.image_id or "")
     if not disks:

@@ -285,3 +285,29 @@ def test_a_copy_in_another_store_is_encrypted_too(alone):
     alone.several.work()
     assert len(alone.several.keys("archive")) == 1
     assert on_disk(alone) == []
+
+
+def test_an_owners_disabled_key_closes_the_image_to_its_members_too(alone, monkeypatch):
+    owner, member = alone.owner, Caller(alone.several.app)
+    key_id = key_of(owner)
+    image_id = by_upload(alone, key_id, DATA, "raw")
+    key_of(member)
+    owner.share(image_id, member.project, "accepted")
+    assert file_of(member, image_id).content == DATA
+    enabled(owner, key_id, False)
+    monkeypatch.setattr(data_key, "_KEPT_S", 60.0)  # what the member's key opened is no way round
+    assert file_of(member, image_id).status_code == 409
+
+
+def test_a_signed_url_says_that_the_key_opens_nothing(alone):
+    """Drivers look for that reason, see `imagesvc_drivers.client.image_fetch`."""
+    key_id = key_of(alone.owner)
+    image_id = by_upload(alone, key_id, DATA, "raw")
+    url = alone.service.image_files.sign(image_id, 0)
+    path, _, query = url.partition("/imagesvc/")[2].partition("?")
+    found = alone.owner.get(f"/imagesvc/{path}", query_string=query)
+    assert found.content == DATA
+    enabled(alone.owner, key_id, False)
+    found = alone.owner.get(f"/imagesvc/{path}", query_string=query)
+    assert (found.status_code, found.json["error"]["reason"]) == (409, "key-unavailable")
+    assert '"key-unavailable"' in found.text

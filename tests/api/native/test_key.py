@@ -102,5 +102,28 @@ def test_what_is_done_with_keys_is_recorded_for_the_project(caller):
     found = caller.get("/imagesvc/v1/audit").json["events"]
     actions = {one["action"] for one in found if one["target_id"] == key["id"]}
     assert actions == {
-        "key:create", "key:disable", "key:enable", "key:set_default", "key:rotate",
+        "key:create", "key:disable", "key:enable", "key:set_default", "key:rotate", "key:rewrap",
     }  # fmt: skip
+
+
+def test_a_project_has_no_more_keys_than_the_operator_allows(caller, each_service):
+    each_service.keys._keys_max = 2
+    try:
+        made(caller), made(caller)
+        refused(caller.request("POST", ROOT, {"name": "third"}), 413, "too-large")
+    finally:
+        each_service.keys._keys_max = -1
+
+
+def test_the_trail_knows_of_a_change_before_the_kms_does_it(caller, each_service, monkeypatch):
+    key = made(caller)
+    driver = each_service.backends.encryption()
+
+    def killed(key_id, *, enabled):
+        events = caller.get("/imagesvc/v1/audit").json["events"]
+        assert next(one["action"] for one in events if one["target_id"] == key_id) == "key:disable"
+        raise SystemExit
+
+    monkeypatch.setattr(driver, "set_key_enabled", killed)
+    with pytest.raises(SystemExit):
+        caller.request("PATCH", f"{ROOT}/{key['id']}", {"enabled": False})

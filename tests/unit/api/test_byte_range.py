@@ -8,6 +8,7 @@ import pytest
 from imagesvc import errors
 from imagesvc.api import byte_range
 from imagesvc.errors import Reason
+from imagesvc.stream.pipe import BLOCK_BYTES
 
 
 @pytest.mark.parametrize(
@@ -76,8 +77,25 @@ def test_if_range_holds_only_for_the_same_etag():
     assert byte_range.asked(_request(Range="bytes=1-", If_Range='"a"')) is None
 
 
-@pytest.mark.parametrize("block", [-1, 1, 3, 100])
-def test_a_bounded_stream_stops_at_its_length(block):
-    stream = byte_range.Bounded(io.BytesIO(b"0123456789"), 7)
-    found = b"".join(iter(lambda: stream.read(block), b""))
-    assert found == b"0123456"
+class OneByOne(io.BytesIO):
+    """Gives a byte at a time."""
+
+    def read(self, size=-1):
+        return super().read(min(size, 1))
+
+
+@pytest.mark.parametrize("kind", [io.BytesIO, OneByOne])
+@pytest.mark.parametrize("length", [0, 1, 7, 10, 11])
+def test_blocks_stop_at_their_length_or_with_the_stream(kind, length):
+    stream = kind(b"0123456789")
+    blocks = byte_range.Blocks(stream, length)
+    assert b"".join(blocks) == b"0123456789"[:length]
+    blocks.close()
+    assert stream.closed
+
+
+def test_bytes_that_are_no_file_go_to_the_server_in_large_blocks():
+    data = bytes(BLOCK_BYTES + 1)
+    blocks = byte_range.Blocks(io.BytesIO(data), len(data))
+    assert [len(block) for block in blocks] == [BLOCK_BYTES, 1]
+    assert not hasattr(blocks, "read")  # falcon would take 8 KiB at a time

@@ -87,6 +87,17 @@ def test_steps_run_in_order_and_the_result_is_kept(run):
     assert [step.state for step in job.steps] == ["done", "skipped", "done"]
 
 
+def test_a_job_goes_on_with_the_steps_that_it_was_begun_with(service, submit, work):
+    first, last, later = Told("first"), Told("last"), Told("later")
+    first.told = lambda ctx: Wait(0) if len(first.calls) < 2 else None
+    job = submit()
+    work(1, flows={JobType.CREATE_SERVERS: (first, last)})
+    work(flows={JobType.CREATE_SERVERS: (first, later, last)})  # of the next release
+    job = service.jobs.get(CALLER, job.id)
+    assert (job.state, later.calls, last.calls) == ("done", [], ["run"])
+    assert [step.name for step in job.steps] == ["first", "last"]
+
+
 def test_waiting_is_no_attempt_and_frees_the_thread(run):
     step = Told("wait")
     step.told = lambda ctx: Wait(0) if len(step.calls) < 20 else None
