@@ -29,7 +29,7 @@ def claim(
     now: datetime.datetime,
     project_cap: int | None = None,
     known: Mapping[str, int] | None = None,
-    type_caps: Mapping[str, int] | None = None,
+    lane_cap: int | None = None,
 ) -> domain.Job | None:
     """Take the job that is due, or one whose lease lapsed (that is one attempt more).
 
@@ -37,7 +37,7 @@ def claim(
     it reads; other jobs are left for a newer worker. None is all.
 
     A project has at most `project_cap` jobs begun and not ended, all projects together
-    `type_caps` of each type that stands there; None is no cap. Call it in a
+    `lane_cap` of each lane; None is no cap. Call it in a
     short transaction of its own: on PostgreSQL claims queue for one lock, without which two
     claimers could both see the last free place.
     """
@@ -46,7 +46,7 @@ def claim(
     lapsed = conn.scalar(job_queue.lapsed(now, known))
     job_id = lapsed
     if job_id is None:
-        job_id = job_queue.choose(conn, now, project_cap, known, type_caps)
+        job_id = job_queue.choose(conn, now, project_cap, known, lane_cap)
     if job_id is None:
         return None
     target = state.JOB.of("claim").target

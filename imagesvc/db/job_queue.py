@@ -1,7 +1,7 @@
 """Which job comes next, and which are left for a newer worker."""
 
 import datetime
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,50 +27,67 @@ def choose(
     now: datetime.datetime,
     project_cap: int | None,
     known: Mapping[str, int] | None,
-    type_caps: Mapping[str, int] | None = None,
+    lane_cap: int | None = None,
 ) -> str | None:
     """The job that comes next, None if there is none.
 
-    Of a type in `type_caps` at most so many are begun and not ended; of those that wait to begin,
-    one of a project that has fewest of them begun comes first. More than one look is only needed
-    where such a job is at the head.
+    Of a lane at most `lane_cap` are begun and not ended; of those that wait to begin, one of a
+    project that has fewest of them begun comes first. A full lane costs one look at its index,
+    however many wait in it.
     """
-    full: list[str] = []
-    while True:
-        first = conn.execute(due(now, project_cap, known, full)).one_or_none()
-        if first is None or first.started_at is not None or first.type not in (type_caps or {}):
-            return None if first is None else first.id
-        begun = _begun(conn, first.type)
-        if sum(begun.values()) < (type_caps or {})[first.type]:
-            return _fairer(conn, first, begun, now, project_cap, known) or str(first.id)
-        full.append(first.type)
-
-
-def _begun(conn: sa.Connection, job_type: str) -> dict[str, int]:
-    """How many jobs of a type each project has begun; few, as the type has a cap."""
-    statement = sa.select(TABLE.c.project_id, sa.func.count()).where(
-        job_table.OPEN, TABLE.c.type == job_type
+    heads = [conn.execute(due(now, project_cap, known)).one_or_none()]
+    lanes = _lanes(conn)
+    begun = _begun(conn) if lanes else {}
+    for lane in lanes:
+        if lane_cap is None or sum(begun.get(lane, {}).values()) < lane_cap:
+            heads.append(conn.execute(due(now, project_cap, known, lane)).one_or_none())
+    found = sorted(
+        (head for head in heads if head is not None),
+        key=lambda head: (head.priority, head.run_after, head.id),
     )
-    return {row[0]: row[1] for row in conn.execute(statement.group_by(TABLE.c.project_id))}
+    if not found:
+        return None
+    first = found[0]
+    if first.lane is None or first.started_at is not None:
+        return str(first.id)
+    turn = due(now, project_cap, known, first.lane)
+    return _fairer(conn, first, begun.get(first.lane, {}), turn) or str(first.id)
+
+
+def _lanes(conn: sa.Connection) -> tuple[str, ...]:
+    """The lanes in which jobs wait to begin, each by one step in an index."""
+    found: list[str] = []
+    while True:
+        last = found[-1] if found else ""
+        lane = conn.scalar(
+            sa.select(sa.func.min(TABLE.c.lane)).where(job_table.QUEUED, TABLE.c.lane > last)
+        )
+        if lane is None:
+            return tuple(found)
+        found.append(lane)
+
+
+def _begun(conn: sa.Connection) -> dict[str, dict[str, int]]:
+    """How many jobs each project has begun, by lane; few, as lanes have a cap."""
+    place = (TABLE.c.lane, TABLE.c.project_id)
+    statement = (
+        sa.select(*place, sa.func.count())
+        .where(job_table.OPEN, TABLE.c.lane.is_not(None))
+        .group_by(*place)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for lane, project_id, count in conn.execute(statement):
+        found.setdefault(lane, {})[project_id] = count
+    return found
 
 
 def _fairer(
-    conn: sa.Connection,
-    first: sa.Row[Any],
-    begun: Mapping[str, int],
-    now: datetime.datetime,
-    project_cap: int | None,
-    known: Mapping[str, int] | None,
+    conn: sa.Connection, first: sa.Row[Any], begun: Mapping[str, int], turn: sa.Select[Any]
 ) -> str | None:
-    """A job of that type that waits, of a project that has fewer of them begun."""
+    """A job that waits in that lane, of a project that has fewer of them begun."""
     for count in range(begun.get(first.project_id, 0)):
         more = [project for project, number in begun.items() if number > count]
-        waiting = due(now, project_cap, known).where(
-            TABLE.c.type == first.type,
-            TABLE.c.started_at.is_(None),
-            TABLE.c.project_id.not_in(more),
-        )
-        if found := conn.scalar(waiting):
+        if found := conn.scalar(turn.where(TABLE.c.project_id.not_in(more))):
             return str(found)
     return None
 
@@ -79,23 +96,24 @@ def due(
     now: datetime.datetime,
     project_cap: int | None,
     known: Mapping[str, int] | None,
-    full: Collection[str] = (),
+    lane: str | None = None,
 ) -> sa.Select[Any]:
     """The first job that may begin or go on; its row is locked where the engine can.
 
-    None begins that is of a type in `full`.
+    One that waits for a place in `lane`; without that one that needs none.
     """
+    c = TABLE.c
     statement = (
-        sa.select(TABLE.c.id, TABLE.c.type, TABLE.c.project_id, TABLE.c.started_at)
-        .where(job_table.READY, TABLE.c.run_after <= now, _readable(known))
-        .order_by(TABLE.c.priority, TABLE.c.run_after, TABLE.c.id)
+        sa.select(c.id, c.lane, c.project_id, c.started_at, c.priority, c.run_after)
+        .where(c.run_after <= now, _readable(known))
+        .order_by(c.priority, c.run_after, c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    if full:
-        statement = statement.where(
-            sa.or_(TABLE.c.started_at.is_not(None), TABLE.c.type.not_in(full))
-        )
+    if lane is None:
+        statement = statement.where(job_table.READY, job_table.UNBOUND)
+    else:
+        statement = statement.where(job_table.QUEUED, c.lane == lane)
     if project_cap is None:
         return statement
     begun = TABLE.alias("begun")
@@ -106,26 +124,26 @@ def due(
         .having(sa.func.count() >= project_cap)
     )
     # A parked job has its place already.
-    return statement.where(
-        sa.or_(TABLE.c.started_at.is_not(None), TABLE.c.project_id.not_in(crowded))
-    )
+    return statement.where(sa.or_(c.started_at.is_not(None), c.project_id.not_in(crowded)))
 
 
 def strangers(
     conn: sa.Connection, known: Mapping[str, int], now: datetime.datetime
 ) -> list[tuple[str, int, int]]:
     """(type, version of the arguments, count) of due jobs that a worker of `known` leaves."""
-    kind = (TABLE.c.type, TABLE.c.args_version)
-    waiting = sa.or_(
-        sa.and_(job_table.READY, TABLE.c.run_after <= now),
+    waiting = (  # each as its index has it
+        sa.and_(job_table.READY, job_table.UNBOUND, TABLE.c.run_after <= now),
+        sa.and_(job_table.QUEUED, TABLE.c.run_after <= now),
         sa.and_(job_table.RUNNING, TABLE.c.lease_until < now),
     )
-    statement = (
-        sa.select(*kind, sa.func.count().label("count"))
-        .where(waiting, sa.not_(_readable(known)))
-        .group_by(*kind)
-        .order_by(*kind)
-    )
+    left = sa.union_all(
+        *(
+            sa.select(TABLE.c.type, TABLE.c.args_version).where(one, sa.not_(_readable(known)))
+            for one in waiting
+        )
+    ).subquery()
+    kind = (left.c.type, left.c.args_version)
+    statement = sa.select(*kind, sa.func.count()).group_by(*kind).order_by(*kind)
     return [(row[0], row[1], row[2]) for row in conn.execute(statement)]
 
 

@@ -43,6 +43,7 @@ TABLE = sa.Table(
     sa.Column("error_text", _word()),
     sa.Column("operator_text", _word()),
     sa.Column("result", metadata.Json(), nullable=False),
+    sa.Column("lane", _word()),
     sa.UniqueConstraint("project_id", "idempotency_key"),
 )
 
@@ -65,6 +66,10 @@ READY = _c.state == sa.literal_column("'ready'")
 RUNNING = _c.state == sa.literal_column("'running'")
 # Begun and not ended: running, or parked. This is what a project's cap counts.
 OPEN = sa.and_(_c.started_at.is_not(None), _c.finished_at.is_(None))
+# What needs no free place in a lane: a job of none, or one that has its place.
+UNBOUND = sa.or_(_c.lane.is_(None), _c.started_at.is_not(None))
+# What waits for a place in a lane, told so that an index has these alone.
+QUEUED = sa.and_(READY, _c.started_at.is_(None), _c.lane.is_not(None))
 _NEWEST = (_c.created_at.desc(), _c.id.desc())
 
 
@@ -72,7 +77,8 @@ def _index(name: str, *columns: Any, where: sa.ColumnElement[bool] | None = None
     sa.Index(f"ix_job_{name}", *columns, sqlite_where=where, postgresql_where=where)
 
 
-_index("ready", _c.priority, _c.run_after, _c.id, where=READY)
+_index("ready", _c.priority, _c.run_after, _c.id, where=sa.and_(READY, UNBOUND))
+_index("queued", _c.lane, _c.priority, _c.run_after, _c.id, where=QUEUED)
 _index("lapsed", _c.lease_until, where=RUNNING)
 _index("open", _c.project_id, where=OPEN)
 _index("project", _c.project_id, *_NEWEST)

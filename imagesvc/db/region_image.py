@@ -3,6 +3,7 @@
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from imagesvc.db import image_table, metadata
 from imagesvc.domain import region_image as domain
@@ -28,10 +29,17 @@ TABLE = sa.Table(
 sa.Index("ix_region_image_agency_id", TABLE.c.agency_id)
 
 
-def insert(conn: sa.Connection, image: RegionImage) -> None:
-    """Add a row."""
+def insert(conn: sa.Connection, image: RegionImage) -> bool:
+    """Add a row; False if there is one of this token."""
     values = {column.name: getattr(image, column.name) for column in TABLE.columns}
-    conn.execute(sa.insert(TABLE).values(values | {"disks": domain.plain(image.disks)}))
+    statement = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(TABLE)
+    token = [TABLE.c.source_region, TABLE.c.source_project_id, TABLE.c.request_token]
+    made = conn.execute(
+        statement.values(values | {"disks": domain.plain(image.disks)})
+        .on_conflict_do_nothing(index_elements=token)
+        .returning(TABLE.c.image_id)
+    )
+    return made.one_or_none() is not None
 
 
 def get(conn: sa.Connection, image_id: str) -> RegionImage | None:

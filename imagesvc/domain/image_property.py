@@ -26,6 +26,11 @@ FACTS = ("os_type", "architecture", "description")
 # `imagesvc_key_id` says in doors under which key an image is encrypted, and is no property.
 RESERVED_PROPERTIES = frozenset({"location", "deleted", "deleted_at", "imagesvc_key_id"})
 RESERVED_PREFIX = "os_glance"
+# Marks of drivers, which say of an image for which work it was made.
+MARKS = "imagesvc_"
+# What is said of one image alone, and of no copy of it: marks of drivers and of imports, and whether
+# its key dies with it.
+OWN_PREFIXES = (MARKS, RESERVED_PREFIX, "cinder_encryption_key_deletion_policy")
 FORMAT_FIELDS = frozenset({"disk_format", "container_format"})
 FORMAT_STATUSES = frozenset({"queued", "importing"})
 

@@ -139,6 +139,8 @@ class Job:
     `attempt` counts lapsed leases and transient errors of the present step. `caller` holds
     user, roles and request id as asked. `result` is what the flow made, for the caller.
     `type` is a JobType, or a newer release's word for work that this one does not know.
+    Of the jobs of a `lane` ("copies into region West") only so many are begun at a time; None: the
+    job is of none.
     """
 
     id: str
@@ -169,7 +171,15 @@ class Job:
     error_text: str | None = None
     operator_text: str | None = None
     result: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    lane: str | None = None
     steps: tuple[JobStep, ...] = ()
+
+    @property
+    def cause(self) -> str | None:
+        """Why it waits, or ended as it did, for its caller."""
+        if self.lane is not None and self.state == JobState.READY and self.started_at is None:
+            return f"It waits for a place: only so many {self.lane} go on at a time."
+        return self.error_text
 
     @property
     def images_read(self) -> tuple[str, ...]:

@@ -47,14 +47,14 @@ def check_disks(image: Image, disks: Sequence[ImageDisk]) -> None:
 
 
 def document(image: Image, disks: Sequence[ImageDisk], args: Mapping[str, Any]) -> dict[str, Any]:
-    """What the other region is told of the image; what this service keeps for itself is left out."""
+    """What the other region is told of the image; what is said of it alone is left out."""
     facts = image_property.facts_of(image)
     if args["description"] is not None:
         facts["description"] = args["description"]
     kept = {
         name: value
         for name, value in image.properties.items()
-        if not name.startswith(image_property.RESERVED_PREFIX)
+        if not name.startswith(image_property.OWN_PREFIXES)
         and name not in image_property.RESERVED_PROPERTIES
     }
     return {

@@ -7,14 +7,12 @@ from imagesvc.db import doomed, image_disk, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain.image import Image, ImageDisk, Visibility
-from imagesvc.domain.image_property import RESERVED_PREFIX, Limits, facts_of
+from imagesvc.domain.image_property import MARKS, RESERVED_PREFIX, Limits, facts_of
 from imagesvc.domain.state import ImageStatus
 from imagesvc.manager import job_token
 from imagesvc.manager.operation import Step
 from imagesvc.manager.quota import QuotaManager
 
-# Marks of drivers, which say of an image for which work it was made; they stay behind.
-MARKS = "imagesvc_"
 _OWN = (Visibility.PRIVATE, Visibility.SHARED)
 
 

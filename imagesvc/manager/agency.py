@@ -15,6 +15,7 @@ from imagesvc.manager.region_image import RegionImageManager
 from imagesvc.policy.check import Enforcer
 
 _NOUN = "agency"
+_ENDED = "The agency was deleted."
 # What the service of another region may be in the project that an agency names.
 _AGENT_ROLES = frozenset({"member"})
 
@@ -81,7 +82,7 @@ class AgencyManager:
         Raises AgencyNotFound, Forbidden.
         """
         for image_id in self._delete(ctx, agency_id):
-            self._images.give_up(image_id)
+            self._images.give_up(ctx, image_id, _ENDED)
 
     @attempt.again
     def _delete(self, ctx: RequestContext, agency_id: str) -> tuple[str, ...]:

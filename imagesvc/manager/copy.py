@@ -9,9 +9,9 @@ from imagesvc.context import RequestContext
 from imagesvc.db import attempt, image_disk
 from imagesvc.db import image as image_rows
 from imagesvc.domain.image import Image, ImageDisk, NewImage, Visibility
-from imagesvc.domain.image_property import RESERVED_PREFIX
+from imagesvc.domain.image_property import OWN_PREFIXES
 from imagesvc.domain.job import Job, JobType
-from imagesvc.manager import adoption, image_copy, image_use, location, project
+from imagesvc.manager import image_copy, image_use, location, project
 from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.image import ImageManager, visible_image
 from imagesvc.manager.job import JobManager
@@ -19,8 +19,6 @@ from imagesvc.manager.operation import SUCCESS, Operation, Step
 from imagesvc.policy.check import Enforcer
 
 ACTION = "image:copy"
-# What is said of one image alone: marks of drivers and of imports, and whether its key dies with it.
-_LEFT = (adoption.MARKS, RESERVED_PREFIX, "cinder_encryption_key_deletion_policy")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -167,6 +165,8 @@ def _new(source: Image, wanted: NewCopy) -> NewImage:
         tags=source.tags,
         key_id=wanted.key_id,
         properties={
-            name: value for name, value in source.properties.items() if not name.startswith(_LEFT)
+            name: value
+            for name, value in source.properties.items()
+            if not name.startswith(OWN_PREFIXES)
         },
     )

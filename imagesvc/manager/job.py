@@ -84,10 +84,12 @@ class JobManager:
         image_id: str | None = None,
         idempotency_key: str | None = None,
         job_id: str | None = None,
+        lane: str | None = None,
     ) -> Job:
         """Hand a job in, in the caller's transaction. Raises AlreadySubmitted for a used key.
 
-        `job_id` is one of `new_id`, for callers that name the job in its arguments.
+        `job_id` is one of `new_id`, for callers that name the job in its arguments. Of a `lane`
+        only so many begin at a time.
         """
         if image_id and (job_type not in FILLS_IMAGE or job_type in COPIES_IMAGE):
             # Who asked may lose the right meanwhile: the worker asks again, as this caller.
@@ -104,6 +106,7 @@ class JobManager:
             user_id=ctx.user_id,
             request_id=ctx.request_id,
             idempotency_key=idempotency_key,
+            lane=lane,
         )
         job_rows.insert(conn, job)
         return job

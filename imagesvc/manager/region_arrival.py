@@ -10,6 +10,7 @@ from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.db import doomed, image_key, pending
 from imagesvc.db import image as image_rows
+from imagesvc.db import job as job_rows
 from imagesvc.db import region_image as region_image_rows
 from imagesvc.db import upload as upload_rows
 from imagesvc.domain import image_import
@@ -17,8 +18,8 @@ from imagesvc.domain import region_image as domain
 from imagesvc.domain.image import Image
 from imagesvc.domain.job import JobType
 from imagesvc.domain.region_image import RegionImage
-from imagesvc.domain.state import ImageStatus
-from imagesvc.manager import upload_end
+from imagesvc.domain.state import ImageStatus, JobState
+from imagesvc.manager import job_failure, upload_end
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import SUCCESS, Operation, Step
 from imagesvc.manager.quota import QuotaManager
@@ -68,10 +69,17 @@ def complete(
     jobs.reserve(conn, image.owner, job)
 
 
-def give_up(conn: Any, quotas: QuotaManager, image_id: str) -> tuple[tuple[str, str], ...] | None:
+def give_up(
+    conn: Any,
+    ctx: RequestContext,
+    operation: Operation,
+    quotas: QuotaManager,
+    image_id: str,
+    cause: str,
+) -> tuple[tuple[str, str], ...] | None:
     """Delete an image of which bytes are missing; the objects that are nobody's by that.
 
-    None, and nothing done, if it has all of its bytes by now or is gone.
+    The audit trail has `cause`. None, and nothing done, if it has all of its bytes by now or is gone.
     """
     image = image_rows.get(conn, image_id, lock=True)
     if image is None or image.status not in _COMING:
@@ -85,4 +93,38 @@ def give_up(conn: Any, quotas: QuotaManager, image_id: str) -> tuple[tuple[str, 
     objects = (*left.objects, *pending.take(conn, left.tokens))
     doomed.add_all(conn, objects)
     quotas.settle(conn, left.tokens, image.owner, images=-1)
+    step = Step(conn, image_id, image.owner, {"cause": cause, **_source(conn, image_id)})
+    operation.record(conn, ctx, "image:delete", "image", step, SUCCESS)
     return objects
+
+
+def stop(
+    conn: Any,
+    ctx: RequestContext,
+    operation: Operation,
+    quotas: QuotaManager,
+    image_id: str,
+    cause: str,
+) -> None:
+    """Cancel the job that makes an image of all that came; nothing if it ended, or there is none.
+
+    An image that the job has not made by then is killed.
+    """
+    coming = region_image_rows.get(conn, image_id)
+    if coming is None or coming.job_id is None:
+        return
+    with contextlib.suppress(errors.StateConflict, errors.JobNotFound):
+        job = job_rows.request_cancel(conn, coming.job_id)
+        if job.state == JobState.CANCELLED:  # no worker had it
+            job_failure.end(conn, quotas, job, cause)
+        detail = {"cause": cause, "image_id": image_id, **_source(conn, image_id)}
+        step = Step(conn, job.id, coming.project_id, detail)
+        operation.record(conn, ctx, "job:cancel", "job", step, SUCCESS)
+
+
+def _source(conn: Any, image_id: str) -> dict[str, str]:
+    """Where the image comes from."""
+    coming = region_image_rows.get(conn, image_id)
+    if coming is None:
+        return {}
+    return {"source_region": coming.source_region, "source_project_id": coming.source_project_id}

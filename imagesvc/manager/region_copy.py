@@ -61,6 +61,7 @@ class RegionCopyManager:
             job = self._jobs.submit(
                 op.conn, ctx, JobType.COPY_TO_REGION, args,
                 image_id=request.image_id, idempotency_key=key,
+                lane=f"copies into region {peer.options.name}",
             )  # fmt: skip
             op.detail.update(job_id=job.id, region=peer.options.name, project=request.project)
         return job

@@ -85,17 +85,27 @@ class RegionImageManager:
 
     @attempt.again
     def _create(self, ctx: RequestContext, agent: Agent, new: NewRegionImage) -> None:
+        if self._known(agent, new.request_token) is not None:
+            return  # another request began it meanwhile
         with self._operation.write(ctx, f"{_NOUN}:create", "image", new.image.id or "") as op:
             self._check(new)
-            image = self._images.insert(op, ctx, new.image)
+            image = self._insert(op, ctx, agent, new)
             op.target_id = image.id
             op.detail.update(source_image_id=new.source_image_id)
             coming, uploads = self._born(ctx, agent, new, image)
-            token = (agent.source_region, agent.source_project_id, new.request_token)
-            if region_image_rows.by_token(op.conn, *token) is not None:
+            if not region_image_rows.insert(op.conn, coming):
                 raise attempt.Again("Another request began the image.")
-            region_image_rows.insert(op.conn, coming)
             self._begin(op, ctx, image, coming, uploads)
+
+    def _insert(self, op: Step, ctx: RequestContext, agent: Agent, new: NewRegionImage) -> Image:
+        """The record. Raises Again if its id was taken by another request of the same token."""
+        try:
+            return self._images.insert(op, ctx, new.image)
+        except errors.Conflict as exc:  # a refusal would make the source take that image back
+            token = (agent.source_region, agent.source_project_id, new.request_token)
+            if region_image_rows.by_token(op.conn, *token) is None:
+                raise
+            raise attempt.Again("Another request began the image.") from exc
 
     def _begin(
         self,
@@ -195,14 +205,27 @@ class RegionImageManager:
             except errors.ImageNotFound as exc:  # the caller knows it by its token alone
                 raise errors.RegionImageNotFound(request_token=request_token) from exc
 
-    def give_up(self, image_id: str) -> None:
-        """Delete an image if bytes of it are missing, for nobody brings them any more."""
-        sweep(self._operation.database, self._backends, self._give_up(image_id))
+    def give_up(self, ctx: RequestContext, image_id: str, cause: str) -> None:
+        """End an image that is not finished, for it is not wanted any more.
+
+        One of which bytes are missing is deleted; of one that has them all the job is cancelled.
+        """
+        found = self._give_up(ctx, image_id, cause)
+        sweep(self._operation.database, self._backends, found or ())
+        if found is None:
+            self._stop(ctx, image_id, cause)
 
     @attempt.again
-    def _give_up(self, image_id: str) -> tuple[tuple[str, str], ...]:
+    def _give_up(
+        self, ctx: RequestContext, image_id: str, cause: str
+    ) -> tuple[tuple[str, str], ...] | None:
         with self._operation.database.write() as conn:
-            return region_arrival.give_up(conn, self._quotas, image_id) or ()
+            return region_arrival.give_up(conn, ctx, self._operation, self._quotas, image_id, cause)
+
+    @attempt.again
+    def _stop(self, ctx: RequestContext, image_id: str, cause: str) -> None:
+        with self._operation.database.write() as conn:
+            region_arrival.stop(conn, ctx, self._operation, self._quotas, image_id, cause)
 
     def _find(self, ctx: RequestContext, action: str, request_token: str) -> RegionImage:
         agent = _agent(ctx)

@@ -17,8 +17,15 @@ SOURCE_PROJECT = "Imagesvc-Source-Project"
 TARGET_PROJECT = "Imagesvc-Target-Project"
 _PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 _FULL = 507
+_DELETED = 204
 _GONE = frozenset({404, 410})
 _IMAGE = frozenset({"image_id", "project_id", "status", "cause", "has_namesake", "disks"})
+_DISK = frozenset(
+    {
+        "index", "role", "disk_format", "size_bytes", "upload_id", "stored_bytes", "hash_algorithm",
+        "hash_value",
+    }
+)  # fmt: skip
 
 
 class Peer:
@@ -127,7 +134,9 @@ class PeerSession:
 
     def delete_image(self, request_token: str) -> None:
         """Take the image back, finished or not."""
-        self._ask("DELETE", _image(request_token))
+        answer = self._ask("DELETE", _image(request_token))
+        if answer.status != _DELETED:
+            raise self._strange(answer)
 
     def offset(self, upload_id: str) -> int:
         """How many bytes of an upload are safe there."""
@@ -146,7 +155,10 @@ class PeerSession:
         length: int,
         tell: Callable[[int], None],
     ) -> int:
-        """Send `length` bytes to an upload; where it stands then. `tell` may raise to break off."""
+        """Send `length` bytes to an upload, one at least; where it stands then, further than before.
+
+        `tell` may raise to break off.
+        """
         token = self._peer.token()
         headers = {
             **self._headers(token), "Tus-Resumable": "1.0.0", "Upload-Offset": str(offset),
@@ -159,7 +171,10 @@ class PeerSession:
         if answer.status in (401, 409):  # another request went on with it: HEAD says where it is
             raise self._peer.away("is at another byte of the upload", answer)
         self._judge(answer)
-        return self._offset(answer)
+        stands = self._offset(answer)
+        if not offset < stands <= offset + length:
+            raise self._peer.away("does not get on with the upload", answer)
+        return stands
 
     def _ask(self, method: str, path: str, document: Any = None) -> Answer:
         answer = self._exchange(method, path, {}, document)
@@ -195,12 +210,16 @@ class PeerSession:
         raise kind(region=name, cause=answer.text)
 
     def _image_of(self, answer: Answer) -> Mapping[str, Any]:
-        found = answer.document.get("region_image")
-        if not isinstance(found, dict) or not found.keys() >= _IMAGE:
-            raise errors.RegionRefused(
-                region=self._peer.options.name, cause="it does not answer as this service does."
-            )
+        found: dict[str, Any] = answer.document.get("region_image", {})
+        if not _has(found, _IMAGE) or not isinstance(found["disks"], list):
+            raise self._strange(answer)
+        if not all(_has(disk, _DISK) for disk in found["disks"]):
+            raise self._strange(answer)
         return found
+
+    def _strange(self, answer: Answer) -> errors.RegionAway:
+        """What answers is perhaps something before the region, and only for now."""
+        return self._peer.away("does not answer as this service does", answer)
 
     def _offset(self, answer: Answer) -> int:
         text = answer.headers.get("upload-offset", "")
@@ -211,3 +230,7 @@ class PeerSession:
 
 def _image(request_token: str) -> str:
     return f"/region-images/{urllib.parse.quote(request_token, safe='')}"
+
+
+def _has(found: Any, names: frozenset[str]) -> bool:
+    return isinstance(found, dict) and found.keys() >= names

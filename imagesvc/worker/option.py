@@ -24,9 +24,9 @@ WORKER_OPTS = (
         "region_copies",
         default=4,
         min=1,
-        help="Copies into other regions at a time, of all projects and workers together; one that "
-        "waits for a region counts. Projects take turns. Each holds a thread of a worker while "
-        "it sends.",
+        help="Copies into one other region at a time, of all projects and workers together; one that "
+        "waits for the region counts, and only there. Projects take turns. Each holds a thread of a "
+        "worker while it sends.",
     ),
     cfg.FloatOpt(
         "upload_stale_s",

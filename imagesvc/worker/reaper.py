@@ -74,7 +74,7 @@ def _end_expired(service: services.Service) -> int:
     count = 0
     for upload_id in found:
         with service.database.write() as conn:
-            if not upload_expiry.expire(conn, service.quotas, upload_id, now):
+            if not upload_expiry.expire(conn, service.operation, service.quotas, upload_id, now):
                 continue  # somebody went on with it meanwhile
         crashpoint("reaper.upload_expired")
         LOG.info("upload expired upload_id=%s", upload_id)

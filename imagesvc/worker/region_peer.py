@@ -5,10 +5,15 @@ from imagesvc.worker.flow import StepContext
 
 
 def session(ctx: StepContext) -> PeerSession:
-    """A connection; a context manager. Raises InvalidRequest if the region is known no more."""
+    """A connection; a context manager. Raises InvalidRequest if the region is known no more.
+
+    The project there may be named by a name at first; once the region has said which it is, by its
+    id, for another one may have that name later.
+    """
     regions = ctx.service.region.known
     peer = regions.find(ctx.job.args["region"])
-    return peer.session().for_project(regions.here, ctx.job.project_id, ctx.job.args["project"])
+    project = ctx.results["introduce"].get("project_id") or ctx.job.args["project"]
+    return peer.session().for_project(regions.here, ctx.job.project_id, project)
 
 
 def token(ctx: StepContext) -> str:

@@ -11,7 +11,6 @@ from imagesvc import service as services
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
-from imagesvc.domain.job import JobType
 from imagesvc.interface.errors import DriverError
 from imagesvc.worker import failure, stranger
 from imagesvc.worker.flow import SPARE_ATTEMPTS, Flow, Released, Wait
@@ -66,7 +65,7 @@ class Runner:
         with self._service.database.write() as conn:
             job = job_rows.claim(
                 conn, self._worker_id, conf.lease_s, metadata.now(), conf.project_cap, self._known,
-                {JobType.COPY_TO_REGION: conf.region_copies},
+                conf.region_copies,
             )  # fmt: skip
         if job is None:
             return False

@@ -109,7 +109,7 @@ def job(entity: jobs.Job, now: datetime.datetime, *, operator: bool = False) -> 
         "done_bytes": step.done_bytes if step else 0,
         "total_bytes": step.total_bytes if step else None,
         "eta_s": job_progress.eta_s(entity, now),
-        "cause": entity.error_text,
+        "cause": entity.cause,
         "image_id": entity.image_id,
         "result": dict(entity.result),
         "created_at": time(entity.created_at),

@@ -14,7 +14,8 @@ _UNDO_PAUSE_S = 10.0
 
 
 class Introduce(Step):
-    """Begin the image there; memo: image_token, image_id, uploads (their ids by disk), has_namesake.
+    """Begin the image there; memo: image_token, image_id, project_id, uploads (their ids by
+    disk), has_namesake.
 
     The same token gives the same image, however often it is asked for.
     """
@@ -61,7 +62,12 @@ def _begin(ctx: StepContext) -> None:
         raise errors.RegionRefused(
             region=ctx.job.args["region"], cause="it has another number of disks."
         )
-    ctx.memo.put(image_id=made["image_id"], uploads=uploads, has_namesake=made["has_namesake"])
+    ctx.memo.put(
+        image_id=made["image_id"],
+        project_id=made["project_id"],
+        uploads=uploads,
+        has_namesake=made["has_namesake"],
+    )
     crashpoint("step.introduce.done")
 
 

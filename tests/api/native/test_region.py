@@ -4,8 +4,10 @@ import ssl
 import uuid
 
 import pytest
+import sqlalchemy as sa
 
 from imagesvc.cmd import check_region
+from imagesvc.db import agency as agency_rows
 from imagesvc.db import image as image_rows
 from imagesvc.db import image_disk
 from imagesvc.domain import storage_key
@@ -59,7 +61,9 @@ def verified(one):
 
 def test_an_image_arrives_with_all_that_is_said_of_it(east, west, source, target):
     image_id = source.active(
-        DATA, name="a name", tags=["x", "y"], min_disk=3, min_ram=5, os_type="linux", hw_disk_bus="scsi"
+        DATA, name="a name", tags=["x", "y"], min_disk=3, min_ram=5, os_type="linux",
+        hw_disk_bus="scsi", imagesvc_mark="m",
+        cinder_encryption_key_deletion_policy="on_image_deletion",
     )  # fmt: skip
     job = ended(east, source, copied(source, image_id, target))
     assert (job["state"], job["cause"], job["percent"]) == ("done", None, 100)
@@ -73,6 +77,7 @@ def test_an_image_arrives_with_all_that_is_said_of_it(east, west, source, target
     kept = ("name", "tags", "min_disk", "min_ram", "os_type", "hw_disk_bus", "os_hash_value", "size",
             "disk_format", "container_format")  # fmt: skip
     assert {name: there[name] for name in kept} == {name: here[name] for name in kept}
+    assert not {"imagesvc_mark", "cinder_encryption_key_deletion_policy"} & set(there)
     assert (there["status"], there["visibility"], there["owner"]) == (
         "active", "private", target.project,
     )  # fmt: skip
@@ -189,6 +194,29 @@ def test_only_those_who_may_read_the_bytes_copy_them(east, source, target):
     assert (found.status_code, found.json["error"]["reason"]) == (409, "no-content")
 
 
+def test_a_project_that_was_named_is_its_id_once_the_other_region_said_so(
+    east, west, source, monkeypatch
+):
+    member = west.caller()
+    make_agency(member, source.project)
+    name = f"name-{member.project}"
+    with west.service.database.write() as conn:
+        table = agency_rows.TABLE
+        named = sa.update(table).where(table.c.project_id == member.project)
+        conn.execute(named.values(project_name=name))
+    claimed, act = [], type(west.service.region.agencies).act
+
+    def noted(manager, ctx, claim):
+        claimed.append(claim.project)
+        return act(manager, ctx, claim)
+
+    monkeypatch.setattr(type(west.service.region.agencies), "act", noted)
+    job = ended(east, source, copied(source, source.active(DATA), name))
+    assert (job["state"], job["result"]["project_id"]) == ("done", member.project), job
+    assert claimed[0] == name
+    assert set(claimed[1:]) == {member.project}
+
+
 # ------------------------------------------------------------------ bad days
 
 
@@ -196,6 +224,7 @@ def test_a_region_that_is_away_is_waited_for(east, west, source, target):
     image_id = source.active(DATA)
     west.shut()
     path = copied(source, image_id, target)
+    assert "waits for a place" in source.get(path).json["job"]["cause"]
     east.work(1)
     job = source.get(path).json["job"]
     assert (job["state"], job["finished_at"]) == ("ready", None)
@@ -312,6 +341,28 @@ def test_the_copy_deleted_there_on_its_way_ends_the_job_with_that_cause(
     assert (job["state"], job["cause"]) == (
         "failed", "Region West refused: the image was deleted there.",
     )  # fmt: skip
+    agrees(west)
+
+
+def test_an_agency_deleted_once_all_bytes_went_ends_the_job_with_that_cause(
+    east, west, source, target, monkeypatch
+):
+    image_id = source.active(DATA)
+    [agency] = target.get(f"{ROOT}/agencies").json["agencies"]
+    sent = type(west.service.upload_writer)
+    kept = sent.write
+
+    def ended_after(writer, ctx, *args, **kwargs):
+        found = kept(writer, ctx, *args, **kwargs)
+        if found.job_id:
+            path = f"{ROOT}/agencies/{agency['id']}"
+            assert target.request("DELETE", path).status_code == 204
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sent, "write", ended_after)
+        job = ended(east, source, copied(source, image_id, target))
+    assert (job["state"], "agency create" in job["cause"]) == ("failed", True), job
     agrees(west)
 
 

@@ -1,10 +1,12 @@
 """The door for images that come from another region: an agency opens it, and shuts it at once."""
 
 import hashlib
+import threading
 import uuid
 
 import pytest
 
+from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
 from imagesvc.db import upload as upload_rows
 from imagesvc.manager import upload_expiry
@@ -82,6 +84,19 @@ def agent(west, source, target):
     return Agent(west, source.project, target.project)
 
 
+def audited(caller, target_id, action):
+    """The detail of the one record of that action."""
+    query = f"target_id={target_id}&limit=100"
+    events = caller.get(f"{ROOT}/audit", query_string=query).json["events"]
+    [found] = [one["detail"] for one in events if one["action"] == action]
+    return found
+
+
+def deleted(caller, made):
+    """What the audit trail says of an image's end."""
+    return audited(caller, made["image_id"], "image:delete")
+
+
 def test_the_same_token_is_the_same_image(agent, target):
     token = uuid.uuid4().hex
     first, second = (agent.begin(token).json["region_image"] for _ in range(2))
@@ -92,6 +107,32 @@ def test_the_same_token_is_the_same_image(agent, target):
     assert agent.ask("DELETE", path).status_code == 204
     assert (agent.ask("GET", path).status_code, agent.begin(token).status_code) == (404, 404)
     assert target.listed() == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_requests_of_one_token_at_once_all_get_the_image_that_one_of_them_made(
+    west, agent, target, monkeypatch, named
+):
+    token, wanted = uuid.uuid4().hex, {"image_id": str(uuid.uuid4())} if named else {}
+    manager, door, answers = west.service.region.images, threading.Barrier(3, timeout=10), []
+    monkeypatch.setattr(
+        manager._images, "prepare", lambda ctx, new, prepare=manager._images.prepare: (
+            door.wait(), prepare(ctx, new)
+        )[1],
+    )  # fmt: skip
+    ask = [
+        threading.Thread(target=lambda: answers.append(agent.begin(token, **wanted)))
+        for _ in range(3)
+    ]
+    for one in ask:
+        one.start()
+    for one in ask:
+        one.join()
+    assert [one.status_code for one in answers] == [200] * 3, [one.text for one in answers]
+    [made] = {one.json["region_image"]["image_id"] for one in answers}
+    assert target.listed() == [made]
+    assert audited(target, made, "region_image:create")["source_image_id"] == "s"
+    assert tus.Tus(target).quota()["images"] == (1, 0)
 
 
 def test_a_deleted_agency_stops_the_next_bytes_and_takes_back_what_came(west, agent, target):
@@ -107,6 +148,35 @@ def test_a_deleted_agency_stops_the_next_bytes_and_takes_back_what_came(west, ag
     assert tus.objects(west.service, made["image_id"]) == []
     assert tus.Tus(target).quota()["images"] == (0, 0)
     assert tus.Tus(target).quota()["stored_bytes"] == (0, 0)
+    told = deleted(target, made)
+    assert (told["cause"], told["source_region"]) == ("The agency was deleted.", "East")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_deleted_agency_stops_an_image_of_which_all_bytes_came(tmp_path, begun):
+    made = Installation(tmp_path, "West")
+    member = made.caller()
+    agency = make_agency(member, "p1")
+    agent = Agent(made, "p1", member.project)
+    coming = agent.begin("a").json["region_image"]
+    job_id = agent.send(coming["disks"][0]["upload_id"], 0, DATA).headers["X-Job-Id"]
+    if begun:
+        with made.service.database.write() as conn:
+            job = job_rows.claim(conn, "w", 30, metadata.now())
+            job_rows.park(conn, job, metadata.now(), 0)
+    assert member.request("DELETE", f"{ROOT}/agencies/{agency}").status_code == 204
+    made.work(3)
+    job = member.get(f"{ROOT}/jobs/{job_id}").json["job"]
+    image = member.get(f"/v2/images/{coming['image_id']}").json
+    assert (job["state"], image["status"]) == ("cancelled", "killed")
+    refused = agent.ask("GET", f"{ROOT}/region-images/a")
+    assert (refused.status_code, "agency create" in refused.json["error"]["message"]) == (403, True)
+    tus.clean_up(made.service)
+    assert tus.objects(made.service, coming["image_id"]) == []
+    assert tus.Tus(member).quota() == dict.fromkeys(("images", "stored_bytes", "uploads"), (0, 0))
+    told = audited(member, job_id, "job:cancel")
+    assert told["cause"] == "The agency was deleted."
+    made.close()
 
 
 def test_wrong_bytes_are_no_image(west, agent, target):
@@ -173,10 +243,13 @@ def test_an_image_that_nobody_goes_on_with_is_deleted(west, agent, target):
             .where(upload_rows.TABLE.c.id == upload_id)
             .values(expires_at=past)
         )
-        upload_expiry.expire(conn, west.service.quotas, upload_id, metadata.now())
+        upload_expiry.expire(
+            conn, west.service.operation, west.service.quotas, upload_id, metadata.now()
+        )
     assert target.get(f"/v2/images/{made['image_id']}").status_code == 404
     until(lambda: tus.objects(west.service, made["image_id"]) == [] or tus.clean_up(west.service))
     assert tus.Tus(target).quota()["images"] == (0, 0)
+    assert deleted(target, made)["cause"] == "Its upload expired."
 
 
 def test_a_key_that_the_target_project_has_not_is_told(agent):

@@ -1,5 +1,6 @@
 """Jobs: claims, leases, fences, caps, cancel and retry."""
 
+import contextlib
 import dataclasses
 import datetime
 import threading
@@ -338,74 +339,161 @@ def ten_thousand(database):
         conn.exec_driver_sql("ANALYZE")
 
 
-@pytest.mark.parametrize("begun", [0, 2])
-def test_with_ten_thousand_ready_jobs_a_claim_stays_on_its_index(database, ten_thousand, begun):
-    known = {"create-servers": 1, "capture-system-disk": 1}
-    for _ in range(begun):
-        assert _claim(database, cap=2) is not None
+@contextlib.contextmanager
+def _noted(conn):
+    """The statements that are executed meanwhile, with their parameters."""
     taken = []
 
     def note(conn, cursor, statement, parameters, context, executemany):
         taken.append((statement, parameters))
 
+    sa.event.listen(conn, "before_cursor_execute", note)
+    yield taken
+    sa.event.remove(conn, "before_cursor_execute", note)
+
+
+def _plan(database, conn, taken):
+    """How the engine goes about a statement."""
+    explain = "EXPLAIN QUERY PLAN " if database.dialect == "sqlite" else "EXPLAIN "
+    statement, parameters = taken
+    return [str(r[-1]) for r in conn.exec_driver_sql(explain + statement, parameters)]
+
+
+@pytest.mark.parametrize("begun", [0, 2])
+def test_with_ten_thousand_ready_jobs_a_claim_stays_on_its_index(database, ten_thousand, begun):
+    known = {"create-servers": 1, "capture-system-disk": 1}
+    for _ in range(begun):
+        assert _claim(database, cap=2) is not None
     with database.write() as conn:
-        sa.event.listen(conn, "before_cursor_execute", note)
-        job = rows.claim(conn, "w", LEASE_S, metadata.now(), 2, known)
-        sa.event.remove(conn, "before_cursor_execute", note)
-        # Two looks; of a job that is found the update and its steps. PostgreSQL: the lock.
-        wanted = (2 if begun else 4) + (database.dialect == "postgresql")
+        with _noted(conn) as taken:
+            job = rows.claim(conn, "w", LEASE_S, metadata.now(), 2, known)
+        # Two looks, and one for lanes; of a job that is found the update and its steps.
+        # PostgreSQL: the lock.
+        wanted = (3 if begun else 5) + (database.dialect == "postgresql")
         assert ((job is None), len(taken)) == (begun == 2, wanted)
         looks = [item for item in taken if item[0].startswith("SELECT job.id")]
-        explain = "EXPLAIN QUERY PLAN " if database.dialect == "sqlite" else "EXPLAIN "
-        for (statement, parameters), index in zip(looks, ("lapsed", "ready"), strict=True):
-            lines = [str(r[-1]) for r in conn.exec_driver_sql(explain + statement, parameters)]
+        for look, index in zip(looks, ("lapsed", "ready"), strict=True):
+            lines = _plan(database, conn, look)
             assert f"ix_job_{index}" in "\n".join(lines)
             assert not [line for line in lines if "Seq Scan" in line or line == "SCAN job"]
             assert not [line for line in lines if "Sort" in line or "TEMP B-TREE FOR ORDER" in line]
 
 
-def test_pruning_stays_on_the_index_of_ages(database, ten_thousand):
-    taken, before = [], metadata.now() - datetime.timedelta(days=30)
-
-    def note(conn, cursor, statement, parameters, context, executemany):
-        taken.append((statement, parameters))
-
+def test_to_look_for_strangers_reads_no_ended_jobs(database, ten_thousand):
     with database.write() as conn:
-        sa.event.listen(conn, "before_cursor_execute", note)
-        assert job_history.prune(conn, before, 100) == 0
-        sa.event.remove(conn, "before_cursor_execute", note)
-        explain = "EXPLAIN QUERY PLAN " if database.dialect == "sqlite" else "EXPLAIN "
-        ((statement, parameters),) = taken
-        lines = [str(r[-1]) for r in conn.exec_driver_sql(explain + statement, parameters)]
+        conn.execute(sa.update(rows.TABLE).values(state="done"))
+    _insert(database, type="move-house", lane="a lane")
+    with database.write() as conn:
+        conn.exec_driver_sql("ANALYZE")
+    with database.write() as conn:
+        with _noted(conn) as taken:
+            found = job_queue.strangers(conn, {"create-servers": 1}, _later())
+        lines = "\n".join(_plan(database, conn, taken[0]))
+    assert found == [("move-house", 1, 1)]
+    for name in ("ready", "queued", "lapsed"):
+        assert f"ix_job_{name}" in lines, lines
+
+
+def test_pruning_stays_on_the_index_of_ages(database, ten_thousand):
+    before = metadata.now() - datetime.timedelta(days=30)
+    with database.write() as conn:
+        with _noted(conn) as taken:
+            assert job_history.prune(conn, before, 100) == 0
+        [look] = taken
+        lines = _plan(database, conn, look)
     assert "ix_job_newest" in "\n".join(lines)
     assert not [line for line in lines if line.startswith("SCAN job") and "INDEX" not in line]
 
 
-COPIES = {JobType.COPY_TO_REGION: 2}
+WEST, NORTH, SOUTH = (f"copies into region {name}" for name in ("West", "North", "South"))
 
 
-def _claim_copy(database, worker="w1"):
+def _claim_laned(database, worker="w1", known=None):
     with database.write() as conn:
-        return rows.claim(conn, worker, LEASE_S, metadata.now(), 10, None, COPIES)
+        return rows.claim(conn, worker, LEASE_S, metadata.now(), 10, known, 2)
 
 
-def test_no_more_jobs_of_a_type_begin_than_its_cap_and_others_go_on(database):
-    copies = [_insert(database, type=JobType.COPY_TO_REGION) for _ in range(3)]
-    first, second = _claim_copy(database), _claim_copy(database, "w2")
+def _insert_copy(database, lane=WEST, **facts):
+    return _insert(database, type=JobType.COPY_TO_REGION, lane=lane, **facts)
+
+
+def test_no_more_jobs_of_a_lane_begin_than_its_cap_and_others_go_on(database):
+    copies = [_insert_copy(database) for _ in range(3)]
+    first, second = _claim_laned(database), _claim_laned(database, "w2")
     assert {first.id, second.id} == {one.id for one in copies[:2]}
-    assert _claim_copy(database, "w3") is None
+    assert _claim_laned(database, "w3") is None
     other = _insert(database)
-    assert _claim_copy(database, "w3").id == other.id
+    assert _claim_laned(database, "w3").id == other.id
     with database.write() as conn:  # one that waits has its place, and takes it again
         rows.park(conn, first, metadata.now(), 0)
-    assert _claim_copy(database, "w4").id == first.id
+    assert _claim_laned(database, "w4").id == first.id
     with database.write() as conn:
         rows.finish(conn, second)
-    assert _claim_copy(database, "w5").id == copies[2].id
+    assert _claim_laned(database, "w5").id == copies[2].id
 
 
-def test_projects_take_turns_where_a_type_has_a_cap(database):
-    many = [_insert(database, type=JobType.COPY_TO_REGION) for _ in range(4)]
-    one = _insert(database, type=JobType.COPY_TO_REGION, project_id="beta")
-    assert _claim_copy(database).id == many[0].id
-    assert _claim_copy(database, "w2").id == one.id
+def test_a_lane_whose_jobs_are_all_parked_holds_up_no_other(database):
+    for _ in range(3):
+        _insert_copy(database)
+    for _ in range(2):
+        job = _claim_laned(database)
+        with database.write() as conn:
+            rows.park(conn, job, _later(60), 0, cause=("Region West is away.", ""))
+    north = _insert_copy(database, NORTH)
+    assert _claim_laned(database).id == north.id
+    assert _claim_laned(database) is None
+
+
+def test_a_job_that_waits_for_a_place_says_so_until_it_begins(database):
+    job = _insert_copy(database)
+    assert "waits for a place" in _get(database, job).cause
+    claimed = _claim_laned(database)
+    assert claimed.cause is None
+    with database.write() as conn:
+        rows.park(conn, claimed, _later(60), 0, cause=("Region West is away.", ""))
+    assert _get(database, job).cause == "Region West is away."
+
+
+def test_projects_take_turns_within_a_lane(database):
+    many = [_insert_copy(database) for _ in range(4)]
+    one = _insert_copy(database, project_id="beta")
+    assert _claim_laned(database).id == many[0].id
+    assert _claim_laned(database, "w2").id == one.id
+
+
+def test_lanes_and_other_jobs_begin_in_the_order_of_all(database):
+    made = [
+        _insert_copy(database, WEST),
+        _insert(database),
+        _insert_copy(database, NORTH),
+        _insert_copy(database, WEST),
+    ]
+    first = _insert_copy(database, SOUTH, priority=1)
+    claimed = [_claim_laned(database).id for _ in range(5)]
+    assert claimed == [one.id for one in (first, *made)]
+
+
+@pytest.mark.parametrize("begun", [0, 2])
+def test_with_ten_thousand_jobs_in_a_lane_a_claim_stays_on_its_indexes(
+    database, ten_thousand, begun
+):
+    with database.write() as conn:
+        conn.execute(sa.update(rows.TABLE).values(lane=WEST))
+    with database.write() as conn:
+        conn.exec_driver_sql("ANALYZE")
+    known = {"create-servers": 1, "capture-system-disk": 1}
+    for _ in range(begun):
+        assert _claim_laned(database, known=known) is not None
+    with database.write() as conn:
+        with _noted(conn) as taken:
+            job = rows.claim(conn, "w", LEASE_S, metadata.now(), 10, known, 2)
+        assert (job is None) == (begun == 2)
+        looks = [item for item in taken if item[0].startswith("SELECT") and "FROM job " in item[0]]
+        # Those that lapsed, that are due, the lane, that there is no other, its jobs; its head.
+        names = ("lapsed", "ready", "queued", "queued", "open", *(() if begun else ("queued",)))
+        for look, name in zip(looks, names, strict=True):
+            lines = _plan(database, conn, look)
+            assert f"ix_job_{name}" in "\n".join(lines), lines
+            assert not [line for line in lines if "Seq Scan" in line or line == "SCAN job"]
+            sorts = [line for line in lines if "Sort" in line or "FOR ORDER" in line]
+            assert sorts == [] or name == "open"  # those are few

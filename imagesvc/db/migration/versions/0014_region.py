@@ -54,3 +54,25 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_region_image_agency_id", "region_image", ["agency_id"])
+    _queue()
+
+
+def _queue() -> None:
+    """Jobs that wait for a place leave the index of those that are due for one of their own."""
+    op.add_column("job", sa.Column("lane", metadata.word(), nullable=True))
+    op.drop_index("ix_job_ready", "job")
+    order = ["priority", "run_after", "id"]
+    _index("ready", order, "state = 'ready' AND (lane IS NULL OR started_at IS NOT NULL)")
+    _index(
+        "queued", ["lane", *order], "state = 'ready' AND started_at IS NULL AND lane IS NOT NULL"
+    )
+
+
+def _index(name: str, columns: list[str], where: str) -> None:
+    op.create_index(
+        f"ix_job_{name}",
+        "job",
+        columns,
+        sqlite_where=sa.text(where),
+        postgresql_where=sa.text(where),
+    )
