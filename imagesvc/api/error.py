@@ -97,6 +97,7 @@ ERRORS = (
     Row(errors.BucketRefused,          400, 502, "bucket-refused"),
     Row(errors.BucketAway,             400, 502, "bucket-away"),
     Row(errors.RegionRefused,          400, 502, "region-refused"),
+    Row(errors.RegionGone,             400, 502, "region-gone"),
     Row(errors.RegionAway,             503, 502, "region-away"),
     Row(errors.Overloaded,             503, 503, "overloaded", retry_after_s=RETRY_AFTER_S),
     Row(errors.BackendFailed,          503, 503, "backend-failed", retry_after_s=RETRY_AFTER_S),

@@ -50,6 +50,7 @@ ADVICE = {
     "bucket-refused": "Mend what the message names: the key, its rights, the bucket or the object.",
     "bucket-away": "Look at the endpoint; operator: the log has the cause.",
     "region-refused": "Mend what the message names; it is what the other region says.",
+    "region-gone": "Look whether the image, or the agency, was deleted in the other region.",
     "region-away": "Nothing: the job waits. Operator: the log has the cause; config check asks anew.",
     "url-refused": "Give an http or https URL of a public host, on a port that is allowed.",
     "overloaded": "Try again after Retry-After: all threads for image bytes are taken.",
