@@ -91,7 +91,7 @@ class KeystoneServer:
         """Start it, the first time with users and projects, and wait until it answers."""
         fresh = not (self.folder / "keystone.db").exists()
         if fresh:
-            _install()
+            install()
             shutil.copytree(VENV / "template", self.folder, dirs_exist_ok=True)
             (self.folder / "keystone.conf").write_text(CONF.format(folder=self.folder))
             (self.folder / "keystone_app.py").write_text(APP)
@@ -246,7 +246,7 @@ def _environment(folder):
     }
 
 
-def _install() -> None:
+def install() -> None:
     """Make the environment and the database to copy, unless they are there; one at a time."""
     VENV.mkdir(parents=True, exist_ok=True)
     ready, wanted = VENV / "ready", CONSTRAINTS.read_text()

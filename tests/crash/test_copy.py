@@ -113,7 +113,7 @@ def test_a_copy_is_whole_once_whatever_line_its_worker_dies_at(station, point):
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("point", thinned(ENCRYPTED, "step.copy.written"))
+@pytest.mark.parametrize("point", thinned(ENCRYPTED, "step.copy.written", rest=pytest.mark.soak))
 def test_an_encrypted_copy_is_whole_once_whatever_line_its_worker_dies_at(station, point):
     key = station.service.keys.create(station.caller, "k", None, "once")
     _, disks = copied(station, point, of_two_disks(station), key.info.id)

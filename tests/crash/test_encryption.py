@@ -134,7 +134,9 @@ def killed_in_a_request(station, point, method, path, data, **headers):
 
 
 @sqlite
-@pytest.mark.parametrize("point", thinned(test_upload.BEFORE, "upload.stored"))
+@pytest.mark.parametrize(
+    "point", thinned(test_upload.BEFORE, "upload.stored", rest=pytest.mark.soak)
+)
 def test_a_killed_upload_leaves_no_plain_bytes_and_can_be_sent_again(sealed, point):
     image_id = sealed.new().id
     path = f"/v2/images/{image_id}/file"
@@ -147,7 +149,9 @@ def test_a_killed_upload_leaves_no_plain_bytes_and_can_be_sent_again(sealed, poi
 
 
 @sqlite
-@pytest.mark.parametrize("point", thinned(test_tus.PATCH_POINTS, "upload.part_stored"))
+@pytest.mark.parametrize(
+    "point", thinned(test_tus.PATCH_POINTS, "upload.part_stored", rest=pytest.mark.soak)
+)
 def test_a_killed_resumable_upload_leaves_no_plain_bytes_and_goes_on(sealed, point):
     service, half = sealed.service, len(DATA) // 2
     image_id = sealed.new().id
@@ -189,7 +193,9 @@ def test_a_killed_join_leaves_no_plain_bytes(sealed, point):
 
 
 @sqlite
-@pytest.mark.parametrize("point", thinned(test_bucket.CONVERT_POINTS, "step.convert.opened"))
+@pytest.mark.parametrize(
+    "point", thinned(test_bucket.CONVERT_POINTS, "step.convert.opened", rest=pytest.mark.soak)
+)
 def test_a_killed_conversion_leaves_no_plain_bytes(sealed, s3_place, tmp_path_factory, point):
     folder = tmp_path_factory.mktemp("raw")  # not one of the service
     raw = disk_image.make_raw(folder)
@@ -237,7 +243,7 @@ def marked(guest):
 @sqlite
 @pytest.mark.parametrize(
     "point",
-    thinned(test_capture.CREATE_POINTS, "compute.qemu.fetched"),
+    thinned(test_capture.CREATE_POINTS, "compute.qemu.fetched", rest=pytest.mark.soak),
 )
 def test_servers_of_an_encrypted_image_are_created_once_and_leave_no_plain_bytes(
     sealed, guest, point
@@ -257,7 +263,7 @@ def test_servers_of_an_encrypted_image_are_created_once_and_leave_no_plain_bytes
 @sqlite
 @pytest.mark.parametrize(
     "point",
-    thinned(test_capture.CAPTURE_POINTS, "step.store.written"),
+    thinned(test_capture.CAPTURE_POINTS, "step.store.written", rest=pytest.mark.soak),
 )
 def test_a_killed_capture_leaves_no_plain_bytes(sealed, guest, point):
     source = sealed.filled(marked(guest))

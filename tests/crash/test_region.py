@@ -203,7 +203,7 @@ def test_with_worker_door_worker_and_line_dead_once_each_one_image_arrives(pair)
     pair.arrived()
 
 
-@pytest.mark.peer
+@pytest.mark.soak
 @pytest.mark.parametrize("point", SOURCE_POINTS)
 def test_the_source_worker_dies_anywhere(pair, point):
     ready(pair)
@@ -213,7 +213,7 @@ def test_the_source_worker_dies_anywhere(pair, point):
     pair.arrived()
 
 
-@pytest.mark.peer
+@pytest.mark.soak
 @pytest.mark.parametrize("point", API_POINTS)
 def test_the_door_of_the_target_dies_anywhere(pair, point):
     ready(pair, point)
@@ -223,7 +223,7 @@ def test_the_door_of_the_target_dies_anywhere(pair, point):
     pair.arrived()
 
 
-@pytest.mark.peer
+@pytest.mark.soak
 @pytest.mark.parametrize("point", TARGET_POINTS)
 def test_the_target_worker_dies_anywhere(pair, point):
     ready(pair)
@@ -233,7 +233,7 @@ def test_the_target_worker_dies_anywhere(pair, point):
     pair.arrived()
 
 
-@pytest.mark.peer
+@pytest.mark.soak
 @pytest.mark.parametrize("point", UNDO_POINTS)
 def test_a_copy_that_is_taken_back_leaves_nothing(pair, point):
     ready(pair)
