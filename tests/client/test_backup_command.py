@@ -9,7 +9,7 @@ from tests.client.test_whole_server import imagesvc, with_data, write
 
 __all__ = ["spark"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.peer]
 
 
 def test_a_server_comes_back_from_its_backup_and_from_an_image_of_it(running_service, spark):

@@ -7,7 +7,7 @@ import pytest
 from tests.client import conftest
 from tests.unit.cmd.test_manage_metadef import KNOWN_TYPES
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keystone")]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.xdist_group("keystone")]
 
 SCHEMA = json.dumps({"description": "A colour", "enum": ["red", "blue"], "default": "red"})
 

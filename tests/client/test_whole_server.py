@@ -55,6 +55,7 @@ def download(service, image, disk, path):
     return path.read_bytes()
 
 
+@pytest.mark.peer
 def test_a_whole_server_under_writes_is_captured_and_comes_back(running_service, spark, tmp_path):
     (server,) = with_data(running_service, spark)
     write(running_service, server, "Wfirst")
@@ -80,6 +81,7 @@ def test_a_whole_server_under_writes_is_captured_and_comes_back(running_service,
     running_service.imagesvc("server", "delete", server, *again)
 
 
+@pytest.mark.peer
 def test_an_ova_of_two_disks_boots_with_both(running_service, tmp_path):
     raws = [tmp_path / f"{mark}.raw" for mark in ("first", "second")]
     files = {}

@@ -49,9 +49,9 @@ path = {folder}/audit.jsonl
 CALLER = RequestContext("storm", "storm-project", frozenset({"member"}), request_id="req-storm")
 
 
-def work(path, log, point):
+def work(path, log, environment, point):
     """A worker process: what `imagesvc-worker` does, with compute from the ledger."""
-    forked.become(log, os.environ.copy(), point)
+    forked.become(log, environment, point)
     services.Backends = LedgerBackends
     sys.exit(worker.main(["--config-file", str(path)]))
 
@@ -81,7 +81,7 @@ class PaperStation:
         """A new worker process, to die at the crash point `point`."""
         self._logs += 1
         log = self.folder / f"worker-{self._logs}.log"
-        made = forked.FORKS.Process(target=work, args=(self.path, log, point))
+        made = forked.FORKS.Process(target=work, args=(self.path, log, dict(os.environ), point))
         made.start()
         made.log = log
         self.workers.append(made)

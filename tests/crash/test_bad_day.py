@@ -205,6 +205,7 @@ def weed():
     server.stop()
 
 
+@pytest.mark.peer
 def test_a_store_that_is_away_is_503_and_its_jobs_wait_with_a_cause(tmp_path, weed, monkeypatch):
     monkeypatch.setenv("OS_SERVICE__THREADS", "16")
     monkeypatch.setenv("OS_WORKER__RETRY_S", "600")

@@ -134,6 +134,9 @@ class Client(threading.Thread):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True
+)
 def test_what_was_acknowledged_survives_thirty_kills_of_everything(paper):
     station = paper()
     identity = station.service.identity

@@ -11,6 +11,7 @@ from imagesvc.db import doomed, image_disk, location, metadata, pending
 from imagesvc.domain.image import NewImage
 from imagesvc.manager import store_verify
 from imagesvc.worker import reaper
+from tests.crash.points import thinned
 from tests.crash.station import BIN, Station, until
 
 COPY_POINTS = ("copy.announced", "copy.written", "copy.committed")
@@ -72,7 +73,9 @@ def clean(station, image_id):
     return not waiting and held == set(places(station, image_id).items()) and not found.findings
 
 
-@pytest.mark.parametrize("point", [*COPY_POINTS, AFTER_SWAP])
+@pytest.mark.parametrize(
+    "point", thinned((*COPY_POINTS, AFTER_SWAP), "copy.written", AFTER_SWAP, rest=pytest.mark.soak)
+)
 def test_a_killed_repair_is_done_or_not_begun_and_leaves_nothing(station, point):
     image_id = bad_in_far(station)
     before = places(station, image_id)

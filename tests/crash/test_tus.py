@@ -21,6 +21,7 @@ from imagesvc.db import upload as upload_rows
 from imagesvc.domain.image import NewImage
 from imagesvc.domain.upload import NewUpload
 from imagesvc.manager import store_verify
+from tests.crash.points import thinned
 from tests.crash.station import BIN, Station, free_port, until
 
 MIB = 1 << 20
@@ -130,7 +131,13 @@ def test_a_kill_after_the_creation_leaves_an_upload_that_the_list_shows(station,
     finish(station, f"/imagesvc/v1/uploads/{found['id']}", image_id)
 
 
-@pytest.mark.parametrize("point", [*PATCH_POINTS, "storage.file.synced", *COUNTED_POINTS])
+@pytest.mark.parametrize(
+    "point",
+    thinned(
+        (*PATCH_POINTS, "storage.file.synced", *COUNTED_POINTS),
+        "upload.part_stored", COUNTED_POINTS[0], rest=pytest.mark.soak,
+    ),
+)  # fmt: skip
 def test_a_killed_request_leaves_what_was_safe_before_it(station, point):
     image_id, path, _ = created(station, DATA[:1000])
     station.start("api", point)
@@ -146,7 +153,13 @@ def test_a_killed_request_leaves_what_was_safe_before_it(station, point):
     finish(station, path, image_id)
 
 
-@pytest.mark.parametrize("point", [*JOIN_POINTS, "step.spread.done", "step.conclude.done"])
+@pytest.mark.parametrize(
+    "point",
+    thinned(
+        (*JOIN_POINTS, "step.spread.done", "step.conclude.done"),
+        JOIN_POINTS[0], "step.conclude.done", rest=pytest.mark.soak,
+    ),
+)  # fmt: skip
 def test_an_upload_becomes_its_image_once_whatever_line_the_worker_dies_at(station, point):
     image_id, _, upload = created(station, DATA)
     job_id = upload.job_id

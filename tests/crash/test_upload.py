@@ -8,6 +8,7 @@ import pytest
 
 from imagesvc.db import image_disk, metadata, pending
 from imagesvc.manager import store_verify
+from tests.crash.points import thinned
 from tests.crash.station import Station, until
 from tests.driver.test_file_mirror import TestMirroredFileStorage as Mirrored
 
@@ -53,7 +54,9 @@ def test_a_killed_upload_leaves_the_image_queued_and_can_be_sent_again(station, 
     until(lambda: compared(station) == [])
 
 
-@pytest.mark.parametrize("point", Mirrored.crashpoints)
+@pytest.mark.parametrize(
+    "point", thinned(Mirrored.crashpoints, Mirrored.crashpoints[-1], rest=pytest.mark.soak)
+)
 def test_a_killed_upload_to_a_mirror_leaves_nothing_in_either_directory(tmp_path, point):
     mirror = tmp_path / "mirror"
     station = Station(tmp_path, more=f"[storage_local]\nmirror_directory = {mirror}\n")

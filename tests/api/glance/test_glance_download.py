@@ -17,7 +17,7 @@ from tests.api.caller import Caller
 from tests.api.glance.conftest import Several
 from tests.web_server import answer, serving
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keystone")]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.xdist_group("keystone")]
 
 DATA = bytes(range(256)) * 5000
 METHODS = """

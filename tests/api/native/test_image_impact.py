@@ -6,6 +6,7 @@ from imagesvc.backend.registry import Backends
 from imagesvc.interface.compute import Server, ServerState
 from imagesvc.interface.errors import Unavailable
 from tests.api.caller import Caller
+from tests.api.native.tus import work
 
 ROOT = "/imagesvc/v1"
 
@@ -43,7 +44,7 @@ def impact(caller, image_id):
     return found.json["impact"]
 
 
-def test_servers_members_copies_and_jobs_are_told(each_app, owner, monkeypatch):
+def test_servers_members_copies_and_jobs_are_told(each_app, each_service, owner, monkeypatch):
     image_id, other = owner.active(), Caller(each_app)
     owner.share(image_id, other.project, "accepted")
     made = owner.request("POST", f"{ROOT}/images/{image_id}/copy", {"name": "copy"}).json
@@ -60,6 +61,8 @@ def test_servers_members_copies_and_jobs_are_told(each_app, owner, monkeypatch):
     assert found["unknown"] == ["volume local"]
     busy = impact(owner, made["image_id"])["uses"]
     assert [(one["kind"], one["id"]) for one in busy] == [("job", made["job"]["id"])]
+    monkeypatch.undo()
+    work(each_service)
 
 
 def test_nobody_else_is_told(each_app, owner):

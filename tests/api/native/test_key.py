@@ -2,7 +2,9 @@
 
 import pytest
 
+from imagesvc.worker.step import rewrap_keys
 from tests.api.caller import Caller
+from tests.api.native.tus import work
 
 ROOT = "/imagesvc/v1/key"
 
@@ -11,6 +13,14 @@ ROOT = "/imagesvc/v1/key"
 def caller(each_app):
     """A member of a project of its own."""
     return Caller(each_app)
+
+
+@pytest.fixture(autouse=True)
+def _all_jobs_end(each_service, monkeypatch):
+    """A rotation of another test would wait in those that look for work."""
+    yield
+    monkeypatch.setattr(rewrap_keys, "_left_s", lambda ctx: 0.0)
+    work(each_service)
 
 
 def made(caller, name="mine", **headers):

@@ -24,6 +24,8 @@ ALLOWED = {
     "imagesvc/cmd/gunicorn_worker.py": "watches connections that clients opened",
     "imagesvc/stream/nbd.py": "a unix socket that serves an image into the sandbox",
     "imagesvc_drivers/client/nbd.py": "a unix socket of a tool in the sandbox",
+    "imagesvc/stream/peer_link.py": OPERATOR,
+    "imagesvc_drivers/encryption/vault_client.py": OPERATOR,
     "imagesvc_drivers/client/openstack_fault.py": OPERATOR,
     "imagesvc_drivers/client/paced_session.py": OPERATOR,
     "imagesvc_drivers/identity/keystone_client.py": OPERATOR,
