@@ -26,7 +26,8 @@ class Server:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.heads, self.count, self._kept = [], 0, []
-        threading.Thread(target=self._serve, args=(scripts,), daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, args=(scripts,), daemon=True)
+        self._thread.start()
 
     def _serve(self, scripts):
         for script in scripts:
@@ -45,6 +46,10 @@ class Server:
 
     def close(self):
         """End all."""
+        for one in (self._listener, *self._kept):
+            with contextlib.suppress(OSError):  # whoever waits for it goes on
+                one.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
         for one in (self._listener, *self._kept):
             one.close()
 
