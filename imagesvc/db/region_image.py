@@ -22,7 +22,6 @@ TABLE = sa.Table(
     sa.Column("request_token", metadata.word(), nullable=False),
     sa.Column("disks", metadata.Json(), nullable=False),
     sa.Column("created_at", metadata.UtcDateTime(), nullable=False),
-    sa.Column("key_id", metadata.word()),
     sa.Column("job_id", metadata.word()),
     sa.UniqueConstraint("source_region", "source_project_id", "request_token"),
 )

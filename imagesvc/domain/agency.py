@@ -6,6 +6,8 @@ import datetime
 from imagesvc import errors
 
 NAME_LENGTH_MAX = 255
+# In which a Claim comes: source region, source project, target project, each URL-encoded.
+HEADERS = ("Imagesvc-Source-Region", "Imagesvc-Source-Project", "Imagesvc-Target-Project")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

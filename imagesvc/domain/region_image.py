@@ -56,7 +56,6 @@ class RegionImage:
     request_token: str
     disks: tuple[RegionDisk, ...]
     created_at: datetime.datetime
-    key_id: str | None = None
     job_id: str | None = None
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import threading
 import time
-import uuid
 from typing import NamedTuple, Self
 
 from imagesvc import errors
@@ -13,7 +12,7 @@ from imagesvc.context import RequestContext
 from imagesvc.db import default_key, image_key
 from imagesvc.db.engine import Database
 from imagesvc.domain.encryption_key import DEFAULT, DefaultKey, ImageKey
-from imagesvc.domain.image import Image, NewImage
+from imagesvc.domain.image import Image
 from imagesvc.errors import Reason
 from imagesvc.interface.encryption import KeyState
 from imagesvc.interface.errors import KeyUnavailable, NotFound
@@ -46,21 +45,12 @@ class DataKeys:
         backends.wrap_storage(functools.partial(EncryptedStorage, data_key=keys.open))
         return keys
 
-    def prepare(self, ctx: RequestContext, new: NewImage) -> NewImage:
-        """The image with an id and a data key, if it is to be encrypted; asks the KMS.
-
-        Before the transaction that makes it. Raises KeyNotFound, KeyUnavailable, Forbidden without
-        a project, InvalidRequest, and what the KMS raises.
-        """
-        if new.key_id is None:
-            return new
-        if new.owner is not None and new.owner != ctx.project_id:
-            raise errors.InvalidRequest("An encrypted image is made by the project that has it.")
-        image_id = new.id or str(uuid.uuid4())
-        return new.with_key(image_id, self.make(ctx, image_id, new.key_id))
-
     def make(self, ctx: RequestContext, image_id: str, key_id: str) -> ImageKey:
-        """A fresh data key for an image of the caller's project, wrapped under one of its keys."""
+        """A fresh data key for an image of the caller's project, wrapped under one of its keys.
+
+        Raises KeyNotFound, KeyUnavailable, Forbidden without a project, InvalidRequest
+        (KEY_MISSING), and what the KMS raises.
+        """
         project_id = project.require(ctx, "keys")
         backend_id, key_id = self._resolve(project_id, key_id)
         place = ImageKey(image_id, project_id, backend_id, key_id, 1, b"")
@@ -127,8 +117,7 @@ class DataKeys:
         if image.key_id is None:
             return
         with self._database.read() as conn:
-            image_use.require_key(conn, ctx, image)
-            rows = [image_key.get(conn, image.id, ctx.project_id or "")]
+            rows = [image_use.require_key(conn, ctx, image)]
             if image.owner != ctx.project_id:
                 rows.append(image_key.of_owner(conn, image.id))
         for row in rows:
@@ -138,13 +127,11 @@ class DataKeys:
             if row.project_id == image.owner:  # what a member's key opens is the member's alone
                 self._keep(image.id, plain)
 
-    def offer(self, image: Image, project_id: str) -> ImageKey | None:
+    def offer(self, image: Image, project_id: str) -> ImageKey:
         """The data key of an encrypted image wrapped for another project, under its default key.
 
-        None for a plain image. Raises InvalidRequest (KEY_MISSING) if it has no default key.
+        Raises InvalidRequest (KEY_MISSING) if it has no default key.
         """
-        if image.key_id is None:
-            return None
         default = self.default(project_id)
         plain = self.open(image.id)
         place = ImageKey(image.id, project_id, default.backend_id, default.key_id, 1, b"")

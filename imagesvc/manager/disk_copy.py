@@ -4,7 +4,6 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
@@ -20,6 +19,7 @@ from imagesvc.manager import image_copy, location
 from imagesvc.manager.image_copy import Copy
 from imagesvc.manager.location import Location
 from imagesvc.manager.operation import Operation
+from imagesvc.stream import limit
 from imagesvc.stream.digest import Digest
 from imagesvc.stream.pipe import BLOCK_BYTES
 
@@ -34,7 +34,7 @@ def digest_of(disk: ImageDisk) -> tuple[str, str] | None:
     return ("md5", disk.md5) if disk.md5 else None
 
 
-def difference(source: BinaryIO, disk: ImageDisk, each: Callable[[bytes], object]) -> str:
+def difference(source: limit.Reader, disk: ImageDisk, each: Callable[[bytes], object]) -> str:
     """Read `source` to its end, a block at a time through `each`: how it differs from the disk's
     row, empty if it does not. Without a digest in the row only the length is compared."""
     algorithm, wanted = digest_of(disk) or ("sha256", "")

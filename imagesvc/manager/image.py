@@ -1,6 +1,5 @@
 """Images: create, show, list, change, delete, deactivate."""
 
-import dataclasses
 import uuid
 from typing import Any
 
@@ -63,7 +62,10 @@ class ImageManager:
         if new.key_id is None:
             return new
         self._enforcer.authorize(ctx, "image:create", {"owner": new.owner or ctx.project_id})
-        return self._keys.prepare(ctx, dataclasses.replace(new, id=_image_id(new.id)))
+        if new.owner is not None and new.owner != ctx.project_id:
+            raise errors.InvalidRequest("An encrypted image is made by the project that has it.")
+        image_id = _image_id(new.id)
+        return new.with_key(image_id, self._keys.make(ctx, image_id, new.key_id))
 
     @attempt.again
     def _create(self, ctx: RequestContext, new: NewImage) -> Image:

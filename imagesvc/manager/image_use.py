@@ -5,6 +5,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.db import image_key
+from imagesvc.domain.encryption_key import ImageKey
 from imagesvc.domain.image import Image
 from imagesvc.domain.state import IMAGE_READABLE, ImageStatus
 from imagesvc.errors import Reason
@@ -41,15 +42,19 @@ def require_readable(enforcer: Enforcer, ctx: RequestContext, image: Image) -> N
     image_bytes.require_own(image)
 
 
-def require_key(conn: Any, ctx: RequestContext, image: Image) -> None:
-    """Raise Forbidden (KEY_MISSING) for an encrypted image that the caller's project cannot open.
+def require_key(conn: Any, ctx: RequestContext, image: Image) -> ImageKey | None:
+    """How the caller's project opens an encrypted image; None for a plain one.
 
-    Whether its key works just now only the KMS knows, who is asked before any byte moves.
+    Raises Forbidden (KEY_MISSING) if it cannot. Whether its key works just now only the KMS knows, who is asked before any byte moves.
     """
-    if image.encrypted and image_key.get(conn, image.id, ctx.project_id or "") is None:
+    if not image.encrypted:
+        return None
+    found = image_key.get(conn, image.id, ctx.project_id or "")
+    if found is None:
         raise errors.Forbidden(
             "Image {image_id} is encrypted, and your project has no key that opens it: only its "
             "owner can offer it to your project.",
             image_id=image.id,
             reason=Reason.KEY_MISSING,
         )
+    return found

@@ -149,7 +149,6 @@ class RegionImageManager:
             request_token=new.request_token,
             disks=disks,
             created_at=now,
-            key_id=new.key_id,
         )
         return coming, uploads
 

@@ -4,6 +4,7 @@ What an object's key says decides; objects of plain images pass as they are. An 
 its key: one that was put in the place of another does not open.
 """
 
+import contextlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -73,16 +74,29 @@ class EncryptedStorage(storage.StorageDriver):
     def _open(
         self, key: str, read: _Open, offset: int, length: int | None, sealed_bytes: int
     ) -> BinaryIO:
-        data_key = self._data_key(storage_key.image_of(key))
-        with read(length=HEADER_BYTES) as source:
-            header = _full(source, HEADER_BYTES)
-        cipher = Decryptor(data_key, key.encode(), header, sealed_bytes)
-        if not 0 <= offset <= cipher.plain_bytes or (length or 0) < 0:
+        plain_bytes = LAYOUT.plain_bytes(sealed_bytes)
+        if not 0 <= offset <= plain_bytes or (length or 0) < 0:
             raise errors.InvalidArgument("The range is outside of the object.")
-        end = cipher.plain_bytes
-        if length is not None:
-            end = min(end, offset + length)
-        return io.BufferedReader(_Reader(cipher, read, offset, end), 1)
+        end = plain_bytes if length is None else min(plain_bytes, offset + length)
+        data_key = self._data_key(storage_key.image_of(key))
+        first, stop = LAYOUT.segment_of(offset), sealed_bytes
+        if end < plain_bytes:
+            stop = LAYOUT.sealed_start(LAYOUT.segment_of(max(offset, end - 1)) + 1)
+        with contextlib.ExitStack() as stack:
+            source: BinaryIO | None = None
+            if first > 0 or (offset >= end and plain_bytes):
+                with read(length=HEADER_BYTES) as head:
+                    header = _full(head, HEADER_BYTES)
+            else:  # it stands before the first segment
+                source = stack.enter_context(read(length=stop))
+                header = _full(source, HEADER_BYTES)
+            cipher = Decryptor(data_key, key.encode(), header, sealed_bytes)
+            # An empty object has a segment too, which proves that it is empty.
+            if source is None and offset < end:
+                start = LAYOUT.sealed_start(first)
+                source = stack.enter_context(read(offset=start, length=stop - start))
+            stack.pop_all()
+        return io.BufferedReader(_Reader(cipher, source, offset, end), 1)
 
     def stat(self, key: str) -> storage.ObjectInfo:
         return _plain(self._driver.stat(key))
@@ -174,23 +188,17 @@ class _Writer(storage.ObjectWriter):
 
 
 class _Reader(io.RawIOBase):
-    """Plain bytes from `offset` to `end`, a segment at a time. Raises IntegrityError."""
+    """Plain bytes from `offset` to `end`, a segment at a time; none without a `source`, which gives
+    sealed segments from that of `offset` on. Raises IntegrityError."""
 
-    def __init__(self, cipher: Decryptor, read: _Open, offset: int, end: int) -> None:
+    def __init__(self, cipher: Decryptor, source: BinaryIO | None, offset: int, end: int) -> None:
         super().__init__()
         self._cipher = cipher
+        self._source = source
         self._at = offset
         self._end = end
         self._plain = memoryview(b"")
-        layout = cipher.layout
-        self._segment = min(layout.segment_of(offset), cipher.last)
-        # An empty object has a segment too, which proves that it is empty.
-        self._done = offset >= end and cipher.plain_bytes > 0
-        if not self._done:
-            last = min(layout.segment_of(max(offset, end - 1)), cipher.last)
-            start = layout.sealed_start(self._segment)
-            stop = layout.sealed_start(last) + cipher.sealed_size(last)
-            self._source = read(offset=start, length=stop - start)
+        self._segment = min(cipher.layout.segment_of(offset), cipher.last)
 
     def readable(self) -> bool:
         return True
@@ -207,7 +215,7 @@ class _Reader(io.RawIOBase):
 
     def _fill(self) -> bool:
         """Have plain bytes at hand; False at the end."""
-        while not self._plain and not self._done:
+        while not self._plain and self._source is not None:
             number = self._segment
             sealed = _full(self._source, self._cipher.sealed_size(number))
             start = self._cipher.layout.plain_start(number)
@@ -215,11 +223,13 @@ class _Reader(io.RawIOBase):
             self._plain = plain[self._at - start : self._end - start]
             self._at += len(self._plain)
             self._segment += 1
-            self._done = self._at >= self._end
+            if self._at >= self._end:
+                self._source.close()
+                self._source = None
         return bool(self._plain)
 
     def close(self) -> None:
-        if not self.closed and hasattr(self, "_source"):
+        if not self.closed and self._source is not None:
             self._source.close()
         super().close()
 

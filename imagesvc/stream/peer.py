@@ -7,14 +7,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from imagesvc import errors
+from imagesvc.domain import agency
 from imagesvc.stream.peer_link import Answer, PeerLink, Reader
 from imagesvc.stream.peer_option import PeerOptions
 
 ROOT = "/imagesvc/v1"
 OCTETS = "application/offset+octet-stream"
-SOURCE_REGION = "Imagesvc-Source-Region"
-SOURCE_PROJECT = "Imagesvc-Source-Project"
-TARGET_PROJECT = "Imagesvc-Target-Project"
 _PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 _FULL = 507
 _DELETED = 204
@@ -110,8 +108,8 @@ class PeerSession:
 
     def for_project(self, region: str, source_project_id: str, project: str) -> Self:
         """Work for a project of this region in one of the peer's."""
-        named = {SOURCE_REGION: region, SOURCE_PROJECT: source_project_id, TARGET_PROJECT: project}
-        self.claim = {name: urllib.parse.quote(value, safe="") for name, value in named.items()}
+        values = (urllib.parse.quote(one, safe="") for one in (region, source_project_id, project))
+        self.claim = dict(zip(agency.HEADERS, values, strict=True))
         return self
 
     def regions(self) -> Mapping[str, Any]:

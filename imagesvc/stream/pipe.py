@@ -16,6 +16,13 @@ class Writer(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
+class Nowhere:
+    """A writer for bytes that are only to be looked at."""
+
+    def write(self, data: bytes, /) -> None:
+        """Forget them."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class PipeResult:
     """What passed: size, hashes in hex, and gate one's findings."""

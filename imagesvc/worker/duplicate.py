@@ -6,7 +6,6 @@ Where the bytes come through here they are hashed on their way, as those of an u
 """
 
 import contextlib
-import hashlib
 import logging
 from collections.abc import Callable
 
@@ -15,7 +14,7 @@ from imagesvc.crashpoint import crashpoint
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.errors import DriverError, IntegrityError
 from imagesvc.interface.storage import StorageCapability
-from imagesvc.manager import disk_reader, image_copy
+from imagesvc.manager import disk_copy, disk_reader, image_copy
 from imagesvc.stream import limit, pipe
 from imagesvc.worker import landing
 from imagesvc.worker.flow import StepContext
@@ -44,7 +43,7 @@ def let_store_copy(
         store.copy(dict(disk.locations)[store_id], key)
         crashpoint("step.copy.duplicated")
         with store.open_read(key) as reader:
-            return _proven(ctx, disk, reader, _Nowhere(), tell)
+            return _proven(ctx, disk, reader, pipe.Nowhere(), tell)
     except errors.LeaseLost:
         store.delete(key)  # nobody will ever name it
         raise
@@ -103,7 +102,7 @@ def _proven(
 ) -> pipe.PipeResult:
     """Through the one pipe. Raises IntegrityError for other bytes than the disk's."""
     rules = ctx.service.rules
-    algorithm, value = _digest(disk)
+    algorithm, value = disk_copy.digest_of(disk) or ("", "")
     hashed = landing.Hashed(reader, {algorithm} - rules.algorithms - {""})
     result = rules.pump(
         hashed,
@@ -124,26 +123,5 @@ def _proven(
 
 def _is_whole(ctx: StepContext, copies: tuple[image_copy.Copy, ...], disk: ImageDisk) -> bool:
     """Whether the bytes are the disk's, whatever they are."""
-    algorithm, value = _digest(disk)
-    if not value:
-        return True
-    digest = hashlib.new(algorithm, usedforsecurity=False)
     with disk_reader.DiskReader(ctx.service.backends, copies, disk.size_bytes) as reader:
-        while block := reader.read(pipe.BLOCK_BYTES):
-            ctx.check()
-            digest.update(block)
-    return digest.hexdigest() == value
-
-
-def _digest(disk: ImageDisk) -> tuple[str, str]:
-    """The algorithm and the value that the row has; both empty if it has none."""
-    if disk.hash_algorithm and disk.hash_value:
-        return disk.hash_algorithm, disk.hash_value
-    return ("md5", disk.md5) if disk.md5 else ("", "")
-
-
-class _Nowhere:
-    """Takes bytes that are there already."""
-
-    def write(self, data: bytes, /) -> None:
-        """Forget them."""
+        return not disk_copy.difference(reader, disk, lambda _: ctx.check())

@@ -5,7 +5,6 @@ import io
 import os
 import random
 import signal
-import socket
 import threading
 
 import pytest
@@ -16,6 +15,7 @@ from imagesvc.domain.image import NewImage
 from imagesvc.domain.image_query import ImageQuery
 from imagesvc.domain.region_copy import RegionCopyRequest
 from imagesvc.manager import store_verify
+from tests.crash.line import Line
 from tests.crash.station import Station, until
 from tests.crash.test_tus import kill_servers
 
@@ -50,55 +50,6 @@ timeout_s = 5
 """
 
 
-class Cut:
-    """Hands connections on to a port; cuts all of them when it is told to."""
-
-    def __init__(self, port):
-        self._target, self._open = port, []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.sent = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        """Take no more."""
-        self._listener.close()
-
-    def cut(self):
-        """Break off what is open."""
-        for one in self._open:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self):
-        while True:
-            try:
-                ours, _ = self._listener.accept()
-                theirs = socket.create_connection(("127.0.0.1", self._target))
-            except ConnectionError:  # nobody is there just now
-                ours.close()
-                continue
-            except OSError:
-                return
-            self._open += [ours, theirs]
-            for source, target in ((ours, theirs), (theirs, ours)):
-                threading.Thread(
-                    target=self._carry, args=(source, target, source is ours), daemon=True
-                ).start()
-
-    def _carry(self, source, target, count):
-        try:
-            while data := source.recv(1 << 16):
-                self.sent += len(data) if count else 0
-                target.sendall(data)
-        except OSError:
-            pass
-        finally:
-            for one in (source, target):
-                with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-
-
 class Pair:
     """Two regions, and a copy of an image from the East into the West."""
 
@@ -111,7 +62,7 @@ class Pair:
         identity.create_project("service")
         identity.create_user("east", PASSWORD)
         identity.grant("east", "service", "service")
-        self.line = Cut(self.west.port)
+        self.line = Line(self.west.port)
         more = EAST.format(port=self.line.port, password=PASSWORD)
         self.east = Station(folder / "east", more=more)
         west, east = self.west.caller, self.east.caller

@@ -1,7 +1,6 @@
 """API, worker and client killed anywhere in a resumable upload: what was safe stays, nothing else."""
 
 import base64
-import contextlib
 import datetime
 import hashlib
 import http.client
@@ -12,7 +11,6 @@ import random
 import signal
 import socket
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from imagesvc.db import upload as upload_rows
 from imagesvc.domain.image import NewImage
 from imagesvc.domain.upload import NewUpload
 from imagesvc.manager import store_verify
+from tests.crash.line import Line
 from tests.crash.points import thinned
 from tests.crash.station import BIN, Station, free_port, until
 
@@ -217,49 +216,6 @@ def test_a_client_that_fell_silent_loses_the_upload_to_its_next_connection(stati
 # ------------------------------------------------- the command, both ends killed
 
 
-class Counter:
-    """Hands connections on to a port, and counts the bytes that clients sent."""
-
-    def __init__(self, port):
-        self.sent, self._target = 0, port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        """Take no more."""
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                ours, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                theirs = socket.create_connection(("127.0.0.1", self._target))
-            except OSError:  # nobody is there just now
-                ours.close()
-                continue
-            for source, target, count in ((ours, theirs, True), (theirs, ours, False)):
-                threading.Thread(
-                    target=self._carry, args=(source, target, count), daemon=True
-                ).start()
-
-    def _carry(self, source, target, count):
-        try:
-            while data := source.recv(1 << 16):
-                self.sent += len(data) if count else 0
-                target.sendall(data)
-        except OSError:
-            pass
-        finally:
-            for one in (source, target):
-                with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-            source.close()
-
-
 CLOUDS = """
 clouds:
   crash:
@@ -302,7 +258,7 @@ class Sender:
 def through_kills(tmp_path, size, more=""):
     """Send a file with the API killed at 30 % and the client at 60 %."""
     target = free_port()
-    counter = Counter(target)
+    counter = Line(target)
     address = f"http://127.0.0.1:{counter.port}"
     more = f"[service]\npublic_endpoint = {address}\n[upload]\nlease_s = 4\n{more}"
     station = Station(tmp_path, more=more)

@@ -6,14 +6,9 @@ from typing import Any
 import falcon
 
 from imagesvc import errors
-from imagesvc.domain.agency import Claim
+from imagesvc.domain.agency import HEADERS, Claim
 from imagesvc.manager.agency import AgencyManager
 
-_REGION, _PROJECT, _TARGET = NAMES = (
-    "Imagesvc-Source-Region",
-    "Imagesvc-Source-Project",
-    "Imagesvc-Target-Project",
-)
 _LENGTH_MAX = 255
 
 
@@ -30,12 +25,12 @@ class ByAgency:
 
         Raises Forbidden, InvalidRequest for headers that are not all there.
         """
-        given = [req.get_header(name) for name in NAMES]
-        if given == [None] * len(NAMES):
+        given = [req.get_header(name) for name in HEADERS]
+        if given == [None] * len(HEADERS):
             return
         if not getattr(resource, "serves_regions", False):
             raise errors.Forbidden("Nobody works for another project here.")
         words = [urllib.parse.unquote(value or "") for value in given]
         if not all(0 < len(word) <= _LENGTH_MAX and word.isprintable() for word in words):
-            raise errors.InvalidRequest(f"The headers {', '.join(NAMES)} come together.")
+            raise errors.InvalidRequest(f"The headers {', '.join(HEADERS)} come together.")
         req.context.caller = self._agencies.act(req.context.caller, Claim(*words))

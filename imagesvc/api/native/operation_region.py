@@ -4,12 +4,12 @@ from imagesvc import errors
 from imagesvc.api.native import agency, region, region_image
 from imagesvc.api.native import answer as answers
 from imagesvc.api.native.operation_shape import DRIVER, PAGE, Operation, Raised
+from imagesvc.domain.agency import HEADERS
 from imagesvc.errors import Reason
 
 _MEDIA: Raised = (errors.InvalidRequest, Reason.MEDIA_TYPE)
 _AGENCY: tuple[Raised, ...] = (errors.AgencyNotFound,)
 _COMING: tuple[Raised, ...] = (errors.RegionImageNotFound,)
-_CLAIM = ("Imagesvc-Source-Region", "Imagesvc-Source-Project", "Imagesvc-Target-Project")
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
     "/regions": {"GET": Operation(region.RegionList)},
@@ -30,15 +30,15 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "DELETE": Operation(status=204, raises=_AGENCY),
     },
     "/region-images/{request_token}": {
-        "GET": Operation(region_image.OneRegionImage, headers=_CLAIM, raises=_COMING),
+        "GET": Operation(region_image.OneRegionImage, headers=HEADERS, raises=_COMING),
         "PUT": Operation(
-            region_image.OneRegionImage, body=region_image.NewRegionImage, headers=_CLAIM,
+            region_image.OneRegionImage, body=region_image.NewRegionImage, headers=HEADERS,
             raises=(
                 errors.Conflict, errors.TooLarge, errors.QuotaExceeded, errors.StoreReadOnly,
                 errors.UnsupportedImage, (errors.InvalidRequest, Reason.SIZE_CAP), _MEDIA, *_COMING,
                 *DRIVER,
             ),
         ),
-        "DELETE": Operation(status=204, headers=_CLAIM, raises=(*_COMING, *DRIVER)),
+        "DELETE": Operation(status=204, headers=HEADERS, raises=(*_COMING, *DRIVER)),
     },
 }  # fmt: skip

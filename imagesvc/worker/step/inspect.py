@@ -27,7 +27,7 @@ class Inspect(Step):
             result = intake.pump(
                 ctx,
                 source,
-                _Nowhere(),
+                pipe.Nowhere(),
                 disk_format=image.disk_format or "",
                 container_format=image.container_format,
                 total=ctx.job.args["size_bytes"],
@@ -56,13 +56,6 @@ def _unpack(ctx: StepContext, staged: StorageDriver, key: str, image: Image) -> 
         result = landing.land(ctx, reader, (store_id, fresh), image, None)
     intake.keep_disk(ctx, (store_id, fresh), result, unpacked=True)
     return True
-
-
-class _Nowhere:
-    """Takes bytes that are only to be looked at."""
-
-    def write(self, data: bytes, /) -> None:
-        """Forget them."""
 
 
 def _judge(ctx: StepContext, store: StorageDriver, key: str, result: pipe.PipeResult) -> None:

@@ -60,7 +60,7 @@ def _read(ctx: StepContext, image: Image) -> pipe.PipeResult:
         total = body.size if image.size_bytes is None else image.size_bytes
         result = rules.pump(
             came,
-            _Nowhere(),
+            pipe.Nowhere(),
             disk_format=image.disk_format or "",
             container_format=image.container_format,
             expected_bytes=total,
@@ -81,10 +81,3 @@ def _record(ctx: StepContext, conn: Any, action: str, **detail: Any) -> None:
     detail["job_id"] = ctx.job.id
     audit = AuditStep(conn, ctx.job.image_id or "", owner=ctx.job.project_id, detail=detail)
     ctx.service.operation.record(conn, ctx.caller, action, "image", audit, "success")
-
-
-class _Nowhere:
-    """Takes bytes and keeps none."""
-
-    def write(self, data: bytes, /) -> int:
-        return len(data)

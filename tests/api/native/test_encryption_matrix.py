@@ -29,6 +29,10 @@ NEVER = "ffffffff-0000-4000-8000-000000000000"
 IMPORT = {"name": "x", "source": {"type": "url", "url": "http://example.com/image"}}
 
 
+# A key of the file is never deleted, and the file is never away.
+on_openbao = pytest.mark.parametrize("kms", ["openbao"], indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module", params=KMS)
 def kms(request):
     """Which one, and its server if it has one."""
@@ -201,11 +205,10 @@ def ended(place, found, word, caller=None):
     assert not [key for key in place.several.keys("plain") if key.startswith(image_id)]
 
 
+@on_openbao
 @pytest.mark.peer
 @pytest.mark.xdist_group("openbao")
 def test_a_deleted_key_opens_nothing_and_says_so(place, kms, data, monkeypatch):
-    if kms[1] is None:
-        pytest.skip("A key of the file is never deleted.")
     key_id = place.key_of(place.owner)
     image_id = place.by_upload(data, key_id)
 
@@ -223,12 +226,11 @@ def test_a_deleted_key_opens_nothing_and_says_so(place, kms, data, monkeypatch):
     assert place.owner.request("DELETE", f"/v2/images/{image_id}").status_code == 204
 
 
+@on_openbao
 @pytest.mark.peer
 @pytest.mark.xdist_group("openbao")
 @pytest.mark.parametrize("how", ["killed", "sealed"])
 def test_a_kms_that_is_away_in_mid_copy_is_waited_for(place, kms, data, monkeypatch, how):
-    if kms[1] is None:
-        pytest.skip("The file is never away.")
     away, back = {
         "killed": (kms[1].kill, kms[1].start), "sealed": (kms[1].seal, kms[1].unseal),
     }[how]  # fmt: skip
@@ -248,12 +250,11 @@ def test_a_kms_that_is_away_in_mid_copy_is_waited_for(place, kms, data, monkeypa
     check(place, found.json["image_id"], "B", data)
 
 
+@on_openbao
 @pytest.mark.peer
 @pytest.mark.xdist_group("openbao")
 @pytest.mark.parametrize("whose", ["own", "member's"])
 def test_a_deleted_default_key_is_told_where_it_would_be_used(place, kms, data, whose):
-    if kms[1] is None:
-        pytest.skip("A key of the file is never deleted.")
     caller = place.owner if whose == "own" else place.stranger()
     key_id = place.key_of(caller, default=True)
     image_id = place.by_upload(data, place.keys["A"])

@@ -42,7 +42,6 @@ def upgrade() -> None:
         sa.Column("request_token", metadata.word(), nullable=False),
         sa.Column("disks", metadata.Json(), nullable=False),
         sa.Column("created_at", metadata.UtcDateTime(), nullable=False),
-        sa.Column("key_id", metadata.word(), nullable=True),
         sa.Column("job_id", metadata.word(), nullable=True),
         sa.ForeignKeyConstraint(["image_id"], ["image.id"], name=op.f("fk_region_image_image_id")),
         sa.PrimaryKeyConstraint("image_id", name=op.f("pk_region_image")),
