@@ -43,20 +43,20 @@ class Snapshots:
     def progress(
         self, cinder: CinderClient, project_id: str, volume_id: str, work: str
     ) -> Progress:
-        """How far it is: Cinder is at it as long as the volume says so."""
+        """How far it is: Cinder is at it as long as the volume says so, and it lets go last."""
         busy = False
         with contextlib.suppress(errors.NotFound):
             busy = cinder.volume(volume_id)["status"] == _UPLOADING
         # Asked after the volume: what is not ready by now never will be.
         images = self._images.named(project_id, _name(work))
+        if busy:
+            return Progress(ProgressState.RUNNING)
         ready = openstack_image.oldest_first(each for each in images if each["status"] in _READY)
         if ready:
             first, *others = ready
             for image in others:  # of those who asked at once one alone is told of
                 self._images.remove(project_id, image["id"])
             return Progress(ProgressState.DONE, result=f"{project_id}.{first['id']}")
-        if busy:
-            return Progress(ProgressState.RUNNING)
         for image in images:
             self._images.remove(project_id, image["id"])
         reasons = cinder.reasons(volume_id)

@@ -1,5 +1,7 @@
 """Encrypted images out to buckets, and machines in OVAs into them."""
 
+import tempfile
+
 import pytest
 
 from imagesvc.manager import data_key
@@ -18,12 +20,15 @@ MIB = 1 << 20
 
 @pytest.fixture
 def alone(tmp_path, s3_place):
-    """A customer of a service on SQLite."""
+    """A customer of a service on SQLite, with a work area in memory that no other has."""
     (tmp_path / "service").mkdir()
-    made = Customer(tmp_path / "service", f"sqlite:///{tmp_path}/service/imagesvc.sqlite", s3_place)
-    yield made
-    assert on_disk(made) == []
-    made.close()
+    url = f"sqlite:///{tmp_path}/service/imagesvc.sqlite"
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        more = f"[worker]\nmemory_scratch_dir = {memory}/own\n"
+        made = Customer(tmp_path / "service", url, s3_place, more)
+        yield made
+        assert on_disk(made) == []
+        made.close()
 
 
 @pytest.fixture

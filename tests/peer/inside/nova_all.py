@@ -57,6 +57,21 @@ def serve(port, app):
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
+def one_at_a_time(app):
+    """An application that answers one request after the other.
+
+    Placement, where two claims meet, reads what the other wrote beside its own open transaction:
+    on SQLite it would wait for itself, and Nova would find no valid host.
+    """
+    lock = threading.Lock()
+
+    def answer(environ, start_response):
+        with lock:
+            return list(app(environ, start_response))
+
+    return answer
+
+
 def neutron(environ, start_response):
     """A Neutron with nothing in it: the servers of the tests have no networks."""
     start_response("200 OK", [("Content-Type", "application/json")])
@@ -103,7 +118,7 @@ def main():
     nova_port, placement_port, neutron_port = sys.argv[1:4]
     sys.argv[1:4] = []
     serve(neutron_port, neutron)
-    serve(placement_port, placement_api.application)
+    serve(placement_port, one_at_a_time(placement_api.application))
     sys.modules["nova.virt.file_virt"] = file_virt
     config.parse_args(sys.argv)
     logging.setup(CONF, "nova")

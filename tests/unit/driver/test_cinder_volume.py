@@ -241,6 +241,8 @@ def test_a_snapshot_is_uploaded_once_under_a_name_of_its_work(made):
     assert driver.poll(handle).state is ProgressState.RUNNING
     assert ("POST", f"/volumes/{IDS[0]}/action") not in cinder.asked
     image |= {"status": "active", "size": 1 << 30}
+    assert driver.poll(handle).state is ProgressState.RUNNING  # the volume is not let go yet
+    volume["volume"]["status"] = "available"
     assert driver.poll(handle).result == f"{PROJECT}.{IDS[3]}"
 
 
