@@ -6,7 +6,6 @@ boot sector that says one line on COM1 and powers off is the judge. The answer i
 of the machine and this QEMU.
 """
 
-import math
 import subprocess
 import time
 from pathlib import Path
@@ -49,12 +48,12 @@ def choose(wanted: str, binary: str, state_dir: Path) -> str:
 def _faster(binary: str, state_dir: Path) -> str:
     if not _KVM.exists():
         return "tcg"
-    took = {name: _boot_s(binary, name, state_dir) for name in ("tcg", "kvm")}
-    return "kvm" if took["kvm"] < _SLOWER_MAX * min(took["tcg"], _WAIT_S) else "tcg"
+    took_s = _boot_s(binary, "tcg", state_dir, _WAIT_S) or _WAIT_S
+    return "kvm" if _boot_s(binary, "kvm", state_dir, _SLOWER_MAX * took_s) else "tcg"
 
 
-def _boot_s(binary: str, accelerator: str, state_dir: Path) -> float:
-    """Seconds until the guest has spoken and QEMU ended; without end if it did not speak."""
+def _boot_s(binary: str, accelerator: str, state_dir: Path, limit_s: float) -> float | None:
+    """Seconds until the guest has spoken and ended; None if it has not, so soon."""
     disk = state_dir / "accelerator.raw"
     disk.write_bytes((_CODE.ljust(510, b"\0") + b"\x55\xaa").ljust(_DISK_BYTES, b"\0"))
     argv = [binary, "-nodefaults", "-no-user-config", "-display", "none", "-m", "16"]
@@ -64,13 +63,13 @@ def _boot_s(binary: str, accelerator: str, state_dir: Path) -> float:
     argv += ["-device", "virtio-blk-pci,drive=d,bootindex=1"]
     begun = time.monotonic()
     try:
-        said = subprocess.run(
+        done = subprocess.run(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            timeout=_WAIT_S, check=False,
-        ).stdout  # fmt: skip
-    except subprocess.TimeoutExpired as exc:
-        said = exc.stdout or b""
-    return time.monotonic() - begun if _BANNER in said else math.inf
+            timeout=limit_s, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
+    return time.monotonic() - begun if _BANNER in done.stdout else None
 
 
 def _boot_id() -> str:
