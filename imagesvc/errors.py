@@ -243,6 +243,12 @@ class RegionAway(ImagesvcError):
         self.operator_message = operator_message
 
 
+class CatalogRefused(ImagesvcError):
+    """A release of the catalog is not taken; why is told."""
+
+    message = "Family {family} was refused: {cause}"
+
+
 class Overloaded(ImagesvcError):
     """All threads for image bytes are taken; short calls still go."""
 

@@ -99,6 +99,7 @@ ERRORS = (
     Row(errors.RegionRefused,          400, 502, "region-refused"),
     Row(errors.RegionGone,             400, 502, "region-gone"),
     Row(errors.RegionAway,             503, 502, "region-away"),
+    Row(errors.CatalogRefused,         409, 409, "catalog-refused"),
     Row(errors.Overloaded,             503, 503, "overloaded", retry_after_s=RETRY_AFTER_S),
     Row(errors.BackendFailed,          503, 503, "backend-failed", retry_after_s=RETRY_AFTER_S),
     Row(errors.ScratchFull,            503, 503, "scratch-full", retry_after_s=RETRY_AFTER_S),

@@ -52,6 +52,7 @@ ADVICE = {
     "region-refused": "Mend what the message names; it is what the other region says.",
     "region-gone": "Look whether the image, or the agency, was deleted in the other region.",
     "region-away": "Nothing: the job waits. Operator: the log has the cause; config check asks anew.",
+    "catalog-refused": "Look at the source; ask with allow_downgrade or allow_weaker if you mean it.",
     "url-refused": "Give an http or https URL of a public host, on a port that is allowed.",
     "overloaded": "Try again after Retry-After: all threads for image bytes are taken.",
     "backend-failed": "Try again after Retry-After; operator: imagesvc-manage backend list.",
