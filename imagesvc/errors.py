@@ -101,6 +101,10 @@ class BackendNotFound(NotFound):
     message = "No {kind} backend {backend_id} is configured."
 
 
+class CatalogFamilyNotFound(NotFound):
+    message = "The catalog has no family {family}."
+
+
 class MetadefNotFound(NotFound):
     """A namespace of metadata definitions, or something in it, is absent or not to be seen."""
 

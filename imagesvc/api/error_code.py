@@ -18,6 +18,7 @@ ADVICE = {
     "object-store-not-found": "List the object stores; one of another project looks the same.",
     "agency-not-found": "List the agencies; one of another project looks the same.",
     "region-image-not-found": "Ask for the image anew, under another token.",
+    "catalog-family-not-found": "List the families of the catalog; operator: look at its entries.",
     "metadef-not-found": "Look at the names, whose case matters; a private namespace looks the same.",
     "image-gone": "Somebody deleted the image while this ran; begin with a new one.",
     "store-read-only": "Name another store; the message names the one that takes nothing new.",

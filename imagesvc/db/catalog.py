@@ -1,14 +1,13 @@
 """The catalog's rows: the state of each family, and every release that was published."""
 
 import datetime
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from imagesvc.db import image_table, metadata, unique
-from imagesvc.domain.catalog import FamilyState, Published, Release, Signature
+from imagesvc.domain.catalog import Evidence, FamilyState, Published, Release, Signature
 
 _word = metadata.word
 
@@ -43,10 +42,11 @@ RELEASE = sa.Table(
     sa.Column("signature_sha256", _word()),
     sa.Column("fingerprint", _word()),
     sa.Column("signed_at", metadata.UtcDateTime()),
-    sa.Column("stored_algorithm", _word(), nullable=False),
-    sa.Column("stored_value", _word(), nullable=False),
     sa.Column("resolved_at", metadata.UtcDateTime(), nullable=False),
-    sa.Column("published_at", metadata.UtcDateTime(), nullable=False),
+    # These are of a release that was published: its image was active in the same transaction.
+    sa.Column("stored_algorithm", _word()),
+    sa.Column("stored_value", _word()),
+    sa.Column("published_at", metadata.UtcDateTime()),
     sa.Column("withdrawn_at", metadata.UtcDateTime()),
 )
 sa.Index("ix_catalog_release_family", RELEASE.c.family, RELEASE.c.published_at.desc())
@@ -55,6 +55,7 @@ sa.Index("ix_catalog_release_family", RELEASE.c.family, RELEASE.c.published_at.d
 _FACTS = tuple(
     column for column in RELEASE.c if column.name not in ("list_bytes", "signature_bytes")
 )
+_PUBLISHED = RELEASE.c.published_at.is_not(None)
 
 
 def state(conn: sa.Connection, family: str, *, lock: bool = False) -> FamilyState:
@@ -90,15 +91,15 @@ def claim(conn: sa.Connection, family: str, job_id: str, former_id: str | None) 
 
 def insert(
     conn: sa.Connection,
-    published: Published,
-    list_bytes: bytes | None = None,
-    signature_bytes: bytes | None = None,
+    image_id: str,
+    release: Release,
+    moment: datetime.datetime,
+    evidence: Evidence,
 ) -> None:
-    """Keep where an image came from, with the list and the signature that say so."""
-    release = published.release
+    """Keep where an image comes from, before its bytes do; nobody is told of it yet."""
     signed = release.signature
     values = {
-        "image_id": published.image_id,
+        "image_id": image_id,
         "family": release.family,
         "build": release.build,
         "build_order": list(release.order),
@@ -108,24 +109,40 @@ def insert(
         "digest_value": release.digest[1],
         "trust": release.trust,
         "list_url": release.list_url,
-        "list_bytes": list_bytes,
-        "signature_bytes": signature_bytes,
+        "list_bytes": evidence.list_bytes,
+        "signature_bytes": evidence.signature_bytes,
         "signature_sha256": signed and signed.sha256,
         "fingerprint": signed and signed.fingerprint,
         "signed_at": signed and signed.made_at,
-        "stored_algorithm": published.stored[0],
-        "stored_value": published.stored[1],
-        "resolved_at": published.resolved_at,
-        "published_at": published.published_at,
-        "withdrawn_at": published.withdrawn_at,
+        "resolved_at": moment,
     }
     conn.execute(sa.insert(RELEASE).values(values))
 
 
-def get(conn: sa.Connection, image_id: str | None) -> Published | None:
+def coming(conn: sa.Connection, image_id: str) -> Release | None:
+    """The release that an image is made of, published or not; None for no image of the catalog."""
+    row = _row(conn, RELEASE.c.image_id == image_id)
+    return None if row is None else _release(row)
+
+
+def publish(
+    conn: sa.Connection, image_id: str, stored: tuple[str, str], moment: datetime.datetime
+) -> None:
+    """A release is published, with bytes of this digest in the stores."""
+    statement = sa.update(RELEASE).where(RELEASE.c.image_id == image_id)
+    values = {"stored_algorithm": stored[0], "stored_value": stored[1], "published_at": moment}
+    conn.execute(statement.values(values))
+
+
+def forget(conn: sa.Connection, image_id: str) -> None:
+    """Nothing came of a release that was to be published; called twice is no error."""
+    unpublished = sa.and_(RELEASE.c.image_id == image_id, RELEASE.c.published_at.is_(None))
+    conn.execute(sa.delete(RELEASE).where(unpublished))
+
+
+def get(conn: sa.Connection, image_id: str) -> Published | None:
     """Where an image came from; None for one that is not of the catalog. Of deleted images too."""
-    statement = sa.select(*_FACTS).where(RELEASE.c.image_id == image_id)
-    row = conn.execute(statement).mappings().one_or_none()
+    row = _row(conn, sa.and_(RELEASE.c.image_id == image_id, _PUBLISHED))
     return None if row is None else _entity(row)
 
 
@@ -134,7 +151,7 @@ def releases(conn: sa.Connection, family: str | None = None) -> tuple[Published,
     statement = (
         sa.select(*_FACTS)
         .join(image_table.TABLE, image_table.TABLE.c.id == RELEASE.c.image_id)
-        .where(image_table.ALIVE)
+        .where(image_table.ALIVE, _PUBLISHED)
         .order_by(RELEASE.c.family, RELEASE.c.published_at.desc(), RELEASE.c.image_id)
     )
     if family is not None:
@@ -166,11 +183,15 @@ def withdraw(conn: sa.Connection, image_id: str, moment: datetime.datetime | Non
     conn.execute(statement.values(withdrawn_at=moment))
 
 
-def evidence(conn: sa.Connection, image_id: str) -> tuple[bytes | None, bytes | None]:
+def evidence(conn: sa.Connection, image_id: str) -> Evidence:
     """The list that named a release, and its signature, as they were kept."""
     statement = sa.select(RELEASE.c.list_bytes, RELEASE.c.signature_bytes)
     row = conn.execute(statement.where(RELEASE.c.image_id == image_id)).one_or_none()
-    return (None, None) if row is None else (row.list_bytes, row.signature_bytes)
+    return Evidence() if row is None else Evidence(row.list_bytes, row.signature_bytes)
+
+
+def _row(conn: sa.Connection, wanted: sa.ColumnElement[bool]) -> sa.RowMapping | None:
+    return conn.execute(sa.select(*_FACTS).where(wanted)).mappings().one_or_none()
 
 
 def _current(conn: sa.Connection, wanted: sa.ColumnElement[bool]) -> tuple[Published, ...]:
@@ -178,17 +199,28 @@ def _current(conn: sa.Connection, wanted: sa.ColumnElement[bool]) -> tuple[Publi
         sa.select(*_FACTS)
         .join(FAMILY, FAMILY.c.image_id == RELEASE.c.image_id)
         .join(image_table.TABLE, image_table.TABLE.c.id == RELEASE.c.image_id)
-        .where(wanted, image_table.ALIVE)
+        .where(wanted, image_table.ALIVE, _PUBLISHED)
         .order_by(RELEASE.c.family)
     )
     return tuple(_entity(row) for row in conn.execute(statement).mappings())
 
 
-def _entity(row: Mapping[str, Any]) -> Published:
+def _entity(row: sa.RowMapping) -> Published:
+    return Published(
+        image_id=row["image_id"],
+        release=_release(row),
+        stored=(row["stored_algorithm"], row["stored_value"]),
+        resolved_at=row["resolved_at"],
+        published_at=row["published_at"],
+        withdrawn_at=row["withdrawn_at"],
+    )
+
+
+def _release(row: sa.RowMapping) -> Release:
     signature = None
     if row["fingerprint"] is not None:
         signature = Signature(row["fingerprint"], row["signed_at"], row["signature_sha256"])
-    release = Release(
+    return Release(
         family=row["family"],
         build=row["build"],
         url=row["url"],
@@ -198,12 +230,4 @@ def _entity(row: Mapping[str, Any]) -> Published:
         order=tuple(row["build_order"]),
         list_url=row["list_url"],
         signature=signature,
-    )
-    return Published(
-        image_id=row["image_id"],
-        release=release,
-        stored=(row["stored_algorithm"], row["stored_value"]),
-        resolved_at=row["resolved_at"],
-        published_at=row["published_at"],
-        withdrawn_at=row["withdrawn_at"],
     )

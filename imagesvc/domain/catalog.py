@@ -13,8 +13,6 @@ from imagesvc import errors
 # How much a digest is worth, weakest first: by the transport alone, by an entry or a folder of the
 # operator's own, by a signature of the publisher's.
 TRUSTS = ("tls", "local", "pinned", "signed")
-# Names of the columns that hold words of a release, which the lock file has too.
-FAMILY_LENGTH_MAX = 255
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +48,14 @@ class Release:
     def digest_text(self) -> str:
         """The digest in a word."""
         return ":".join(self.digest)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Evidence:
+    """What says that a release is right, as it was read: the list of digests, and its signature."""
+
+    list_bytes: bytes | None = None
+    signature_bytes: bytes | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,6 +105,9 @@ class Allowance:
     def arguments(self) -> dict[str, Any]:
         """What a job keeps of it."""
         return {name: True for name, value in dataclasses.asdict(self).items() if value}
+
+
+NOTHING = Allowance()
 
 
 def check(

@@ -3,7 +3,7 @@
 import datetime
 import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -81,11 +81,22 @@ def parse(data: bytes) -> Mapping[str, LockedFamily]:
     return found.families
 
 
+def entry(found: Any) -> LockedFamily:
+    """The entry that a job kept as JSON."""
+    return msgspec.convert(found, LockedFamily)
+
+
+def plain(locked: LockedFamily) -> dict[str, Any]:
+    """An entry as JSON, for a job to keep."""
+    made: dict[str, Any] = msgspec.to_builtins(locked)
+    return made
+
+
 def release(family: str, locked: LockedFamily) -> Release:
     """The release of an entry."""
-    signature = locked.signature and Signature(
-        locked.signature.fingerprint, locked.signature.made_at, locked.signature.sha256
-    )
+    signature = None
+    if (signed := locked.signature) is not None:
+        signature = Signature(signed.fingerprint, signed.made_at, signed.sha256)
     return Release(
         family=family,
         build=locked.build,
@@ -101,7 +112,9 @@ def release(family: str, locked: LockedFamily) -> Release:
 
 def _locked(one: Published) -> LockedFamily:
     release = one.release
-    signed = release.signature
+    signature = None
+    if (signed := release.signature) is not None:
+        signature = LockedSignature(signed.fingerprint, signed.made_at, signed.sha256)
     return LockedFamily(
         build=release.build,
         url=release.url,
@@ -113,7 +126,7 @@ def _locked(one: Published) -> LockedFamily:
         size_bytes=release.size_bytes,
         order=release.order,
         list_url=release.list_url,
-        signature=signed and LockedSignature(signed.fingerprint, signed.made_at, signed.sha256),
+        signature=signature,
     )
 
 

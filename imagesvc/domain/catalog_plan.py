@@ -7,6 +7,8 @@ from typing import Any
 
 from imagesvc.domain.catalog import Published, Release
 
+IMAGE = "image "
+
 
 class Verb(enum.StrEnum):
     """Kinds of steps."""
@@ -80,7 +82,7 @@ def hidden(published: Published) -> PlanStep:
     """The former image leaves the lists."""
     return PlanStep(
         Verb.HIDE,
-        f"image {published.image_id}",
+        IMAGE + published.image_id,
         f"build {published.release.build} is not the newest; it stays usable by id",
     )
 
@@ -89,7 +91,7 @@ def pruned(published: Published, size_bytes: int) -> PlanStep:
     """An image that nothing needs is deleted."""
     return PlanStep(
         Verb.PRUNE,
-        f"image {published.image_id}",
+        IMAGE + published.image_id,
         f"build {published.release.build} is past every promise, and nothing uses it",
         size_bytes,
     )

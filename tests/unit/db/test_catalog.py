@@ -6,10 +6,11 @@ import pytest
 
 from imagesvc.db import catalog
 from imagesvc.db import image as rows
-from imagesvc.domain.catalog import FamilyState, Published
+from imagesvc.domain.catalog import Evidence, FamilyState, Published
 from tests.unit.db import make
 from tests.unit.domain.test_catalog import NEW, OLD, signed
 
+EVIDENCE = Evidence(b"a list", b"a signature")
 DAY = datetime.timedelta(days=1)
 
 
@@ -23,7 +24,9 @@ def published(database):
             rows.insert(conn, image)
             moment = make.START + number * DAY
             one = Published(image.id, release, ("sha512", "e" * 128), moment, moment)
-            catalog.insert(conn, one, b"a list", b"a signature")
+            catalog.insert(conn, image.id, release, moment, EVIDENCE)
+            assert catalog.get(conn, image.id) is None
+            catalog.publish(conn, image.id, one.stored, moment)
             catalog.keep(conn, "debian-13", image_id=image.id, signed_at=moment)
             entries.append(one)
     return entries
@@ -37,7 +40,7 @@ def test_releases_come_back_as_they_were_put(database, published):
         assert catalog.releases(conn, "other") == ()
         assert catalog.current(conn, "debian-13") == published[1]
         assert catalog.locked(conn) == (published[1],)
-        assert catalog.evidence(conn, published[0].image_id) == (b"a list", b"a signature")
+        assert catalog.evidence(conn, published[0].image_id) == EVIDENCE
         assert catalog.get(conn, "none") is None
 
 
@@ -73,3 +76,18 @@ def test_what_is_not_named_stays(database):
         found = catalog.states(conn)
     wanted = FamilyState("alpine", cause="a cause", failed_at=make.START, checked_at=make.START)
     assert found == {"alpine": wanted}
+
+
+def test_a_release_of_which_nothing_came_is_forgotten_and_a_published_one_is_not(
+    database, published
+):
+    image = make.image()
+    with database.write() as conn:
+        rows.insert(conn, image)
+        catalog.insert(conn, image.id, NEW, make.START, EVIDENCE)
+        assert catalog.coming(conn, image.id) == NEW
+        assert len(catalog.releases(conn)) == 2
+        for image_id in (image.id, image.id, published[0].image_id):
+            catalog.forget(conn, image_id)
+        assert catalog.coming(conn, image.id) is None
+        assert catalog.get(conn, published[0].image_id) == published[0]

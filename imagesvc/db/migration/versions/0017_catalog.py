@@ -43,15 +43,16 @@ def upgrade() -> None:
         sa.Column("signature_sha256", metadata.word(), nullable=True),
         sa.Column("fingerprint", metadata.word(), nullable=True),
         sa.Column("signed_at", metadata.UtcDateTime(), nullable=True),
-        sa.Column("stored_algorithm", metadata.word(), nullable=False),
-        sa.Column("stored_value", metadata.word(), nullable=False),
+        sa.Column("stored_algorithm", metadata.word(), nullable=True),
+        sa.Column("stored_value", metadata.word(), nullable=True),
         sa.Column("resolved_at", metadata.UtcDateTime(), nullable=False),
-        sa.Column("published_at", metadata.UtcDateTime(), nullable=False),
+        sa.Column("published_at", metadata.UtcDateTime(), nullable=True),
         sa.Column("withdrawn_at", metadata.UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
             ["image_id"], ["image.id"], name=op.f("fk_catalog_release_image_id")
         ),
         sa.PrimaryKeyConstraint("image_id", name=op.f("pk_catalog_release")),
     )
-    order = ["family", sa.text("published_at DESC")]
-    op.create_index("ix_catalog_release_family", "catalog_release", order)
+    op.create_index(
+        "ix_catalog_release_family", "catalog_release", ["family", sa.text("published_at DESC")]
+    )
