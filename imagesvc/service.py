@@ -211,24 +211,42 @@ def build(
         **service_region.build(conf, core, images, jobs, quotas, data_keys),
         catalog=catalog,
         remotes=remotes,
-        members=MemberManager(operation, enforcer, limits, data_keys),
-        tags=TagManager(operation, enforcer, limits),
+        **_parts(core, limits, data_keys),
         **_metadefs(operation, enforcer),
-        stores=StoreManager(operation, enforcer, backends),
-        locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
         **service_machine.build(conf, core, images, jobs, signer, data_keys),
         **service_foreign.build(conf, key, core, images, jobs, quotas, outside, data_keys),
-        audits=AuditManager(operation, enforcer),
-        logins=LoginManager(operation, backends.identity()),
-        backend_manager=BackendManager(operation, enforcer, backends),
-        health=HealthManager(
-            operation, enforcer, backends, probe, Path(conf.service.drain_file), catalog.late
-        ),
-        metrics=MetricManager(database, probe, backends, catalog.late),
+        **_watching(conf, core, probe, catalog),
         urls=urls,
     )
+
+
+def _parts(core: service_foreign.Core, limits: Limits, data_keys: DataKeys) -> dict[str, Any]:
+    operation, enforcer, backends = core
+    return {
+        "members": MemberManager(operation, enforcer, limits, data_keys),
+        "tags": TagManager(operation, enforcer, limits),
+        "stores": StoreManager(operation, enforcer, backends),
+        "locations": LocationManager(operation, enforcer, backends),
+    }
+
+
+def _watching(
+    conf: cfg.ConfigOpts,
+    core: service_foreign.Core,
+    probe: DatabaseProbe,
+    catalog: service_catalog.CatalogManagers,
+) -> dict[str, Any]:
+    operation, enforcer, backends = core
+    drain_file = Path(conf.service.drain_file)
+    return {
+        "audits": AuditManager(operation, enforcer),
+        "logins": LoginManager(operation, backends.identity()),
+        "backend_manager": BackendManager(operation, enforcer, backends),
+        "health": HealthManager(operation, enforcer, backends, probe, drain_file, catalog.late),
+        "metrics": MetricManager(operation.database, probe, backends, catalog.late),
+    }
 
 
 def _metadefs(operation: Operation, enforcer: Enforcer) -> dict[str, Any]:

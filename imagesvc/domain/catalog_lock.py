@@ -70,6 +70,11 @@ def parse(data: bytes) -> Mapping[str, LockedFamily]:
         found = msgspec.json.decode(data, type=LockFile)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:  # whoever wrote the file reads this
         raise errors.InvalidRequest("The lock file is not usable: {cause}.", cause=exc) from exc
+    return check(found)
+
+
+def check(found: LockFile) -> Mapping[str, LockedFamily]:
+    """Family -> entry. Raises InvalidRequest for a digest or a time that is none."""
     for family, one in found.families.items():
         for digest in (one.digest, one.stored):
             image_import.check_digest(digest.algorithm, digest.value)

@@ -29,7 +29,8 @@ TRUST = "local"
 _ENTRY_BYTES_MAX = 1 << 16
 _SUMS_BYTES_MAX = 1 << 12
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
-_LINE = re.compile(r"([0-9a-f]{64}) [ *]([A-Za-z0-9][A-Za-z0-9._+-]{0,254})\n?")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,254}")
+_LINE = re.compile(rf"([0-9a-f]{{64}}) [ *]({_FILE.pattern})\n?")
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]
 
 
@@ -100,12 +101,12 @@ class FolderSource:
         release = Release(
             family=family,
             build=newest.name,
-            url=path.absolute().as_uri(),
+            url=_url(family, newest.name, line[2]),
             digest=("sha256", line[1]),
             size_bytes=size_bytes,
             trust=TRUST,
             order=_order(newest.name),
-            list_url=(newest / SUMS).absolute().as_uri(),
+            list_url=_url(family, newest.name, SUMS),
         )
         return Resolved(release, Evidence(sums))
 
@@ -114,7 +115,12 @@ class FolderSource:
         """The bytes of a build. Raises CatalogRefused if it is gone."""
         name = release.url.rpartition("/")[2]
         path = self._folder(release.family) / release.build / name
-        if not _NAME.fullmatch(release.build) or path.absolute().as_uri() != release.url:
+        expected = _url(release.family, release.build, name)
+        if (
+            not _NAME.fullmatch(release.build)
+            or not _FILE.fullmatch(name)
+            or release.url != expected
+        ):
             raise _refused(release.family, f"{release.url} is not in its folder.")
         try:
             file = path.open("rb")
@@ -154,6 +160,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
     return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def _url(family: str, build: str, name: str) -> str:
+    """Where a file is, without the path of the folder: everybody may see it at the image."""
+    return f"folder:{family}/{build}/{name}"
 
 
 def _order(build: str) -> tuple[int, ...]:

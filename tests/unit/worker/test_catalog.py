@@ -29,6 +29,12 @@ def url(tmp_path):
     return f"sqlite:///{tmp_path}/imagesvc.sqlite"
 
 
+@pytest.fixture(autouse=True)
+def _no_looks(monkeypatch):
+    """What is on a disk has tests of its own, and takes a sandbox."""
+    monkeypatch.setenv("OS_IMAGE__DETECT", "off")
+
+
 @pytest.fixture
 def folder(tmp_path):
     """What the operator built."""
