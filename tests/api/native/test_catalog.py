@@ -35,8 +35,8 @@ def post(service, admin):
         found = admin.request("POST", f"{ROOT}{path}", body)
         assert found.status_code == 202, found.text
         worker = runner.Runner(service, "here", pause_max_s=0)
-        for _ in range(60):
-            worker.run_once()
+        while worker.run_once():
+            pass
         paths = [f"/imagesvc/v1/jobs/{one['id']}" for one in found.json["jobs"]]
         return [admin.get(path).json["job"] for path in paths]
 

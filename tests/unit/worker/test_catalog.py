@@ -15,7 +15,7 @@ from imagesvc.domain import catalog_lock
 from imagesvc.domain.catalog import Allowance
 from imagesvc.domain.image_query import ImageQuery
 from imagesvc.manager import quota_verify, store_verify
-from imagesvc.worker import reaper
+from imagesvc.worker import reaper, runner
 from tests.catalog_folder import Folder
 from tests.unit.worker.conftest import CALLER
 
@@ -48,12 +48,24 @@ def families(service):
 
 
 @pytest.fixture
+def work(service):
+    """Work until nothing is due."""
+
+    def go():
+        worker = runner.Runner(service, "here", pause_max_s=0)
+        while worker.run_once():
+            pass
+
+    return go
+
+
+@pytest.fixture
 def sync(service, families, work):
     """Sync to the end; the jobs then, by family."""
 
     def go(*names, **options):
         jobs = families.sync(ADMIN, names, **options)
-        work(200)
+        work()
         return {one.args["family"]: service.jobs.get(ADMIN, one.id) for one in jobs}
 
     return go
