@@ -1,7 +1,6 @@
 """An image of the catalog is held against what its source said of it."""
 
 from imagesvc import errors
-from imagesvc.crashpoint import crashpoint
 from imagesvc.worker.flow import Step, StepContext, Wait
 
 
@@ -12,7 +11,6 @@ class VerifyRelease(Step):
 
     def run(self, ctx: StepContext) -> Wait | None:
         """Raises CatalogRefused with all that is wrong, ImageNotFound."""
-        crashpoint("step.verify_release.begin")
         image_id = ctx.job.image_id or ""
         faults = ctx.service.catalog.verifier.verify(
             image_id, lambda done: ctx.progress(done, None)
