@@ -101,6 +101,10 @@ class BackendNotFound(NotFound):
     message = "No {kind} backend {backend_id} is configured."
 
 
+class CatalogFamilyNotFound(NotFound):
+    message = "The catalog has no family {family}."
+
+
 class MetadefNotFound(NotFound):
     """A namespace of metadata definitions, or something in it, is absent or not to be seen."""
 
@@ -241,6 +245,12 @@ class RegionAway(ImagesvcError):
     def __init__(self, *, region: str, cause: str, operator_message: str) -> None:
         super().__init__(region=region, cause=cause)
         self.operator_message = operator_message
+
+
+class CatalogRefused(ImagesvcError):
+    """A release of the catalog is not taken; why is told."""
+
+    message = "Family {family} was refused: {cause}"
 
 
 class Overloaded(ImagesvcError):

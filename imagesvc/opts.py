@@ -17,7 +17,7 @@ from imagesvc.api.native import metric
 from imagesvc.backend import config as backend_config
 from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
-from imagesvc.manager import bucket, import_option, upload_option
+from imagesvc.manager import bucket, catalog_option, import_option, upload_option
 from imagesvc.service_option import (
     DATABASE_OPTS,
     LIMIT_OPTS,
@@ -47,6 +47,7 @@ OWN = (
     ("worker", worker_option.WORKER_OPTS),
     ("log", LOG_OPTS),
     ("metrics", metric.OPTS),
+    ("catalog", catalog_option.OPTS),
 )
 
 

@@ -10,7 +10,13 @@ from typing import Any
 
 from oslo_config import cfg
 
-from imagesvc import service_bytes, service_foreign, service_machine, service_region
+from imagesvc import (
+    service_bytes,
+    service_catalog,
+    service_foreign,
+    service_machine,
+    service_region,
+)
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
@@ -33,6 +39,7 @@ from imagesvc.manager.backup_file import BackupFileManager
 from imagesvc.manager.baremetal import BaremetalManager
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
+from imagesvc.manager.catalog_source import CatalogSource
 from imagesvc.manager.copy import CopyManager
 from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.disk_capture import DiskCaptureManager
@@ -106,6 +113,7 @@ class Service:
     uploads: UploadManager
     upload_writer: UploadWriter
     region: service_region.RegionManagers
+    catalog: service_catalog.CatalogManagers
     remotes: RemoteImages
     members: MemberManager
     keys: KeyManager
@@ -152,8 +160,14 @@ class Service:
         self.database.dispose()
 
 
-def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None = None) -> Service:
-    """Wire the service, by `urls` or else by [fetch]. Raises ConfigurationError with what to do."""
+def build(
+    conf: cfg.ConfigOpts,
+    *,
+    monitor: bool = True,
+    urls: UrlSource | None = None,
+    source: CatalogSource | None = None,
+) -> Service:
+    """Wire the service, by `urls` and `source` or else as configured. Raises ConfigurationError."""
     key = installation_key.read(conf)
     database = Database(conf.database.url)
     check_schema(database)
@@ -177,6 +191,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         methods=import_option.methods(conf, backends.identity()),
         treatment=import_option.treatment(conf, backends),
     )  # fmt: skip
+    catalog = service_catalog.build(conf, core, images, jobs, urls, source)
     return Service(
         conf=conf,
         database=database,
@@ -194,23 +209,44 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         imports=imports,
         **service_bytes.build(conf, core, jobs, quotas, signer, guests, foreign, data_keys),
         **service_region.build(conf, core, images, jobs, quotas, data_keys),
+        catalog=catalog,
         remotes=remotes,
-        members=MemberManager(operation, enforcer, limits, data_keys),
-        tags=TagManager(operation, enforcer, limits),
+        **_parts(core, limits, data_keys),
         **_metadefs(operation, enforcer),
-        stores=StoreManager(operation, enforcer, backends),
-        locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
         **service_machine.build(conf, core, images, jobs, signer, data_keys),
         **service_foreign.build(conf, key, core, images, jobs, quotas, outside, data_keys),
-        audits=AuditManager(operation, enforcer),
-        logins=LoginManager(operation, backends.identity()),
-        backend_manager=BackendManager(operation, enforcer, backends),
-        health=HealthManager(operation, enforcer, backends, probe, Path(conf.service.drain_file)),
-        metrics=MetricManager(database, probe, backends),
+        **_watching(conf, core, probe, catalog),
         urls=urls,
     )
+
+
+def _parts(core: service_foreign.Core, limits: Limits, data_keys: DataKeys) -> dict[str, Any]:
+    operation, enforcer, backends = core
+    return {
+        "members": MemberManager(operation, enforcer, limits, data_keys),
+        "tags": TagManager(operation, enforcer, limits),
+        "stores": StoreManager(operation, enforcer, backends),
+        "locations": LocationManager(operation, enforcer, backends),
+    }
+
+
+def _watching(
+    conf: cfg.ConfigOpts,
+    core: service_foreign.Core,
+    probe: DatabaseProbe,
+    catalog: service_catalog.CatalogManagers,
+) -> dict[str, Any]:
+    operation, enforcer, backends = core
+    drain_file = Path(conf.service.drain_file)
+    return {
+        "audits": AuditManager(operation, enforcer),
+        "logins": LoginManager(operation, backends.identity()),
+        "backend_manager": BackendManager(operation, enforcer, backends),
+        "health": HealthManager(operation, enforcer, backends, probe, drain_file, catalog.late),
+        "metrics": MetricManager(operation.database, probe, backends, catalog.late),
+    }
 
 
 def _metadefs(operation: Operation, enforcer: Enforcer) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from imagesvc.cmd import (
     command_line,
     manage_audit,
     manage_backend,
+    manage_catalog,
     manage_config,
     manage_identity,
     manage_image,
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     manage_identity.add_parsers(nouns)
     manage_quota.add_parsers(nouns)
     manage_metadef.add_parsers(nouns)
+    manage_catalog.add_parsers(_add, nouns)
     return parser
 
 

@@ -5,6 +5,7 @@ Each write names worker and lease token; one that finds no such row raises Lease
 
 import datetime
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +31,7 @@ def claim(
     project_cap: int | None = None,
     known: Mapping[str, int] | None = None,
     lane_cap: int | None = None,
+    lane_caps: Mapping[str, int] = MappingProxyType({}),
 ) -> domain.Job | None:
     """Take the job that is due, or one whose lease lapsed (that is one attempt more).
 
@@ -37,7 +39,7 @@ def claim(
     it reads; other jobs are left for a newer worker. None is all.
 
     A project has at most `project_cap` jobs begun and not ended, all projects together
-    `lane_cap` of each lane; None is no cap. Call it in a
+    `lane_cap` of each lane, or as many as `lane_caps` says of it; None is no cap. Call it in a
     short transaction of its own: on PostgreSQL claims queue for one lock, without which two
     claimers could both see the last free place.
     """
@@ -46,7 +48,7 @@ def claim(
     lapsed = conn.scalar(job_queue.lapsed(now, known))
     job_id = lapsed
     if job_id is None:
-        job_id = job_queue.choose(conn, now, project_cap, known, lane_cap)
+        job_id = job_queue.choose(conn, now, project_cap, known, lane_cap, lane_caps)
     if job_id is None:
         return None
     target = state.JOB.of("claim").target

@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,10 +29,11 @@ def choose(
     project_cap: int | None,
     known: Mapping[str, int] | None,
     lane_cap: int | None = None,
+    lane_caps: Mapping[str, int] = MappingProxyType({}),
 ) -> str | None:
     """The job that comes next, None if there is none.
 
-    Of a lane at most `lane_cap` are begun and not ended; of those that wait to begin, one of a
+    Of a lane at most `lane_cap`, or what `lane_caps` says, are begun and not ended; of those that wait to begin, one of a
     project that has fewest of them begun comes first. A full lane costs one look at its index,
     however many wait in it.
     """
@@ -39,7 +41,8 @@ def choose(
     lanes = _lanes(conn)
     begun = _begun(conn) if lanes else {}
     for lane in lanes:
-        if lane_cap is None or sum(begun.get(lane, {}).values()) < lane_cap:
+        cap = lane_caps.get(lane, lane_cap)
+        if cap is None or sum(begun.get(lane, {}).values()) < cap:
             heads.append(conn.execute(due(now, project_cap, known, lane)).one_or_none())
     found = sorted(
         (head for head in heads if head is not None),

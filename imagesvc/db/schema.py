@@ -4,6 +4,7 @@ from imagesvc.db import (
     agency,
     audit,
     audit_seal,
+    catalog,
     damage,
     default_key,
     doomed,
@@ -36,4 +37,5 @@ MODULES = (
     quota, doomed, pending, lease, upload, metadef_namespace, metadef_object, metadef_property,
     metadef_resource_type, metadef_tag, upload_part, object_store, foreign_location, image_key,
     default_key, agency, region_image,
+    catalog,
 )  # fmt: skip

@@ -45,6 +45,8 @@ class JobType(enum.StrEnum):
     REWRAP_KEYS = "rewrap-keys"
     COPY_TO_REGION = "copy-to-region"
     RECEIVE_IMAGE = "receive-image"
+    SYNC_CATALOG = "sync-catalog"
+    VERIFY_CATALOG = "verify-catalog"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.
@@ -111,8 +113,10 @@ IMPORTS = frozenset(
 )
 # Jobs that make an image of bytes that another region sent; that region begins anew.
 RECEIVES = frozenset({JobType.RECEIVE_IMAGE})
+# Jobs that make an image of what a source of the catalog has by then; each begins with asking it.
+SYNCS = frozenset({JobType.SYNC_CATALOG})
 # Jobs that end with the image they name; any other only reads it.
-FILLS_IMAGE = MAKES_IMAGE | IMPORTS | RECEIVES
+FILLS_IMAGE = MAKES_IMAGE | IMPORTS | RECEIVES | SYNCS
 # Jobs of older releases do not say which roles their callers had: those that any of them needs.
 _UNKNOWN_ROLES = ("member",)
 

@@ -18,6 +18,8 @@ from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.image import write_update
 from imagesvc.manager.quota import QuotaManager
 
+# What shows how far an import is, or which stores it failed at.
+MARKS = (image_import.TASK, image_import.IMPORTING, image_import.FAILED)
 _WHOLE = frozenset({ImageStatus.ACTIVE, ImageStatus.DEACTIVATED})
 # Jobs that only our own API starts.
 _OWN = frozenset(
@@ -28,6 +30,7 @@ _OWN = frozenset(
         JobType.CREATE_FROM_OVA,
         JobType.IMPORT_OVA,
         JobType.RECEIVE_IMAGE,
+        JobType.SYNC_CATALOG,
     }
 )
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from imagesvc.backend.backend import BackendStatus
@@ -35,12 +35,14 @@ class HealthManager:
         backends: Backends,
         database: DatabaseProbe,
         drain_file: Path,
+        late: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
         self._backends = backends
         self._database = database
         self._drain_file = drain_file
+        self._late = late
         self._told = ""
 
     def list(self, ctx: RequestContext) -> Sequence[BackendStatus]:
@@ -48,6 +50,12 @@ class HealthManager:
         with self._operation.look(ctx, "health:get", "backend"):
             self._enforcer.authorize(ctx, "health:get")
         return self._backends.describe()
+
+    def warnings(self, ctx: RequestContext) -> tuple[str, ...]:
+        """What works and still wants a look: families of the catalog that are overdue. Raises Forbidden."""
+        with self._operation.look(ctx, "health:get", "backend"):
+            self._enforcer.authorize(ctx, "health:get")
+        return tuple(f"Family {name} is overdue: {why}" for name, why in self._late().items())
 
     def readiness(self) -> Readiness:
         """Whether work may be sent here; for load balancers, without a caller."""

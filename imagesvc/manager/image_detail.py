@@ -4,7 +4,8 @@ import dataclasses
 
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
-from imagesvc.db import image_disk
+from imagesvc.db import catalog, image_disk
+from imagesvc.domain.catalog import Published
 from imagesvc.domain.image import Damage, Image, ImageDisk
 from imagesvc.errors import ImageNotFound
 from imagesvc.manager import image_copy
@@ -36,10 +37,12 @@ class DiskDetail:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageDetail:
-    """An image, and its disks by index; none before it has bytes."""
+    """An image, and its disks by index, none before it has bytes; where it came from, if it is of
+    the catalog."""
 
     image: Image
     disks: tuple[DiskDetail, ...]
+    provenance: Published | None = None
 
     @property
     def good(self) -> int | None:
@@ -60,9 +63,10 @@ class ImageDetailManager:
         with self._operation.database.read() as conn:
             image = visible_image(conn, ctx, image_id)
             disks = image_disk.list_for(conn, image_id)
+            provenance = catalog.get(conn, image_id)
         if not self._enforcer.allows(ctx, "image:get", image):
             raise ImageNotFound(image_id=image_id)
-        return ImageDetail(image, tuple(self._detail(disk) for disk in disks))
+        return ImageDetail(image, tuple(self._detail(disk) for disk in disks), provenance)
 
     def _detail(self, disk: ImageDisk) -> DiskDetail:
         wrong = {

@@ -69,15 +69,44 @@ class ImpactManager:
         told = tuple((one.member_id, str(one.status)) for one in members)
         return Impact(image_id, told, tuple(rows), tuple(dict.fromkeys(unknown)))
 
+    def in_use(self, image_ids: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Of these images those that something of any project uses, and what; and the backends that
+        did not answer. Without a caller: for what decides over images of all projects."""
+        found: dict[str, str] = {}
+        unknown: list[str] = []
+        with self._operation.database.read() as conn:
+            for image_id in image_ids:
+                for use in (Use(*one) for one in use_rows.of(conn, image_id)):
+                    found.setdefault(image_id, f"{use.kind} {use.id}")
+        wanted = frozenset(image_ids)
+        try:
+            projects = [one.project_id for one in self._backends.identity().list_projects()]
+        except (DriverError, errors.ImagesvcError) as exc:
+            LOG.warning("projects not known: %s", exc)
+            return found, ("identity",)
+        for project_id in projects if wanted else ():
+            for use, made_of in self._each_machine(project_id, unknown):
+                if made_of in wanted:
+                    found.setdefault(made_of or "", f"{use.kind} {use.id}")
+        return found, tuple(dict.fromkeys(unknown))
+
     def _machines(self, project_id: str, image_id: str, unknown: list[str]) -> Iterator[Use]:
         """What the compute and volume backends have of it."""
+        for use, made_of in self._each_machine(project_id, unknown):
+            if made_of == image_id:
+                yield use
+
+    def _each_machine(
+        self, project_id: str, unknown: list[str]
+    ) -> Iterator[tuple[Use, str | None]]:
+        """All that the compute and volume backends have of a project, and what it was made of."""
         for kind, noun in (("compute", "server"), ("volume", "volume")):
             for backend_id in self._backends.ids(kind):
                 try:
                     for one in self._each(kind, backend_id, project_id):
-                        if one.image_id == image_id:
-                            found = getattr(one, f"{noun}_id")
-                            yield Use(noun, found, one.name, project_id, str(one.state))
+                        found = getattr(one, f"{noun}_id")
+                        use = Use(noun, found, one.name, project_id, str(one.state))
+                        yield use, one.image_id
                 except (DriverError, errors.ImagesvcError) as exc:
                     LOG.warning("impact not known kind=%s id=%s: %s", kind, backend_id, exc)
                     unknown.append(f"{kind} {backend_id}")

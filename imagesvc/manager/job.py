@@ -16,6 +16,7 @@ from imagesvc.domain.job import (
     IMPORTS,
     MAKES_IMAGE,
     RECEIVES,
+    SYNCS,
     Job,
     JobType,
     args_version,
@@ -167,6 +168,8 @@ class JobManager:
                 raise errors.Conflict("Begin another import of the image instead.")
             if found.type in RECEIVES:
                 raise errors.Conflict("Copy the image again from the region that it came from.")
+            if found.type in SYNCS:
+                raise errors.Conflict("Sync the family again instead.")
             args = self._as_retried(ctx, found)
             job = job_rows.retry(op.conn, job_id, _project(ctx), args)
             self._require_readable(op.conn, job)

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from imagesvc import errors
-from imagesvc.db import doomed, pending
+from imagesvc.db import doomed, metadata, pending
 from imagesvc.db import image as image_rows
 from imagesvc.domain import capture as captures
 from imagesvc.domain import image_import
 from imagesvc.domain.image import Image
 from imagesvc.domain.job import MAKES_IMAGE, Job, JobType
 from imagesvc.domain.state import ImageStatus
-from imagesvc.manager import job_token, upload_end
+from imagesvc.manager import catalog_sync, job_token, upload_end
 from imagesvc.manager.quota import QuotaManager
 
 
@@ -80,6 +80,19 @@ def _lose_received(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: 
     _kill_filled(conn, quotas, job, cause, keep)
 
 
+def _lose_release(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
+    """No trace of an image that was never published; its family says why there is none."""
+    for place in pending.take(conn, (job.id,)):
+        doomed.add(conn, *place)
+    catalog_sync.failed(conn, job, cause, metadata.now())
+    image = image_rows.get(conn, job.image_id or "", lock=True)
+    if image is None or image.status != ImageStatus.IMPORTING:
+        quotas.release(conn, job.id)
+        return
+    image_rows.transition(conn, image.id, "delete")
+    quotas.settle(conn, (job.id,), image.owner, images=-1)
+
+
 def _link(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: bool) -> None:
     """The foreign location stays; an image that was active already is so without a digest."""
     _import(conn, quotas, job, cause, keep)
@@ -119,4 +132,5 @@ _ENDS: Mapping[str, Callable[[Any, QuotaManager, Job, str, bool], None]] = {
     JobType.COPY_FOREIGN: _import,
     JobType.COPY: _kill_filled,
     JobType.RECEIVE_IMAGE: _lose_received,
+    JobType.SYNC_CATALOG: _lose_release,
 }

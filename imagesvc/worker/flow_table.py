@@ -25,6 +25,8 @@ from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
 from imagesvc.worker.step.provision_volume import CreateVolumes
 from imagesvc.worker.step.publish import Publish
 from imagesvc.worker.step.rebuild import RebuildServers
+from imagesvc.worker.step.release import ConvertRelease, FetchRelease, Release, SpreadRelease
+from imagesvc.worker.step.resolve import Resolve
 from imagesvc.worker.step.restore_backup import RestoreServer
 from imagesvc.worker.step.reveal import Reveal
 from imagesvc.worker.step.rewrap_keys import RewrapKeys
@@ -34,6 +36,7 @@ from imagesvc.worker.step.spread import Spread
 from imagesvc.worker.step.store import Store
 from imagesvc.worker.step.transfer import Transfer
 from imagesvc.worker.step.verify import Verify
+from imagesvc.worker.step.verify_release import VerifyRelease
 
 _CAPTURE: Flow = (Snapshot(), Store(), Verify(), Activate(), DeleteSnapshot())
 
@@ -70,4 +73,12 @@ FLOWS: dict[str, Flow] = {
     JobType.REWRAP_KEYS: (RewrapKeys(),),
     JobType.COPY_TO_REGION: (Introduce(), Transfer(), Confirm()),
     JobType.RECEIVE_IMAGE: (Gather(), Assemble()),
+    JobType.SYNC_CATALOG: (
+        Resolve(),
+        FetchRelease(),
+        ConvertRelease(),
+        SpreadRelease(),
+        Release(),
+    ),
+    JobType.VERIFY_CATALOG: (VerifyRelease(),),
 }

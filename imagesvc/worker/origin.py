@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from imagesvc import errors
-from imagesvc.db import upload_part
+from imagesvc.db import catalog, upload_part
 from imagesvc.domain.job import JobType
 from imagesvc.stream import bucket, joined
 from imagesvc.worker import intake
@@ -73,6 +73,14 @@ def _open_foreign(ctx: StepContext) -> Opened:
     return ctx.service.foreign_bytes.open(intake.image_of(ctx))
 
 
+def _open_release(ctx: StepContext) -> Opened:
+    with ctx.service.database.read() as conn:
+        release = catalog.coming(conn, ctx.job.image_id or "")
+    if release is None:
+        raise errors.ImageGone(image_id=ctx.job.image_id)
+    return ctx.service.catalog.sync.open(release)
+
+
 _OPENERS: Mapping[str, Callable[[StepContext], Opened]] = {
     JobType.CREATE_FROM_URL: _open_sealed_url,
     JobType.CREATE_FROM_BUCKET: _open_object,
@@ -80,4 +88,5 @@ _OPENERS: Mapping[str, Callable[[StepContext], Opened]] = {
     JobType.IMPORT_OVA: open_parts,
     JobType.IMPORT_REMOTE: _open_remote,
     JobType.COPY_FOREIGN: _open_foreign,
+    JobType.SYNC_CATALOG: _open_release,
 }

@@ -12,6 +12,7 @@ from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
 from imagesvc.interface.errors import DriverError
+from imagesvc.manager.catalog_option import LANE
 from imagesvc.worker import failure, stranger
 from imagesvc.worker.flow import SPARE_ATTEMPTS, Flow, Released, Wait
 from imagesvc.worker.flow_table import FLOWS
@@ -65,7 +66,7 @@ class Runner:
         with self._service.database.write() as conn:
             job = job_rows.claim(
                 conn, self._worker_id, conf.lease_s, metadata.now(), conf.project_cap, self._known,
-                conf.region_copies,
+                conf.region_copies, {LANE: self._service.conf.catalog.concurrency},
             )  # fmt: skip
         if job is None:
             return False

@@ -258,9 +258,10 @@ class BackendList(Answer):
 
 
 class HealthList(Answer):
-    """The health of all backends."""
+    """The health of all backends, and what works and still wants a look."""
 
     backends: list[BackendHealth]
+    warnings: list[str]
 
 
 class Live(Answer):

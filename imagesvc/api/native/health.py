@@ -16,7 +16,10 @@ class HealthResource:
         """Show all."""
         query.known(req, set())
         found = self._health.list(req.context.caller)
-        resp.media = {"backends": [views.health(one) for one in found]}
+        resp.media = {
+            "backends": [views.health(one) for one in found],
+            "warnings": list(self._health.warnings(req.context.caller)),
+        }
 
 
 class LiveResource:

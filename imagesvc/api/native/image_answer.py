@@ -3,6 +3,7 @@
 import datetime
 
 from imagesvc.api.native.answer import Answer
+from imagesvc.api.native.catalog_answer import Provenance
 from imagesvc.domain.image import ImageKind
 from imagesvc.domain.state import ImageStatus
 
@@ -56,7 +57,8 @@ class Guest(Answer):
 class Image(Answer):
     """An image as it is kept; `good_copies` are those of the disk that has the fewest, null before
     it has bytes. `foreign`: its bytes are at a URL elsewhere. `key_id` is the key of the KMS under
-    which its owner has it encrypted. `warnings` are sentences for people."""
+    which its owner has it encrypted. `provenance` is of images of the
+    catalog. `warnings` are sentences for people."""
 
     id: str
     name: str | None
@@ -71,6 +73,7 @@ class Image(Answer):
     key_id: str | None
     warnings: list[str]
     found: Guest | None
+    provenance: Provenance | None
     disks: list[ImageDisk]
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from imagesvc.api.native import views
+from imagesvc.api.native import catalog_answer, views
 from imagesvc.domain import guest as guests
 from imagesvc.manager import guest, image_detail
 
@@ -40,6 +40,7 @@ def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
             *([FOREIGN] if foreign else []),
         ],
         "found": _found(entity),
+        "provenance": catalog_answer.provenance(entity.provenance) if entity.provenance else None,
         "disks": [_disk(disk) for disk in entity.disks],
     }
 

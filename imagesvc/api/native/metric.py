@@ -112,6 +112,13 @@ def families(found: metric.Snapshot) -> Iterator[metrics_core.Metric]:
         "Seconds for which the oldest due job has waited for a worker.",
         counts.oldest_ready_job_s,
     )
+    late = metrics_core.GaugeMetricFamily(
+        "imagesvc_catalog_overdue", "1 for a family of the catalog that is overdue.",
+        labels=("family",),
+    )  # fmt: skip
+    for family in found.late:
+        late.add_metric((family,), 1.0)
+    yield late
     yield _gauge("imagesvc_audit_unsealed", "Audit records without a seal.", counts.unsealed)
     yield _gauge(
         "imagesvc_audit_unsealed_age_seconds",

@@ -10,6 +10,7 @@ from imagesvc.api.native import (
     image_answer,
     image_csv,
     job,
+    operation_catalog,
     operation_foreign,
     operation_key,
     operation_machine,
@@ -85,6 +86,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     **operation_foreign.OPERATIONS,
     **operation_key.OPERATIONS,
     **operation_region.OPERATIONS,
+    **operation_catalog.OPERATIONS,
     "/jobs": {"GET": Operation(answers.JobPage, query=PAGE | job.FILTERS)},
     "/jobs/{job_id}": {"GET": Operation(answers.OneJob, raises=_JOB)},
     "/jobs/{job_id}/cancel": {

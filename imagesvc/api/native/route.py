@@ -12,6 +12,7 @@ from imagesvc.api.native import (
     backup,
     baremetal,
     capture,
+    catalog,
     copy,
     export,
     health,
@@ -48,6 +49,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
     routes = (
         *_machines(service),
         *_regions(service),
+        *_catalog(service.catalog),
         ("/imports", image_import.ImportsResource(service.origins)),
         ("/exports", export.ExportsResource(service.exports)),
         ("/object-stores", object_store.ObjectStoresResource(service.object_stores)),
@@ -131,6 +133,21 @@ def _regions(service: Any) -> tuple[openapi.Route, ...]:
         ("/agencies", agency.AgenciesResource(managers.agencies)),
         ("/agencies/{agency_id}", agency.AgencyResource(managers.agencies)),
         ("/region-images/{request_token}", region_image.RegionImageResource(managers.images)),
+    )
+
+
+def _catalog(managers: Any) -> tuple[openapi.Route, ...]:
+    """Public images: what there is, what is new, what is not needed any more."""
+    family = "/catalog/families/{family}"
+    return (
+        ("/catalog/families", catalog.CatalogFamiliesResource(managers)),
+        (family, catalog.CatalogFamilyResource(managers)),
+        (f"{family}/plan", catalog.CatalogPlanResource(managers)),
+        (f"{family}/rollback", catalog.CatalogRollbackResource(managers)),
+        ("/catalog/lock", catalog.CatalogLockResource(managers)),
+        ("/catalog/sync", catalog.CatalogSyncResource(managers)),
+        ("/catalog/verify", catalog.CatalogVerifyResource(managers)),
+        ("/catalog/prune", catalog.CatalogPruneResource(managers)),
     )
 
 

@@ -1,5 +1,8 @@
 """Bytes of a URL or bucket into the first of the stores, by the one pipe."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.domain import image_origin, image_property
@@ -75,7 +78,7 @@ def _declared(ctx: StepContext, reader: limit.Reader) -> tuple[limit.Reader, str
 
 def check_size(ctx: StepContext, size_bytes: int | None) -> None:
     """Raise InvalidRequest (SIZE_MISMATCH) for another length than the caller said."""
-    expected = ctx.job.args.get("expected_bytes")
+    expected = _said(ctx).get("expected_bytes")
     if None not in (expected, size_bytes) and size_bytes != expected:
         raise errors.InvalidRequest(
             "There are {size} bytes, not the {expected} that were expected.",
@@ -87,5 +90,9 @@ def check_size(ctx: StepContext, size_bytes: int | None) -> None:
 
 def expected_digests(ctx: StepContext) -> dict[str, str]:
     """Algorithm -> hex value that the bytes must have."""
-    remote = ctx.results.get("consult")
-    return landing.said(ctx.job.args if remote is None else {**ctx.job.args, **remote})
+    return landing.said(_said(ctx))
+
+
+def _said(ctx: StepContext) -> Mapping[str, Any]:
+    """What the caller said of the bytes, and what a step before this one found out."""
+    return {**ctx.job.args, **ctx.results.get("consult", {}), **ctx.results.get("resolve", {})}

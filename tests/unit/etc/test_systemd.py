@@ -14,6 +14,7 @@ from imagesvc.worker import option as worker_option
 ETC = Path(__file__).parents[3] / "etc"
 UNITS = sorted((ETC / "systemd" / "system").iterdir())
 NAMES = ["imagesvc-api.service", "imagesvc-worker.service"]
+SYNC = "imagesvc-catalog.service"
 HARDENING = {
     "ProtectSystem": "strict",
     "ProtectHome": "yes",
@@ -46,7 +47,15 @@ def service(name):
 
 
 def test_there_is_a_unit_for_each_process():
-    assert [path.name for path in UNITS] == NAMES
+    services = [path.name for path in UNITS if path.suffix == ".service"]
+    assert services == sorted([*NAMES, SYNC])
+
+
+def test_the_nightly_sync_is_hardened_and_has_its_timer():
+    found = service(SYNC)
+    assert HARDENING.items() <= found.items()
+    assert found["Type"] == "oneshot"
+    assert "OnCalendar=" in (ETC / "systemd" / "system" / SYNC).with_suffix(".timer").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,11 +89,11 @@ def test_the_environment_names_options_that_exist(name):
 def test_systemd_accepts_the_units(tmp_path):
     for path in UNITS:
         text = path.read_text()
-        for command in ("imagesvc-api", "imagesvc-worker"):
+        for command in ("imagesvc-api", "imagesvc-worker", "imagesvc-manage"):
             text = text.replace(f"/usr/bin/{command}", "/bin/true")
         (tmp_path / path.name).write_text(text)
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / name) for name in NAMES)],
+        ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / path.name) for path in UNITS)],
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,0 +1,86 @@
+"""A family of the catalog as its entry says: what its images are, and for how long they stay."""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+
+GIB = 1 << 30
+KEEP_DEFAULT = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Promise:
+    """How often a new build comes, how many builds stay usable by id, and until when.
+
+    `keep` counts the published build; `id_until` is a day until which every id stays, `until` one
+    until which the family has an image.
+    """
+
+    replace: str = "never"
+    keep: int = KEEP_DEFAULT
+    until: datetime.date | None = None
+    id_until: datetime.date | None = None
+
+    def properties(self) -> dict[str, str]:
+        """The promise as properties of an image, in the words of the SCS."""
+        validity = str(self.id_until) if self.id_until else f"last-{self.keep}"
+        until = {"provided_until": str(self.until)} if self.until else {}
+        return {"replace_frequency": self.replace, "uuid_validity": validity, **until}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CatalogFamily:
+    """One family. `min_disk_gib` None is what the disk needs; `properties` come with each image."""
+
+    id: str
+    title: str
+    disk_format: str
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    promise: Promise = dataclasses.field(default_factory=Promise)
+    min_disk_gib: int | None = None
+    min_ram_mib: int = 0
+    enabled: bool = True
+
+
+# Days after which a new build is missing, by the word of the promise; one that is not here is never late.
+REPLACE_DAYS: Mapping[str, int] = {
+    "daily": 1, "weekly": 7, "monthly": 31, "quarterly": 92, "yearly": 366,
+}  # fmt: skip
+
+
+def min_disk_gib(family: CatalogFamily, virtual_size_bytes: int | None) -> int:
+    """The least disk that an image needs, in GiB."""
+    if family.min_disk_gib is not None:
+        return family.min_disk_gib
+    return -(-(virtual_size_bytes or 0) // GIB)
+
+
+def end_of(day: datetime.date | None) -> datetime.datetime | None:
+    """The last moment of a day, in UTC."""
+    if day is None:
+        return None
+    return datetime.datetime.combine(day, datetime.time.max, datetime.UTC)
+
+
+def overdue(
+    family: CatalogFamily,
+    now: datetime.datetime,
+    *,
+    published_at: datetime.datetime | None,
+    checked_at: datetime.datetime | None,
+    max_age_days: int,
+) -> str | None:
+    """Why a family is late, or None: no image, no word from its source, or no new build in time.
+
+    A day of grace is given: a build that is due today may come tonight.
+    """
+    if not family.enabled:
+        return None
+    if published_at is None:
+        return "It has no image."
+    if max_age_days and now - (checked_at or published_at) > datetime.timedelta(days=max_age_days):
+        return f"Its source was last read more than {max_age_days} days ago."
+    days = REPLACE_DAYS.get(family.promise.replace)
+    if days is not None and now - published_at > datetime.timedelta(days=2 * days + 1):
+        return f"A new build was promised {family.promise.replace}, and none came."
+    return None

@@ -1,0 +1,45 @@
+"""What the operator says of public images, section [catalog]."""
+
+from oslo_config import cfg
+
+OPTS = (
+    cfg.StrOpt(
+        "directory",
+        default="$service.state_dir/catalog",
+        help="Folder of this machine with the families that the operator builds, one folder each; "
+        "every worker reads it, so on several machines it must be the same. It need not be there.",
+    ),
+    cfg.StrOpt(
+        "owner_project",
+        default="catalog",
+        help="Id of the project that has the images of the catalog, and whose quota they count in. "
+        "No user needs to be in it.",
+    ),
+    cfg.StrOpt(
+        "visibility",
+        default="public",
+        choices=["public", "community", "private"],
+        help="Who sees the newest image of each family: private is the owner's project alone.",
+    ),
+    cfg.IntOpt(
+        "concurrency",
+        default=2,
+        min=1,
+        help="Families that are synced at a time, of all workers together. Each holds a thread of a "
+        "worker.",
+    ),
+    cfg.IntOpt(
+        "max_age_days",
+        default=30,
+        min=0,
+        help="Days after which a family counts as overdue if its source was not read; 0: never.",
+    ),
+    cfg.IntOpt(
+        "unused_days",
+        default=90,
+        min=0,
+        help="Days since its last use for which an image that is past every promise is kept from "
+        "`catalog prune`; 0: only what uses it now keeps it.",
+    ),
+)
+LANE = "syncs of catalog families"

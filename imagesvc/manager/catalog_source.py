@@ -1,0 +1,42 @@
+"""Where the releases of the catalog's families come from, as managers see it."""
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+from imagesvc.domain.catalog import Evidence, Release
+from imagesvc.domain.catalog_family import CatalogFamily
+
+
+class Body(Protocol):
+    """Bytes as they come; `size` is of the whole, None if nobody says."""
+
+    size: int | None
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resolved:
+    """The newest release of a family, and what says so."""
+
+    release: Release
+    evidence: Evidence = dataclasses.field(default_factory=Evidence)
+
+
+class CatalogSource(Protocol):
+    """Reads the entries and their sources; changes nothing."""
+
+    def families(self) -> Sequence[CatalogFamily]:
+        """All families by id, also those that are switched off. Raises CatalogRefused for an entry
+        that cannot be read."""
+
+    def resolve(self, family: str) -> Resolved:
+        """Ask the source. Raises CatalogRefused with what is wrong, FetchFailed if it is away."""
+
+    def open(self, release: Release) -> contextlib.AbstractContextManager[Body]:
+        """The bytes of a release, judged by nobody yet. Raises CatalogRefused, FetchFailed."""
+
+    def verify(self, release: Release, evidence: Evidence) -> None:
+        """Whether the kept list and signature say what they said; offline. Raises CatalogRefused."""
