@@ -162,6 +162,17 @@ class Conflict(ImagesvcError):
     message = "The request conflicts with what is there."
 
 
+class ImagePromised(Conflict):
+    """The image is provided until a moment that has not come."""
+
+    message = (
+        "Image {image_id} is promised until {until}: till then it is not deleted, and the promise "
+        "only made longer. An administrator breaks it with a reason, by our own API "
+        "(DELETE /imagesvc/v1/images/ID?break_promise=REASON) or with "
+        "`imagesvc image delete --break-promise REASON`."
+    )
+
+
 class BackupInUse(Conflict):
     """A job reads the backup, or deletes it."""
 

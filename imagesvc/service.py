@@ -44,6 +44,7 @@ from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
+from imagesvc.manager.image_delete import DeletionManager
 from imagesvc.manager.image_detail import ImageDetailManager
 from imagesvc.manager.image_explain import ExplainManager
 from imagesvc.manager.image_file import ImageFileManager
@@ -97,6 +98,7 @@ class Service:
     quotas: QuotaManager
     guests: GuestManager
     images: ImageManager
+    deletions: DeletionManager
     image_details: ImageDetailManager
     explanations: ExplainManager
     impacts: ImpactManager
@@ -168,7 +170,8 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     urls, _, foreign = outside = service_foreign.outside(conf, key, core, rules, urls)
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     data_keys = DataKeys.attached(database, backends)
-    images = ImageManager(operation, enforcer, backends, limits, quotas, data_keys)
+    images = ImageManager(operation, enforcer, limits, quotas, data_keys)
+    deletions = DeletionManager(*core, quotas)
     jobs = JobManager(operation, enforcer, quotas)
     guests = GuestManager(backends, Detect(conf.image.detect), limits)
     remotes = _remotes(conf, key, backends.identity(), urls)
@@ -191,15 +194,14 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         quotas=quotas,
         guests=guests,
         images=images,
+        deletions=deletions,
         imports=imports,
         **service_bytes.build(conf, core, jobs, quotas, signer, guests, foreign, data_keys),
-        **service_region.build(conf, core, images, jobs, quotas, data_keys),
+        **service_region.build(conf, core, images, deletions, jobs, quotas, data_keys),
         remotes=remotes,
         members=MemberManager(operation, enforcer, limits, data_keys),
         tags=TagManager(operation, enforcer, limits),
         **_metadefs(operation, enforcer),
-        stores=StoreManager(operation, enforcer, backends),
-        locations=LocationManager(operation, enforcer, backends),
         jobs=jobs,
         tasks=TaskManager(operation, enforcer, images, imports),
         **service_machine.build(conf, core, images, jobs, signer, data_keys),

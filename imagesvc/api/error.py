@@ -85,6 +85,7 @@ ERRORS = (
     Row(errors.Conflict,               409, 409, "conflict"),
     Row(errors.Conflict,               409, 409, "format-missing", Reason.FORMAT_MISSING),
     Row(errors.Conflict,               409, 409, "upload-offset", Reason.OFFSET),
+    Row(errors.ImagePromised,          409, 409, "image-promised"),
     Row(errors.BackupInUse,            409, 409, "backup-in-use"),
     Row(errors.UploadBusy,             423, 423, "upload-busy", retry_after_s=UPLOAD_RETRY_S),
     Row(errors.AlreadySubmitted,       409, 409, "conflict"),

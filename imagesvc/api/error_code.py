@@ -37,6 +37,7 @@ ADVICE = {
     "image-protected": "Set protected to false first.",
     "image-deactivated": "Have the image reactivated, or use another.",
     "conflict": "Read what is there; something with the same id, name or key stands in the way.",
+    "image-promised": "Wait until the promise ends; an administrator may break it with a reason.",
     "backup-in-use": "Wait for the job that the message names, or cancel it.",
     "upload-offset": "Ask with HEAD where the upload stands, and go on there.",
     "upload-busy": "Try again after Retry-After; the other request ends, or loses the upload.",

@@ -39,6 +39,10 @@ GUARDS: Mapping[str, sa.ColumnElement[bool]] = {
         .correlate(TABLE)
     ),
     "not_protected": TABLE.c.protected.is_(sa.false()),
+    "not_promised": sa.or_(
+        TABLE.c.provided_until.is_(None),
+        TABLE.c.provided_until <= sa.bindparam("guard_now", callable_=metadata.now),
+    ),
 }
 
 
@@ -60,15 +64,14 @@ def transition(
     foreign locations.
 
     Raises ImageNotFound (missing, deleted), StateConflict (not from this status),
-    InvalidRequest (FORMAT_MISSING), Forbidden (IMAGE_PROTECTED), NoContent (no location),
-    Conflict (IMAGE_BUSY: the bytes are another's).
+    InvalidRequest (FORMAT_MISSING), Forbidden (IMAGE_PROTECTED), ImagePromised, NoContent (no
+    location), Conflict (IMAGE_BUSY: the bytes are another's).
     """
     row = state.IMAGE.of(event)
     statement = sa.update(TABLE).where(
         TABLE.c.id == image_id, image_table.ALIVE, TABLE.c.status.in_(sorted(row.sources))
     )
-    if row.guard:
-        statement = statement.where(GUARDS[row.guard])
+    statement = statement.where(*(GUARDS[one] for one in row.guards))
     if upload_token is not None:
         statement = statement.where(TABLE.c.upload_token == upload_token)
     if silent_since is not None:
@@ -155,9 +158,9 @@ def _refusal(
     conn: sa.Connection, image_id: str, row: state.Transition, action: str
 ) -> errors.ImagesvcError:
     """Why no row was changed: look at it afterwards, for the message alone."""
-    guard = GUARDS[row.guard] if row.guard else sa.true()
+    guards = [GUARDS[one].label(one) for one in row.guards]
     present = conn.execute(
-        sa.select(TABLE.c.status, guard.label("guard")).where(
+        sa.select(TABLE.c.status, TABLE.c.provided_until, *guards).where(
             TABLE.c.id == image_id, image_table.ALIVE
         )
     ).one_or_none()
@@ -171,8 +174,9 @@ def _refusal(
             event=row.event,
             allowed=", ".join(sorted(row.sources)),
         )
-    if not present.guard:
-        return _guard_failure(row.guard, image_id, action)
+    for one in row.guards:
+        if not getattr(present, one):
+            return _guard_failure(one, image_id, action, present.provided_until)
     return errors.Conflict(
         "The data of image {image_id} is being written by another request.",
         reason=errors.Reason.IMAGE_BUSY,
@@ -180,7 +184,11 @@ def _refusal(
     )
 
 
-def _guard_failure(guard: str, image_id: str, action: str) -> errors.ImagesvcError:
+def _guard_failure(
+    guard: str, image_id: str, action: str, until: datetime.datetime | None
+) -> errors.ImagesvcError:
+    if guard == "not_promised" and until is not None:
+        return errors.ImagePromised(image_id=image_id, until=until.isoformat())
     if guard == "has_formats":
         return errors.InvalidRequest(
             "Set disk_format and container_format of image {image_id} first.",

@@ -98,7 +98,7 @@ FIELDS = (
     "hidden", "disk_format", "container_format", "min_disk_gib", "min_ram_mib", "size_bytes",
     "virtual_size_bytes", "md5", "hash_algorithm", "hash_value", "kind", "os_type",
     "architecture", "description", "source_server_id", "source_image_id", "job_id", "cause",
-    "revision", "key_id",
+    "revision", "key_id", "provided_until",
 )  # fmt: skip
 
 

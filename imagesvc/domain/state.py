@@ -95,18 +95,24 @@ GUARDS = {
     "has_location": "a disk with bytes in a store is recorded",
     "has_foreign": "a foreign location is recorded",
     "not_protected": "the image is not protected",
+    "not_promised": "no promise to provide it runs",
 }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Transition:
-    """`event` takes any status of `sources` to `target`, if `guard` holds (a name that the
-    rows' file turns into an SQL condition of the same statement)."""
+    """`event` takes any status of `sources` to `target`, if each word of `guard` holds (names that
+    the rows' file turns into SQL conditions of the same statement)."""
 
     sources: frozenset[str]
     event: str
     target: str
     guard: str = ""
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """Names of GUARDS."""
+        return tuple(self.guard.split())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -155,7 +161,7 @@ IMAGE = Machine(
         _row("killed", "revive", "importing"),  # its job is run again
         _row("active", "deactivate", "deactivated"),
         _row("deactivated", "reactivate", "active"),
-        _row(_ALL_IMAGE, "delete", "deleted", "not_protected"),
+        _row(_ALL_IMAGE, "delete", "deleted", "not_protected not_promised"),
     ),
 )
 

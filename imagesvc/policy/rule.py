@@ -28,6 +28,12 @@ _TABLE = (
     ("image:impact", _OWNER, "Ask what uses an image."),
     ("image:explain", _OWNER, "Ask why a project can or cannot see or use an image."),
     ("image:delete", _OWNER, "Delete an image."),
+    ("image:promise", _OWNER, "Promise until when an image is provided, or promise it for longer."),
+    (
+        "image:break_promise",
+        _ADMIN,
+        "Delete an image before its promise ends, or shorten the promise, with a reason.",
+    ),
     ("image:deactivate", _OWNER, "Stop the use of an image's bytes."),
     ("image:reactivate", _OWNER, "Allow the use of an image's bytes again."),
     ("image_file:upload", _OWNER, "Send the bytes of an image."),

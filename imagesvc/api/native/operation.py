@@ -11,6 +11,7 @@ from imagesvc.api.native import (
     image_csv,
     job,
     operation_foreign,
+    operation_image,
     operation_key,
     operation_machine,
     operation_region,
@@ -133,7 +134,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/image.csv": {
         "GET": Operation(image_csv.MEDIA_TYPE, query=_CSV, headers=("Accept-Language",), raises=(errors.Overloaded,)),
     },
-    "/images/{image_id}": {"GET": Operation(image_answer.OneImage, raises=(errors.ImageNotFound,))},
+    **operation_image.OPERATIONS,
     "/images/{image_id}/impact": {
         "GET": Operation(
             image_answer.OneImpact, raises=(errors.ImageNotFound, errors.Forbidden)

@@ -69,7 +69,14 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/backends", backend.BackendsResource(service.backend_manager)),
         ("/health", health.HealthResource(service.health)),
         ("/image.csv", image_csv.ImageCsvResource(service.images)),
-        ("/images/{image_id}", image.ImageResource(service.image_details)),
+        (
+            "/images/{image_id}",
+            image.ImageResource(service.image_details, service.deletions),
+        ),
+        (
+            "/images/{image_id}/promise",
+            image.ImagePromiseResource(service.images, service.image_details),
+        ),
         ("/images/{image_id}/copy", copy.CopyResource(service.copies)),
         ("/images/{image_id}/impact", image_impact.ImageImpactResource(service.impacts)),
         ("/images/{image_id}/explain", image_explain.ImageExplainResource(service.explanations)),

@@ -137,7 +137,7 @@ def test_an_event_is_possible_from_its_sources_alone(database, row):
 
 
 def test_every_guard_of_the_table_is_a_condition():
-    assert {row.guard for row in state.IMAGE.rows} - {""} == set(image_state.GUARDS)
+    assert {one for row in state.IMAGE.rows for one in row.guards} == set(image_state.GUARDS)
 
 
 def test_a_failing_guard_says_what_is_missing(database):
