@@ -10,7 +10,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from imagesvc import service_bytes, service_foreign, service_machine, service_region
+from imagesvc import service_bytes, service_foreign, service_life, service_machine, service_region
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
@@ -31,6 +31,7 @@ from imagesvc.manager.backup import BackupManager
 from imagesvc.manager.backup_capture import BackupCaptureManager
 from imagesvc.manager.backup_file import BackupFileManager
 from imagesvc.manager.baremetal import BaremetalManager
+from imagesvc.manager.bin import BinManager
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
 from imagesvc.manager.copy import CopyManager
@@ -99,6 +100,7 @@ class Service:
     guests: GuestManager
     images: ImageManager
     deletions: DeletionManager
+    bins: BinManager
     image_details: ImageDetailManager
     explanations: ExplainManager
     impacts: ImpactManager
@@ -171,8 +173,8 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     data_keys = DataKeys.attached(database, backends)
     images = ImageManager(operation, enforcer, limits, quotas, data_keys)
-    deletions = DeletionManager(*core, quotas)
     jobs = JobManager(operation, enforcer, quotas)
+    deletions, bins = service_life.build(conf, core, jobs, quotas)
     guests = GuestManager(backends, Detect(conf.image.detect), limits)
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
@@ -195,6 +197,7 @@ def build(conf: cfg.ConfigOpts, *, monitor: bool = True, urls: UrlSource | None 
         guests=guests,
         images=images,
         deletions=deletions,
+        bins=bins,
         imports=imports,
         **service_bytes.build(conf, core, jobs, quotas, signer, guests, foreign, data_keys),
         **service_region.build(conf, core, images, deletions, jobs, quotas, data_keys),

@@ -60,7 +60,7 @@ def transition(
 
     With `upload_token`, only if the row still has it: the bytes are the caller's. With
     `silent_since`, only if the upload gave no sign of life from then on, and still has to.
-    The event `delete` leaves a tombstone and removes tags, properties, members and
+    The events `delete` and `purge` leave a tombstone and remove tags, properties, members and
     foreign locations.
 
     Raises ImageNotFound (missing, deleted), StateConflict (not from this status),
@@ -68,15 +68,19 @@ def transition(
     location), Conflict (IMAGE_BUSY: the bytes are another's).
     """
     row = state.IMAGE.of(event)
+    back = row.sources <= _GONE
+    there = image_table.KEPT if back else image_table.ALIVE
     statement = sa.update(TABLE).where(
-        TABLE.c.id == image_id, image_table.ALIVE, TABLE.c.status.in_(sorted(row.sources))
+        TABLE.c.id == image_id, there, TABLE.c.status.in_(sorted(row.sources))
     )
     statement = statement.where(*(GUARDS[one] for one in row.guards))
     if upload_token is not None:
         statement = statement.where(TABLE.c.upload_token == upload_token)
     if silent_since is not None:
         statement = statement.where(TABLE.c.heartbeat_at < silent_since)
-    statement = statement.values({**_entering(row.target), **(values or {}), "status": row.target})
+    statement = statement.values(
+        {**_entering(row.target, back), **(values or {}), "status": row.target}
+    )
     changed = conn.execute(statement.returning(TABLE.c.owner)).one_or_none()
     if changed is None:
         raise _refusal(conn, image_id, row, action or f"image:{event}")
@@ -145,12 +149,16 @@ def stale_saving(conn: sa.Connection, before: datetime.datetime) -> list[tuple[s
     return [(row.id, row.status, row.upload_token) for row in conn.execute(statement)]
 
 
-def _entering(target: str) -> dict[str, Any]:
+def _entering(target: str, back: bool) -> dict[str, Any]:
+    """What changes with the status; `back`: it comes from the bin."""
     moment = metadata.now()
     values: dict[str, Any] = {"updated_at": moment, "revision": TABLE.c.revision + 1}
     if target in _BEATING:
         return values | {"heartbeat_at": moment}
     values |= {"heartbeat_at": None, "upload_token": None}
+    if back:
+        kept = {} if target in _GONE else {"deleted_at": None}
+        return values | kept | dict.fromkeys(("bin_until", "bin_status", "purge_job_id"))
     return values | {"deleted_at": moment} if target in _GONE else values
 
 

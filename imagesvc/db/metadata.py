@@ -10,7 +10,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 # The newest revision of migration/versions; a start on any other is refused.
-SCHEMA_VERSION = "0014"
+SCHEMA_VERSION = "0015"
 
 METADATA = sa.MetaData(
     naming_convention={

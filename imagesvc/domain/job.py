@@ -45,6 +45,7 @@ class JobType(enum.StrEnum):
     REWRAP_KEYS = "rewrap-keys"
     COPY_TO_REGION = "copy-to-region"
     RECEIVE_IMAGE = "receive-image"
+    PURGE_IMAGE = "purge-image"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.

@@ -24,6 +24,7 @@ from imagesvc.worker.step.provision import CreateServers
 from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
 from imagesvc.worker.step.provision_volume import CreateVolumes
 from imagesvc.worker.step.publish import Publish
+from imagesvc.worker.step.purge import Purge
 from imagesvc.worker.step.rebuild import RebuildServers
 from imagesvc.worker.step.restore_backup import RestoreServer
 from imagesvc.worker.step.reveal import Reveal
@@ -70,4 +71,5 @@ FLOWS: dict[str, Flow] = {
     JobType.REWRAP_KEYS: (RewrapKeys(),),
     JobType.COPY_TO_REGION: (Introduce(), Transfer(), Confirm()),
     JobType.RECEIVE_IMAGE: (Gather(), Assemble()),
+    JobType.PURGE_IMAGE: (Purge(),),
 }

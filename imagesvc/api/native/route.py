@@ -37,6 +37,7 @@ from imagesvc.api.native import (
     upload,
     volume,
 )
+from imagesvc.api.native import bin as image_bin
 
 PREFIX = "/imagesvc/v1"
 
@@ -48,6 +49,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
     routes = (
         *_machines(service),
         *_regions(service),
+        *_bin(service),
         ("/imports", image_import.ImportsResource(service.origins)),
         ("/exports", export.ExportsResource(service.exports)),
         ("/object-stores", object_store.ObjectStoresResource(service.object_stores)),
@@ -126,6 +128,17 @@ def _machines(service: Any) -> tuple[openapi.Route, ...]:
         ("/backups/{backup_id}", backup.BackupResource(service.backups)),
         ("/backups/{backup_id}/restore", backup.BackupRestoreResource(service.backups)),
         ("/captures", capture.CapturesResource(*captures)),
+    )
+
+
+def _bin(service: Any) -> tuple[openapi.Route, ...]:
+    """What becomes of deleted images."""
+    bins = service.bins
+    return (
+        ("/bin", image_bin.BinResource(bins)),
+        ("/bin/{image_id}", image_bin.BinnedImageResource(bins)),
+        ("/bin/{image_id}/undo", image_bin.BinUndoResource(bins)),
+        ("/bin/{image_id}/purge", image_bin.BinPurgeResource(bins)),
     )
 
 
