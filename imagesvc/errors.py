@@ -35,6 +35,18 @@ class ImageGone(ImagesvcError):
     message = "Image {image_id} was deleted meanwhile."
 
 
+class BinnedImageNotFound(NotFound):
+    message = "Image {image_id} is not in the bin."
+
+
+class ImageDeleted(ImagesvcError):
+    """The image was deleted before; `detail` says when, by whom, and what takes its place."""
+
+    def __init__(self, message: str, *, detail: dict[str, Any], **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.detail = {"deleted": detail}
+
+
 class MemberNotFound(NotFound):
     message = "Image {image_id} is not shared with {member_id}."
 
@@ -164,6 +176,15 @@ class Conflict(ImagesvcError):
     """Something else stands in the way: a duplicate, a taken id, a concurrent change."""
 
     message = "The request conflicts with what is there."
+
+
+class ImagePromised(Conflict):
+    """The image is provided until a moment that has not come."""
+
+    message = (
+        "Image {image_id} is promised until {until}. An administrator breaks that with a reason: "
+        "`imagesvc image delete --break-promise WHY`, DELETE /imagesvc/v1/images/ID?break_promise=WHY."
+    )
 
 
 class BackupInUse(Conflict):

@@ -19,6 +19,7 @@ from imagesvc.backend import kind as kinds
 from imagesvc.backend import secret_file
 from imagesvc.manager import bucket, catalog_option, import_option, upload_option
 from imagesvc.service_option import (
+    BIN_OPTS,
     DATABASE_OPTS,
     LIMIT_OPTS,
     LOG_OPTS,
@@ -40,6 +41,7 @@ OWN = (
     ("image", image_option.OPTS),
     ("limit", LIMIT_OPTS),
     ("quota", QUOTA_OPTS),
+    ("bin", BIN_OPTS),
     ("fetch", fetch_rule.OPTS),
     ("import", import_option.IMPORT_OPTS),
     ("upload", upload_option.OPTS),

@@ -14,6 +14,7 @@ from imagesvc import (
     service_bytes,
     service_catalog,
     service_foreign,
+    service_life,
     service_machine,
     service_region,
 )
@@ -37,6 +38,7 @@ from imagesvc.manager.backup import BackupManager
 from imagesvc.manager.backup_capture import BackupCaptureManager
 from imagesvc.manager.backup_file import BackupFileManager
 from imagesvc.manager.baremetal import BaremetalManager
+from imagesvc.manager.bin import BinManager
 from imagesvc.manager.bucket import Buckets
 from imagesvc.manager.capture import CaptureManager
 from imagesvc.manager.catalog_source import CatalogSource
@@ -51,6 +53,7 @@ from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.health import HealthManager
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_bytes import Rules
+from imagesvc.manager.image_delete import DeletionManager
 from imagesvc.manager.image_detail import ImageDetailManager
 from imagesvc.manager.image_explain import ExplainManager
 from imagesvc.manager.image_file import ImageFileManager
@@ -104,6 +107,8 @@ class Service:
     quotas: QuotaManager
     guests: GuestManager
     images: ImageManager
+    deletions: DeletionManager
+    bins: BinManager
     image_details: ImageDetailManager
     explanations: ExplainManager
     impacts: ImpactManager
@@ -182,8 +187,9 @@ def build(
     urls, _, foreign = outside = service_foreign.outside(conf, key, core, rules, urls)
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
     data_keys = DataKeys.attached(database, backends)
-    images = ImageManager(operation, enforcer, backends, limits, quotas, data_keys)
+    images = ImageManager(operation, enforcer, limits, quotas, data_keys)
     jobs = JobManager(operation, enforcer, quotas)
+    deletions, bins = service_life.build(conf, core, jobs, quotas)
     guests = GuestManager(backends, Detect(conf.image.detect), limits)
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
@@ -206,9 +212,11 @@ def build(
         quotas=quotas,
         guests=guests,
         images=images,
+        deletions=deletions,
+        bins=bins,
         imports=imports,
         **service_bytes.build(conf, core, jobs, quotas, signer, guests, foreign, data_keys),
-        **service_region.build(conf, core, images, jobs, quotas, data_keys),
+        **service_region.build(conf, core, images, deletions, jobs, quotas, data_keys),
         catalog=catalog,
         remotes=remotes,
         **_parts(core, limits, data_keys),

@@ -16,7 +16,9 @@ from imagesvc.manager.image_impact import ImpactManager
 from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.key import KeyManager
+from imagesvc.manager.location import LocationManager
 from imagesvc.manager.quota import QuotaManager
+from imagesvc.manager.store import StoreManager
 from imagesvc.service_foreign import Core
 
 
@@ -38,6 +40,8 @@ def build(
         "impacts": ImpactManager(*core),
         "keys": KeyManager(*core, jobs, keys_max=conf.limit.project_keys),
         "data_keys": keys,
+        "stores": StoreManager(*core),
+        "locations": LocationManager(*core),
         "image_files": ImageFileManager(
             *core, rules(conf), signer, quotas, guests, foreign, keys, heartbeat_s=beat_s
         ),

@@ -116,6 +116,15 @@ QUOTA_OPTS = (
     ),
 )
 
+BIN_OPTS = (
+    cfg.IntOpt(
+        "term_s",
+        default=0,
+        min=0,
+        help="Seconds that a deleted image rests in the bin, from which its owner takes it back; its "
+        "bytes are stored and counted until then. 0: it is gone at once.",
+    ),
+)
 LOG_OPTS = (
     cfg.StrOpt(
         "format",

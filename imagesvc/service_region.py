@@ -9,6 +9,7 @@ from imagesvc.manager import import_option, upload_option
 from imagesvc.manager.agency import AgencyManager
 from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.image import ImageManager
+from imagesvc.manager.image_delete import DeletionManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.region import RegionManager, Regions
@@ -35,6 +36,7 @@ def build(
     conf: cfg.ConfigOpts,
     core: Core,
     images: ImageManager,
+    deletions: DeletionManager,
     jobs: JobManager,
     quotas: QuotaManager,
     keys: DataKeys,
@@ -44,7 +46,7 @@ def build(
     limits, treatment = upload_option.limits(conf), import_option.treatment(conf, core.backends)
     uploads = UploadManager(*core, jobs, quotas, limits, treatment)
     known = Regions(conf.service.region, peer_option.read(conf))
-    coming = RegionImageManager(*core, images, jobs, quotas, uploads)
+    coming = RegionImageManager(*core, images, deletions, jobs, quotas, uploads)
     regions = RegionManagers(
         known=known,
         regions=RegionManager(operation, enforcer, known),

@@ -56,7 +56,7 @@ def state_page() -> str:
                     reference_rst.code(row.event),
                     ", ".join(reference_rst.code(one) for one in states if one in row.sources),
                     reference_rst.code(row.target),
-                    reference_rst.plain(state.GUARDS[row.guard]) if row.guard else "",
+                    reference_rst.plain(", ".join(state.GUARDS[one] for one in row.guards)),
                 )
                 for row in machine.rows
             ]

@@ -41,6 +41,7 @@ ERRORS = (
     #   exception                   Glance native code
     Row(errors.NotFound,               404, 404, "not-found"),
     Row(errors.ImageNotFound,          404, 404, "image-not-found"),
+    Row(errors.BinnedImageNotFound,    404, 404, "binned-image-not-found"),
     Row(errors.MemberNotFound,         404, 404, "member-not-found"),
     Row(errors.TagNotFound,            404, 404, "tag-not-found"),
     Row(errors.DiskNotFound,           404, 404, "disk-not-found"),
@@ -59,6 +60,7 @@ ERRORS = (
     Row(errors.CatalogFamilyNotFound,  404, 404, "catalog-family-not-found"),
     Row(errors.MetadefNotFound,        404, 404, "metadef-not-found"),
     Row(errors.BackendNotFound,        400, 404, "backend-not-found"),
+    Row(errors.ImageDeleted,           404, 410, "image-deleted"),
     Row(errors.ImageGone,              410, 410, "image-gone"),
     Row(errors.StoreReadOnly,          410, 409, "store-read-only"),
     Row(errors.NoContent,              204, 409, "no-content"),
@@ -86,6 +88,7 @@ ERRORS = (
     Row(errors.Conflict,               409, 409, "conflict"),
     Row(errors.Conflict,               409, 409, "format-missing", Reason.FORMAT_MISSING),
     Row(errors.Conflict,               409, 409, "upload-offset", Reason.OFFSET),
+    Row(errors.ImagePromised,          409, 409, "image-promised"),
     Row(errors.BackupInUse,            409, 409, "backup-in-use"),
     Row(errors.UploadBusy,             423, 423, "upload-busy", retry_after_s=UPLOAD_RETRY_S),
     Row(errors.AlreadySubmitted,       409, 409, "conflict"),
@@ -143,6 +146,7 @@ class Failure:
     text: str
     request_id: str
     reason: str = ""
+    detail: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Dialect(Protocol):
@@ -216,7 +220,9 @@ class Door:
         if status != falcon.http_status_to_code(falcon.HTTP_204):
             known = getattr(error, "reason", Reason.UNKNOWN)
             reason = "" if known == Reason.UNKNOWN else str(known)
-            dialect.write(req, resp, Failure(row, status, text(error, row), request_id, reason))
+            detail = getattr(error, "detail", {}) if isinstance(error, errors.ImagesvcError) else {}
+            failure = Failure(row, status, text(error, row), request_id, reason, detail)
+            dialect.write(req, resp, failure)
 
     def serialize(
         self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError

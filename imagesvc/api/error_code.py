@@ -3,6 +3,7 @@
 ADVICE = {
     "not-found": "Look at the path and the ids; what another project owns looks the same.",
     "image-not-found": "Look at the id; ask its owner to share the image if it is another's.",
+    "binned-image-not-found": "List the bin; what is not there lives, was purged, or is another's.",
     "member-not-found": "List the image's members; only an offered project can answer.",
     "tag-not-found": "List the image's tags; taking away what is not there is no success here.",
     "disk-not-found": "Disks are counted from 0; show the image to see how many it has.",
@@ -20,6 +21,7 @@ ADVICE = {
     "region-image-not-found": "Ask for the image anew, under another token.",
     "catalog-family-not-found": "List the families of the catalog; operator: look at its entries.",
     "metadef-not-found": "Look at the names, whose case matters; a private namespace looks the same.",
+    "image-deleted": "Take the successor that the answer names; while bin_until lasts, its owner can undo it.",
     "image-gone": "Somebody deleted the image while this ran; begin with a new one.",
     "store-read-only": "Name another store; the message names the one that takes nothing new.",
     "no-content": "Send the image's bytes first, or wait for the job that makes them.",
@@ -38,6 +40,7 @@ ADVICE = {
     "image-protected": "Set protected to false first.",
     "image-deactivated": "Have the image reactivated, or use another.",
     "conflict": "Read what is there; something with the same id, name or key stands in the way.",
+    "image-promised": "Wait until the promise ends; an administrator may break it with a reason.",
     "backup-in-use": "Wait for the job that the message names, or cancel it.",
     "upload-offset": "Ask with HEAD where the upload stands, and go on there.",
     "upload-busy": "Try again after Retry-After; the other request ends, or loses the upload.",

@@ -31,6 +31,7 @@ class _Native:
             reason=failure.reason or failure.row.code,
             message=failure.text,
             request_id=failure.request_id,
+            detail=failure.detail,
         )
 
 

@@ -14,6 +14,7 @@ from types import FrameType
 
 from imagesvc import service as services
 from imagesvc.cmd import command_line, log
+from imagesvc.worker import bin as bin_chore
 from imagesvc.worker import outbox, quota, reaper, reconcile, runner, scratch, seal, stranger
 from imagesvc.worker.flow import Flow
 from imagesvc.worker.flow_table import FLOWS
@@ -21,7 +22,7 @@ from imagesvc.worker.flow_table import FLOWS
 LOG = logging.getLogger(__name__)
 PROG = "imagesvc-worker"
 RELEASE_S = 5.0  # what a step needs to notice that its time is up, and to give its job back
-CHORES = (reaper.run, seal.run, outbox.run, quota.run, reconcile.run, scratch.run)
+CHORES = (bin_chore.run, reaper.run, seal.run, outbox.run, quota.run, reconcile.run, scratch.run)
 
 
 class Worker:

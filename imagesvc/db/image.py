@@ -63,27 +63,32 @@ def get(
     predicate: sa.ColumnElement[bool] | None = None,
     *,
     lock: bool = False,
+    binned: bool = False,
 ) -> domain.Image | None:
     """The image with tags and properties, in one statement; None if deleted or not `predicate`.
+
+    With `binned` one in the bin is an image too, for those who look after its bytes.
 
     With `lock` nobody else changes the image, its tags, properties and members until the
     transaction ends; it is the first lock of the transaction but for those of jobs.
     """
     if lock and conn.dialect.name == "postgresql":
         # A statement of its own: one that waited sees other tables as they were before it waited.
-        held = sa.select(TABLE.c.id).where(TABLE.c.id == image_id, image_table.ALIVE)
+        there = image_table.KEPT if binned else image_table.ALIVE
+        held = sa.select(TABLE.c.id).where(TABLE.c.id == image_id, there)
         held = held if predicate is None else held.where(predicate)
         conn.execute(held.with_for_update(of=TABLE, key_share=True))
-    statement = _one(conn.dialect.name, predicate)
+    statement = _one(conn.dialect.name, predicate, binned)
     row = conn.execute(statement, {"wanted_id": image_id}).one_or_none()
     return None if row is None else image_table.entity(row)
 
 
 # Made once for each predicate: anew it took longer than the database needs to answer.
 @functools.lru_cache(maxsize=_STATEMENTS_MAX)
-def _one(dialect: str, predicate: sa.ColumnElement[bool] | None) -> sa.Select[Any]:
+def _one(dialect: str, predicate: sa.ColumnElement[bool] | None, binned: bool) -> sa.Select[Any]:
+    there = image_table.KEPT if binned else image_table.ALIVE
     statement = sa.select(*image_table.columns(dialect)).where(
-        TABLE.c.id == sa.bindparam("wanted_id"), image_table.ALIVE
+        TABLE.c.id == sa.bindparam("wanted_id"), there
     )
     return statement if predicate is None else statement.where(predicate)
 

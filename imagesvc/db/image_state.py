@@ -39,6 +39,10 @@ GUARDS: Mapping[str, sa.ColumnElement[bool]] = {
         .correlate(TABLE)
     ),
     "not_protected": TABLE.c.protected.is_(sa.false()),
+    "not_promised": sa.or_(
+        TABLE.c.provided_until.is_(None),
+        TABLE.c.provided_until <= sa.bindparam("guard_now", callable_=metadata.now),
+    ),
 }
 
 
@@ -56,24 +60,27 @@ def transition(
 
     With `upload_token`, only if the row still has it: the bytes are the caller's. With
     `silent_since`, only if the upload gave no sign of life from then on, and still has to.
-    The event `delete` leaves a tombstone and removes tags, properties, members and
+    The events `delete` and `purge` leave a tombstone and remove tags, properties, members and
     foreign locations.
 
     Raises ImageNotFound (missing, deleted), StateConflict (not from this status),
-    InvalidRequest (FORMAT_MISSING), Forbidden (IMAGE_PROTECTED), NoContent (no location),
-    Conflict (IMAGE_BUSY: the bytes are another's).
+    InvalidRequest (FORMAT_MISSING), Forbidden (IMAGE_PROTECTED), ImagePromised, NoContent (no
+    location), Conflict (IMAGE_BUSY: the bytes are another's).
     """
     row = state.IMAGE.of(event)
+    back = row.sources <= _GONE
+    there = image_table.KEPT if back else image_table.ALIVE
     statement = sa.update(TABLE).where(
-        TABLE.c.id == image_id, image_table.ALIVE, TABLE.c.status.in_(sorted(row.sources))
+        TABLE.c.id == image_id, there, TABLE.c.status.in_(sorted(row.sources))
     )
-    if row.guard:
-        statement = statement.where(GUARDS[row.guard])
+    statement = statement.where(*(GUARDS[one] for one in row.guards))
     if upload_token is not None:
         statement = statement.where(TABLE.c.upload_token == upload_token)
     if silent_since is not None:
         statement = statement.where(TABLE.c.heartbeat_at < silent_since)
-    statement = statement.values({**_entering(row.target), **(values or {}), "status": row.target})
+    statement = statement.values(
+        {**_entering(row.target, back), **(values or {}), "status": row.target}
+    )
     changed = conn.execute(statement.returning(TABLE.c.owner)).one_or_none()
     if changed is None:
         raise _refusal(conn, image_id, row, action or f"image:{event}")
@@ -142,12 +149,16 @@ def stale_saving(conn: sa.Connection, before: datetime.datetime) -> list[tuple[s
     return [(row.id, row.status, row.upload_token) for row in conn.execute(statement)]
 
 
-def _entering(target: str) -> dict[str, Any]:
+def _entering(target: str, back: bool) -> dict[str, Any]:
+    """What changes with the status; `back`: it comes from the bin."""
     moment = metadata.now()
     values: dict[str, Any] = {"updated_at": moment, "revision": TABLE.c.revision + 1}
     if target in _BEATING:
         return values | {"heartbeat_at": moment}
     values |= {"heartbeat_at": None, "upload_token": None}
+    if back:
+        kept = {} if target in _GONE else {"deleted_at": None}
+        return values | kept | dict.fromkeys(("bin_until", "bin_status", "purge_job_id"))
     return values | {"deleted_at": moment} if target in _GONE else values
 
 
@@ -155,9 +166,9 @@ def _refusal(
     conn: sa.Connection, image_id: str, row: state.Transition, action: str
 ) -> errors.ImagesvcError:
     """Why no row was changed: look at it afterwards, for the message alone."""
-    guard = GUARDS[row.guard] if row.guard else sa.true()
+    guards = [GUARDS[one].label(one) for one in row.guards]
     present = conn.execute(
-        sa.select(TABLE.c.status, guard.label("guard")).where(
+        sa.select(TABLE.c.status, TABLE.c.provided_until, *guards).where(
             TABLE.c.id == image_id, image_table.ALIVE
         )
     ).one_or_none()
@@ -171,8 +182,9 @@ def _refusal(
             event=row.event,
             allowed=", ".join(sorted(row.sources)),
         )
-    if not present.guard:
-        return _guard_failure(row.guard, image_id, action)
+    for one in row.guards:
+        if not getattr(present, one):
+            return _guard_failure(one, image_id, action, present.provided_until)
     return errors.Conflict(
         "The data of image {image_id} is being written by another request.",
         reason=errors.Reason.IMAGE_BUSY,
@@ -180,7 +192,11 @@ def _refusal(
     )
 
 
-def _guard_failure(guard: str, image_id: str, action: str) -> errors.ImagesvcError:
+def _guard_failure(
+    guard: str, image_id: str, action: str, until: datetime.datetime | None
+) -> errors.ImagesvcError:
+    if guard == "not_promised" and until is not None:
+        return errors.ImagePromised(image_id=image_id, until=until.isoformat())
     if guard == "has_formats":
         return errors.InvalidRequest(
             "Set disk_format and container_format of image {image_id} first.",

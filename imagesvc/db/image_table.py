@@ -1,6 +1,7 @@
 """The image table, and how a row becomes an Image."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -69,10 +70,18 @@ TABLE = sa.Table(
     sa.Column("heartbeat_at", metadata.UtcDateTime()),
     # A row with this set is a tombstone: it keeps the id from ever coming back.
     sa.Column("deleted_at", metadata.UtcDateTime()),
+    # By whom; and in the bin what it was before, and the job that removes it for good.
+    sa.Column("deleted_by", _word()),
+    sa.Column("deleted_by_project", _word()),
+    sa.Column("bin_status", _word()),
+    sa.Column("purge_job_id", _word()),
 )
 
 _c = TABLE.c
 ALIVE = _c.deleted_at.is_(None)
+BINNED = _c.status == sa.literal_column(f"'{ImageStatus.PENDING_DELETE}'")
+# Those whose bytes are kept.
+KEPT = sa.or_(ALIVE, BINNED)
 _NEWEST = (_c.created_at.desc(), _c.id.desc())
 
 
@@ -106,6 +115,8 @@ sa.Index(
     sqlite_where=sa.text(f"{_LIVE} AND visibility = 'public' AND hidden = 0"),
     postgresql_where=sa.text(f"{_LIVE} AND visibility = 'public' AND NOT hidden"),
 )
+_index("bin", _c.bin_until, _c.id, where=_c.bin_until.is_not(None))
+_index("bin_owner", _c.owner, _c.id, where=_c.bin_until.is_not(None))
 _index("heartbeat_at", _c.heartbeat_at, where=_c.heartbeat_at.is_not(None))
 
 # Columns of the entity; tags and properties come beside them.
@@ -114,8 +125,7 @@ FIELDS = (
     "hidden", "disk_format", "container_format", "min_disk_gib", "min_ram_mib", "size_bytes",
     "virtual_size_bytes", "md5", "hash_algorithm", "hash_value", "kind", "os_type",
     "architecture", "description", "source_server_id", "source_image_id", "job_id", "cause",
-    "revision", "key_id",
-    "family", "family_version", "deprecated_at",
+    "revision", "key_id", "family", "family_version", "deprecated_at", "provided_until",
 )  # fmt: skip
 
 
@@ -158,7 +168,7 @@ def _collections(dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
     )
 
 
-def entity(row: sa.Row[Any]) -> domain.Image:
+def entity(row: Sequence[Any]) -> domain.Image:
     """The Image of a row of `columns`."""
     tags, properties, stores, foreign_store = row[len(FIELDS) :]
     values = dict(zip(FIELDS, row, strict=False))

@@ -16,7 +16,9 @@ from imagesvc.db import (
 from imagesvc.domain.state import ImageStatus
 
 LOCATION = image_disk.LOCATION
-_HAS_BYTES = (str(ImageStatus.ACTIVE), str(ImageStatus.DEACTIVATED))
+_HAS_BYTES = tuple(
+    str(one) for one in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED, ImageStatus.PENDING_DELETE)
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def _actual(conn: sa.Connection, project_id: str | None) -> Counts:
     disks = (
         sa.select(IMAGE.c.owner, sa.cast(sa.func.sum(DISK.c.size_bytes), sa.BigInteger))
         .join_from(IMAGE, DISK, DISK.c.image_id == IMAGE.c.id)
-        .where(image_table.ALIVE)
+        .where(image_table.KEPT)
     )
     held = sa.select(
         HELD.c.project_id, HELD.c.resource, sa.cast(sa.func.sum(HELD.c.amount), sa.BigInteger)

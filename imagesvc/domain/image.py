@@ -76,7 +76,8 @@ class Image:
     active. `cause` says why a job that was making the image failed. `stores` are the storage
     backends that hold disk 0, in no order. `foreign_store` names the store of locations that are
     URLs elsewhere: such an image has no disk of ours, and no `stores`. From `deprecated_at` on
-    it is not to be used for anything new.
+    it is not to be used for anything new. Until `provided_until` nothing deletes it
+    (`domain/promise.py`).
     """
 
     id: str
@@ -110,6 +111,7 @@ class Image:
     family: str | None = None
     family_version: str | None = None
     deprecated_at: datetime.datetime | None = None
+    provided_until: datetime.datetime | None = None
     stores: tuple[str, ...] = ()
     foreign_store: str | None = None
     tags: tuple[str, ...] = ()

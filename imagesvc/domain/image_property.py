@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from imagesvc import errors
-from imagesvc.domain import disk_format, family, image
+from imagesvc.domain import disk_format, family, image, promise
 from imagesvc.errors import Reason
 
 READ_ONLY = frozenset(
@@ -36,9 +36,11 @@ RESERVED_PROPERTIES = frozenset(
 RESERVED_PREFIX = "os_glance"
 # Marks of drivers, which say of an image for which work it was made.
 MARKS = "imagesvc_"
-# What is said of one image alone, and of no copy of it: marks of drivers and of imports, and whether
-# its key dies with it.
-OWN_PREFIXES = (MARKS, RESERVED_PREFIX, "cinder_encryption_key_deletion_policy")
+# What is said of one image alone, and of no copy of it: marks of drivers and of imports, whether its
+# key dies with it, and what is promised of it.
+OWN_PREFIXES = (
+    MARKS, RESERVED_PREFIX, "cinder_encryption_key_deletion_policy", *promise.NAMES,
+)  # fmt: skip
 FORMAT_FIELDS = frozenset({"disk_format", "container_format"})
 FORMAT_STATUSES = frozenset({"queued", "importing"})
 
@@ -47,13 +49,15 @@ FORMAT_STATUSES = frozenset({"queued", "importing"})
 class Change:
     """One step of a patch: `op` is add, replace or remove.
 
-    `must_be_new`: an add onto what exists is a conflict (the older patch media type).
+    `must_be_new`: an add onto what exists is a conflict (the older patch media type). `lenient`: to
+    remove a property that is not there is none.
     """
 
     op: str
     path: tuple[str, ...]
     value: Any = None
     must_be_new: bool = False
+    lenient: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -211,6 +215,7 @@ def apply(before: image.Image, changes: tuple[Change, ...], limits: Limits) -> U
             raise errors.InvalidRequest(f"/{'/'.join(change.path)} cannot be changed.")
         else:
             _apply_field(before, update, change)
+    _apply_promise(update)
     check_disk_format(update.values.get("disk_format"), limits)
     if len(present) > count:
         check_limit("properties", len(present), limits.properties)
@@ -240,6 +245,8 @@ def _apply_property(update: Update, present: set[str], change: Change) -> None:
     name = change.path[1]
     check_property_name(name)
     if change.op != "add" and name not in present:
+        if change.lenient:
+            return
         raise errors.Conflict(f"The image has no property {name}.", reason=Reason.PROPERTY_MISSING)
     if change.op == "remove":
         present.discard(name)
@@ -256,6 +263,13 @@ def _apply_property(update: Update, present: set[str], change: Change) -> None:
         return
     update.set_properties[name] = value
     update.remove_properties.discard(name)
+
+
+def _apply_promise(update: Update) -> None:
+    """The moment of a promise follows its property."""
+    name = promise.PROVIDED_UNTIL
+    if name in update.set_properties or name in update.remove_properties:
+        update.values[name] = promise.moment(update.set_properties.get(name))
 
 
 def _remove_property(update: Update, name: str) -> None:

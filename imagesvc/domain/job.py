@@ -47,6 +47,7 @@ class JobType(enum.StrEnum):
     RECEIVE_IMAGE = "receive-image"
     SYNC_CATALOG = "sync-catalog"
     VERIFY_CATALOG = "verify-catalog"
+    PURGE_IMAGE = "purge-image"
 
 
 # Types whose arguments changed since they were first written; those of all others are version 1.

@@ -62,7 +62,8 @@ MEANING: dict[type[enum.StrEnum], dict[str, str]] = {
         ImageStatus.ACTIVE: "Whole, verified and usable; or at a foreign URL, where the operator lets "
         "images stay elsewhere unverified.",
         ImageStatus.DEACTIVATED: "Whole, but only administrators may read the bytes.",
-        ImageStatus.PENDING_DELETE: "Kept for later versions; no image gets here now.",
+        ImageStatus.PENDING_DELETE: "In the bin: gone for callers, but all that belongs to it is "
+        "kept until its term ends; then a job purges it.",
         ImageStatus.DELETED: "Gone; the row stays so that the id never comes back.",
         ImageStatus.KILLED: "The job that was making the image failed; the cause stands beside it.",
     },
@@ -95,18 +96,24 @@ GUARDS = {
     "has_location": "a disk with bytes in a store is recorded",
     "has_foreign": "a foreign location is recorded",
     "not_protected": "the image is not protected",
+    "not_promised": "no promise to provide it runs",
 }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Transition:
-    """`event` takes any status of `sources` to `target`, if `guard` holds (a name that the
-    rows' file turns into an SQL condition of the same statement)."""
+    """`event` takes any status of `sources` to `target`, if each word of `guard` holds (names that
+    the rows' file turns into SQL conditions of the same statement)."""
 
     sources: frozenset[str]
     event: str
     target: str
     guard: str = ""
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """Names of GUARDS."""
+        return tuple(self.guard.split())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -133,7 +140,7 @@ def _row(sources: str, event: str, target: str, guard: str = "") -> Transition:
     return Transition(frozenset(sources.split()), event, target, guard)
 
 
-_ALL_IMAGE = "queued saving uploading importing active deactivated pending_delete killed"
+_ALL_IMAGE = "queued saving uploading importing active deactivated killed"
 
 IMAGE = Machine(
     "image",
@@ -155,7 +162,11 @@ IMAGE = Machine(
         _row("killed", "revive", "importing"),  # its job is run again
         _row("active", "deactivate", "deactivated"),
         _row("deactivated", "reactivate", "active"),
-        _row(_ALL_IMAGE, "delete", "deleted", "not_protected"),
+        _row(_ALL_IMAGE, "delete", "deleted", "not_protected not_promised"),
+        _row("active deactivated", "bin", "pending_delete", "not_protected not_promised"),
+        _row("pending_delete", "undo", "active"),
+        _row("pending_delete", "undo_deactivated", "deactivated"),
+        _row("pending_delete", "purge", "deleted", "not_promised"),
     ),
 )
 

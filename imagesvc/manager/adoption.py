@@ -6,6 +6,7 @@ from imagesvc import errors
 from imagesvc.db import doomed, image_disk, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
+from imagesvc.domain import promise
 from imagesvc.domain.image import Image, ImageDisk, Visibility
 from imagesvc.domain.image_property import MARKS, RESERVED_PREFIX, Limits, facts_of
 from imagesvc.domain.state import ImageStatus
@@ -13,6 +14,8 @@ from imagesvc.manager import job_token
 from imagesvc.manager.operation import Step
 from imagesvc.manager.quota import QuotaManager
 
+# What this service, or its owner, says of that record alone.
+NOT_INHERITED = (MARKS, RESERVED_PREFIX, *promise.NAMES)
 _OWN = (Visibility.PRIVATE, Visibility.SHARED)
 
 
@@ -35,7 +38,8 @@ def take(op: Step, quotas: QuotaManager, owner: str, hash_value: str) -> tuple[I
     """Delete the record `op.target_id` but not its bytes, which are the caller's from now on.
 
     The caller makes them a disk of another image in the same transaction, so that a death leaves
-    the one or the other. Raises ImageGone if it is not what it was, Forbidden if it is protected.
+    the one or the other. Raises ImageGone if it is not what it was, Forbidden if it is protected,
+    ImagePromised.
     """
     conn, image_id = op.conn, op.target_id
     # Before the image, as whoever ends a job does.
@@ -58,7 +62,7 @@ def take(op: Step, quotas: QuotaManager, owner: str, hash_value: str) -> tuple[I
 def inherit(op: Step, image_id: str, before: Image, limits: Limits) -> None:
     """Give the image what the record said of its bytes, where it says nothing itself.
 
-    As many properties as it may have; what this service writes of an image is not handed on.
+    As many properties as it may have; what this service writes of an image, and what is promised of it, is not handed on.
     """
     image = image_rows.get(op.conn, image_id)
     if image is None:
@@ -66,7 +70,7 @@ def inherit(op: Step, image_id: str, before: Image, limits: Limits) -> None:
     new = {
         name: value
         for name, value in before.properties.items()
-        if name not in image.properties and not name.startswith((MARKS, RESERVED_PREFIX))
+        if name not in image.properties and not name.startswith(NOT_INHERITED)
     }
     if limits.properties >= 0:
         own = sum(not name.startswith(RESERVED_PREFIX) for name in image.properties)

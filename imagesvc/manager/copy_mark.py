@@ -40,7 +40,7 @@ class CopyMarks:
         self, action: str, image_id: str, detail: dict[str, Any], change: Callable[[Any], bool]
     ) -> bool:
         with self._operation.database.write() as conn:
-            image = image_rows.get(conn, image_id, lock=True)
+            image = image_rows.get(conn, image_id, lock=True, binned=True)
             if image is None or not change(conn):
                 return False
             location_rows.changed(conn, image_id)

@@ -77,7 +77,7 @@ class CopyRepair:
             with self._operation.write(
                 service_context(), "location:repair", "image", image_id, detail
             ) as op:
-                image = image_rows.get(op.conn, image_id, lock=True)
+                image = image_rows.get(op.conn, image_id, lock=True, binned=True)
                 if image is None:
                     raise errors.ImageNotFound(image_id=image_id)
                 op.owner = image.owner

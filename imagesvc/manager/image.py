@@ -1,26 +1,23 @@
-"""Images: create, show, list, change, delete, deactivate."""
+"""Images: create, show, list, change, deactivate."""
 
 import uuid
 from typing import Any
 
 from imagesvc import errors
-from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
-from imagesvc.db import attempt, doomed, image_disk, image_key, metadata, pending, tag
+from imagesvc.db import attempt, image_disk, image_key, metadata, tag
 from imagesvc.db import family as family_rows
 from imagesvc.db import image as image_rows
-from imagesvc.db import job as job_rows
-from imagesvc.domain import image_property
+from imagesvc.domain import image_property, promise
 from imagesvc.domain.image import Image, ImageDisk, NewImage, Visibility
 from imagesvc.domain.image_property import Change, Limits, Update
 from imagesvc.domain.image_query import ImageQuery, Page
 from imagesvc.domain.quota import UNCOUNTED
 from imagesvc.domain.state import IMAGE, ImageStatus
-from imagesvc.manager import job_token, upload_end
+from imagesvc.manager import image_promise
 from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
-from imagesvc.manager.sweep import sweep
 from imagesvc.policy import visibility
 from imagesvc.policy.check import Enforcer
 
@@ -32,14 +29,12 @@ class ImageManager:
         self,
         operation: Operation,
         enforcer: Enforcer,
-        backends: Backends,
         limits: Limits,
         quotas: QuotaManager,
         keys: DataKeys,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
-        self._backends = backends
         self._limits = limits
         self._quotas = quotas
         self._keys = keys
@@ -126,6 +121,7 @@ class ImageManager:
             family=new.family,
             family_version=new.family_version,
             deprecated_at=new.deprecated_at,
+            provided_until=promise.moment(properties.get(promise.PROVIDED_UNTIL)),
             **facts,
         )
 
@@ -152,10 +148,13 @@ class ImageManager:
             return image_disk.list_for(conn, image_id)
 
     @attempt.again
-    def patch(self, ctx: RequestContext, image_id: str, changes: tuple[Change, ...]) -> Image:
+    def patch(
+        self, ctx: RequestContext, image_id: str, changes: tuple[Change, ...], *, broken: str = ""
+    ) -> Image:
         """Change attributes, properties and tags, all or nothing.
 
-        Raises ImageNotFound, Forbidden, InvalidRequest, Conflict, TooLarge, QuotaExceeded
+        `broken` says why a promise is broken, if it is. Raises ImageNotFound, Forbidden,
+        InvalidRequest, Conflict, ImagePromised for a promise made shorter, TooLarge, QuotaExceeded
         for a new owner who has no room.
         """
         with self._operation.write(ctx, "image:update", "image", image_id) as op:
@@ -164,6 +163,8 @@ class ImageManager:
             self._enforcer.authorize(ctx, "image:update", image)
             update = image_property.apply(image, changes, self._limits)
             self._authorize_values(ctx, image, update.values)
+            if promise.PROVIDED_UNTIL in update.values:
+                self._authorize_promise(op, ctx, image, update.values, broken)
             op.detail["fields"] = sorted(
                 {*update.values, *update.set_properties, *update.remove_properties}
                 | ({"tags"} if update.tags is not None else set())
@@ -195,6 +196,16 @@ class ImageManager:
         if "owner" in values and values["owner"] != image.owner:
             self._enforcer.authorize(ctx, "image:set_owner", image)
 
+    def _authorize_promise(
+        self, op: Step, ctx: RequestContext, image: Image, values: dict[str, Any], broken: str
+    ) -> None:
+        self._enforcer.authorize(ctx, "image:promise", image)
+        if broken:
+            image_promise.break_it(op, self._enforcer, ctx, image, broken)
+            return
+        wanted = values[promise.PROVIDED_UNTIL]
+        promise.require_kept(image.id, image.provided_until, wanted, metadata.now())
+
     def _authorize_visibility(self, ctx: RequestContext, image: Image, wanted: str) -> None:
         if image.encrypted and wanted in (Visibility.PUBLIC, Visibility.COMMUNITY):
             raise errors.InvalidRequest(
@@ -204,48 +215,6 @@ class ImageManager:
             self._enforcer.authorize(ctx, "image:publicize", image)
         elif wanted == Visibility.COMMUNITY:
             self._enforcer.authorize(ctx, "image:communitize", image)
-
-    def delete(self, ctx: RequestContext, image_id: str) -> None:
-        """Delete an image and its bytes; jobs that make it are cancelled.
-
-        The id never comes back. Raises ImageNotFound, Forbidden (also IMAGE_PROTECTED).
-        """
-        sweep(self._operation.database, self._backends, self._delete(ctx, image_id))
-
-    @attempt.again
-    def _delete(self, ctx: RequestContext, image_id: str) -> tuple[tuple[str, str], ...]:
-        """Delete the record; the objects that are nobody's by that."""
-        with self._operation.write(ctx, "image:delete", "image", image_id) as op:
-            # Before the image, as whoever ends a job does.
-            held = job_rows.hold_for_image(op.conn, image_id)
-            image = visible_image(op.conn, ctx, image_id, lock=True)
-            op.owner = image.owner
-            self._enforcer.authorize(ctx, "image:delete", image)
-            over = self._staged(op, image)
-            uploads = upload_end.forget(op.conn, image_id)
-            image_rows.transition(op.conn, image_id, "delete", action="image:delete")
-            # Without its key nobody reads bytes that are still there.
-            image_key.remove(op.conn, image_id)
-            objects, size_bytes = image_disk.delete_for(op.conn, image_id)
-            ended = job_rows.cancel_for_image(op.conn, image_id, held)
-            job_token.forget(op.conn, *ended)
-            over += ended + uploads.tokens
-            objects += uploads.objects
-            if over:  # nobody works on them, so nobody cleans up after them
-                objects += pending.take(op.conn, over)
-            doomed.add_all(op.conn, objects)
-            images = 0 if image.status in UNCOUNTED else 1
-            self._quotas.settle(
-                op.conn, over, image.owner, images=-images, stored_bytes=-size_bytes
-            )
-        return tuple(objects)
-
-    def _staged(self, op: Step, image: Image) -> tuple[str, ...]:
-        """The token of bytes that wait for an import, if there are any."""
-        if image.status != ImageStatus.UPLOADING:
-            return ()
-        token = image_rows.resting(op.conn, image.id)
-        return () if token is None else (token,)
 
     def deactivate(self, ctx: RequestContext, image_id: str) -> None:
         """Stop the use of the bytes; of a deactivated image: nothing. Raises StateConflict."""

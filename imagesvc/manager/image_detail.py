@@ -5,12 +5,13 @@ import dataclasses
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import catalog, image_disk
+from imagesvc.db import image as image_rows
 from imagesvc.domain.catalog import Published
 from imagesvc.domain.image import Damage, Image, ImageDisk
 from imagesvc.errors import ImageNotFound
-from imagesvc.manager import image_copy
-from imagesvc.manager.image import visible_image
+from imagesvc.manager import image_copy, image_grave
 from imagesvc.manager.operation import Operation
+from imagesvc.policy import visibility
 from imagesvc.policy.check import Enforcer
 
 
@@ -59,9 +60,11 @@ class ImageDetailManager:
         self._backends = backends
 
     def get(self, ctx: RequestContext, image_id: str) -> ImageDetail:
-        """Show one. Raises ImageNotFound if it is absent or not visible."""
+        """Show one. Raises ImageNotFound if it is absent or not visible, ImageDeleted."""
         with self._operation.database.read() as conn:
-            image = visible_image(conn, ctx, image_id)
+            image = image_rows.get(conn, image_id, visibility.predicate(ctx))
+            if image is None:
+                raise image_grave.absence(conn, ctx, image_id)
             disks = image_disk.list_for(conn, image_id)
             provenance = catalog.get(conn, image_id)
         if not self._enforcer.allows(ctx, "image:get", image):

@@ -106,7 +106,7 @@ class ImageScrub:
         after = ""
         if image_id is not None:
             with self._database.read() as conn:
-                if image_rows.get(conn, image_id) is None:
+                if image_rows.get(conn, image_id, binned=True) is None:
                     raise errors.ImageNotFound(image_id=image_id)
         while True:
             with self._database.read() as conn:

@@ -85,8 +85,8 @@ def give_up(
     if image is None or image.status not in _COMING:
         return None
     left = upload_end.forget(conn, image_id)
-    if image.protected:
-        image_rows.update(conn, image_id, {"protected": False})  # there is nothing to protect yet
+    # There is nothing to protect or provide yet.
+    image_rows.update(conn, image_id, {"protected": False, "provided_until": None})
     with contextlib.suppress(errors.ImageNotFound):
         image_rows.transition(conn, image_id, "delete")
     image_key.remove(conn, image_id)

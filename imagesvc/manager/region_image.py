@@ -21,6 +21,7 @@ from imagesvc.domain.region_image import NewRegionImage, RegionDisk, RegionImage
 from imagesvc.domain.upload import Upload
 from imagesvc.manager import location, region_arrival
 from imagesvc.manager.image import ImageManager
+from imagesvc.manager.image_delete import DeletionManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
@@ -53,6 +54,7 @@ class RegionImageManager:
         enforcer: Enforcer,
         backends: Backends,
         images: ImageManager,
+        deletions: DeletionManager,
         jobs: JobManager,
         quotas: QuotaManager,
         uploads: UploadManager,
@@ -61,6 +63,7 @@ class RegionImageManager:
         self._enforcer = enforcer
         self._backends = backends
         self._images = images
+        self._deletions = deletions
         self._jobs = jobs
         self._quotas = quotas
         self._uploads = uploads
@@ -200,7 +203,7 @@ class RegionImageManager:
         with self._operation.look(ctx, f"{_NOUN}:delete", "image", request_token):
             coming = self._find(ctx, f"{_NOUN}:delete", request_token)
             try:
-                self._images.delete(ctx, coming.image_id)
+                self._deletions.delete(ctx, coming.image_id)
             except errors.ImageNotFound as exc:  # the caller knows it by its token alone
                 raise errors.RegionImageNotFound(request_token=request_token) from exc
 

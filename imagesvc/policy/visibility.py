@@ -45,6 +45,15 @@ def visible(ctx: RequestContext, image: Image, member_status: MemberStatus | Non
     return image.visibility == Visibility.SHARED and member_status is not None
 
 
+def remembers(ctx: RequestContext, owner: str | None, visibility: str) -> bool:
+    """May the caller know of a deleted image? Its members are forgotten with it."""
+    if _sees_all(ctx):
+        return True
+    if ctx.project_id is None:
+        return False
+    return owner in (None, ctx.project_id) or visibility in _OPEN
+
+
 def _sees_all(ctx: RequestContext) -> bool:
     return ctx.is_admin or SERVICE_ROLE in ctx.roles
 

@@ -24,6 +24,7 @@ from imagesvc.worker.step.provision import CreateServers
 from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
 from imagesvc.worker.step.provision_volume import CreateVolumes
 from imagesvc.worker.step.publish import Publish
+from imagesvc.worker.step.purge import Purge
 from imagesvc.worker.step.rebuild import RebuildServers
 from imagesvc.worker.step.release import ConvertRelease, FetchRelease, Release, SpreadRelease
 from imagesvc.worker.step.resolve import Resolve
@@ -81,4 +82,5 @@ FLOWS: dict[str, Flow] = {
         Release(),
     ),
     JobType.VERIFY_CATALOG: (VerifyRelease(),),
+    JobType.PURGE_IMAGE: (Purge(),),
 }

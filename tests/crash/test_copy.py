@@ -67,7 +67,7 @@ def of_two_disks(station):
         image_disk.delete_for(conn, ids[1])
         values = {name: getattr(other, name) for name in ImageDisk.__slots__}
         image_disk.insert_disk(conn, ids[0], ImageDisk(**{**values, "index": 1, "role": "data"}))
-    service.images.delete(station.caller, ids[1])
+    service.deletions.delete(station.caller, ids[1])
     return ids[0]
 
 

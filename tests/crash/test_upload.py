@@ -86,7 +86,7 @@ def test_a_killed_upload_to_a_mirror_leaves_nothing_in_either_directory(tmp_path
 
 def test_an_image_deleted_under_a_killed_upload_leaves_no_use(station):
     image_id, _headers = send(station, "upload.received")
-    station.service.images.delete(station.caller, image_id)
+    station.service.deletions.delete(station.caller, image_id)
     assert station.quota() == [(0, 0), (0, len(DATA)), (0, 1)]
     station.start("worker")
     until(lambda: station.quota() == [(0, 0), (0, 0), (0, 0)])

@@ -65,7 +65,7 @@ def test_volumes_whose_image_went_before_their_handle_was_kept_are_taken_back(st
         station.caller, name="crash", image_id=image.id, count=2, size_gib=1
     )
     assert station.start("worker", "volume.local.create_recorded").wait(60) == -9
-    station.service.images.delete(station.caller, image.id)
+    station.service.deletions.delete(station.caller, image.id)
     station.service.jobs.cancel(station.caller, job.id)
     station.start("worker")
     until(lambda: station.job(job.id).finished_at)

@@ -64,9 +64,15 @@ class ImageResource:
     body_bytes_max = media.BODY_BYTES_MAX
 
     def __init__(
-        self, images: Any, stores: Stores, locations: ShownLocations, places: LocationPatch
+        self,
+        images: Any,
+        deletions: Any,
+        stores: Stores,
+        locations: ShownLocations,
+        places: LocationPatch,
     ) -> None:
         self._images = images
+        self._deletions = deletions
         self._stores = stores
         self._locations = locations
         self._places = places
@@ -87,7 +93,7 @@ class ImageResource:
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """Delete record and bytes."""
-        self._images.delete(req.context.caller, image_id)
+        self._deletions.delete(req.context.caller, image_id)
         resp.status = falcon.HTTP_204
 
     def _render(self, image: Image) -> dict[str, Any]:

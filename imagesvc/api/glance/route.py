@@ -34,7 +34,10 @@ def table(service: Any) -> list[tuple[str, Any]]:
         ("/", version.VersionsResource(service, choices=True)),
         ("/versions", version.VersionsResource(service, choices=False)),
         ("/v2/images", image.ImagesResource(images, stores, shown, methods)),
-        ("/v2/images/{image_id}", image.ImageResource(images, stores, shown, places)),
+        (
+            "/v2/images/{image_id}",
+            image.ImageResource(images, service.deletions, stores, shown, places),
+        ),
         (
             "/v2/images/{image_id}/file",
             image_file.ImageFileResource(service.image_files, stores),

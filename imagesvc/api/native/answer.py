@@ -276,18 +276,3 @@ class Ready(Answer):
     status: str
     reason: str
     unready: list[str]
-
-
-class ErrorFacts(Answer):
-    """`code` is the status, `reason` never changes, `message` is for people."""
-
-    code: int
-    reason: str
-    message: str
-    request_id: str
-
-
-class Error(Answer):
-    """Any failure."""
-
-    error: ErrorFacts

@@ -57,8 +57,8 @@ class Guest(Answer):
 class Image(Answer):
     """An image as it is kept; `good_copies` are those of the disk that has the fewest, null before
     it has bytes. `foreign`: its bytes are at a URL elsewhere. `key_id` is the key of the KMS under
-    which its owner has it encrypted. `provenance` is of images of the
-    catalog. `warnings` are sentences for people."""
+    which its owner has it encrypted. Until `provided_until` nothing deletes it. `provenance` is of
+    images of the catalog. `warnings` are sentences for people."""
 
     id: str
     name: str | None
@@ -71,6 +71,7 @@ class Image(Answer):
     foreign: bool
     encrypted: bool
     key_id: str | None
+    provided_until: datetime.datetime | None
     warnings: list[str]
     found: Guest | None
     provenance: Provenance | None

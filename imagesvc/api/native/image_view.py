@@ -35,6 +35,7 @@ def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
         "foreign": foreign,
         "encrypted": entity.image.encrypted,
         "key_id": entity.image.key_id,
+        "provided_until": views.time(entity.image.provided_until),
         "warnings": [
             *(text for good, text in ((0, LOST), (1, LONE)) if entity.good == good),
             *([FOREIGN] if foreign else []),

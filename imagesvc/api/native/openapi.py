@@ -10,7 +10,7 @@ import msgspec
 from falcon import routing
 
 from imagesvc.api import error, error_code
-from imagesvc.api.native import answer, operation, operation_shape, query
+from imagesvc.api.native import error_answer, operation, operation_shape, query
 from imagesvc.errors import Reason
 
 JSON = "application/json"
@@ -68,7 +68,7 @@ def _own(prefix: str) -> str:
 
 def document(prefix: str, routes: Iterable[Route]) -> dict[str, Any]:
     """The whole description. Routes are those of the app, template and resource."""
-    shapes: list[Any] = [answer.Error]
+    shapes: list[Any] = [error_answer.Error]
     for methods in operation.OPERATIONS.values():
         for found in methods.values():
             given = (found.body, found.answer, *found.also.values())
@@ -147,7 +147,7 @@ def _responses(
             codes.setdefault(status, set()).add(code)
     found = {}
     for status in sorted(good | codes):
-        shapes = good.get(status, []) + ([answer.Error] if status in codes else [])
+        shapes = good.get(status, []) + ([error_answer.Error] if status in codes else [])
         advised = [f"{code}: {error_code.ADVICE[code]}" for code in sorted(codes.get(status, ()))]
         text = " ".join(advised) or falcon.code_to_http_status(status)[4:]
         found[str(status)] = {"description": text}

@@ -12,6 +12,7 @@ from imagesvc.api.native import (
     job,
     operation_catalog,
     operation_foreign,
+    operation_image,
     operation_key,
     operation_machine,
     operation_region,
@@ -135,7 +136,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/image.csv": {
         "GET": Operation(image_csv.MEDIA_TYPE, query=_CSV, headers=("Accept-Language",), raises=(errors.Overloaded,)),
     },
-    "/images/{image_id}": {"GET": Operation(image_answer.OneImage, raises=(errors.ImageNotFound,))},
+    **operation_image.OPERATIONS,
     "/images/{image_id}/impact": {
         "GET": Operation(
             image_answer.OneImpact, raises=(errors.ImageNotFound, errors.Forbidden)

@@ -38,6 +38,7 @@ from imagesvc.api.native import (
     upload,
     volume,
 )
+from imagesvc.api.native import bin as image_bin
 
 PREFIX = "/imagesvc/v1"
 
@@ -50,6 +51,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         *_machines(service),
         *_regions(service),
         *_catalog(service.catalog),
+        *_bin(service),
         ("/imports", image_import.ImportsResource(service.origins)),
         ("/exports", export.ExportsResource(service.exports)),
         ("/object-stores", object_store.ObjectStoresResource(service.object_stores)),
@@ -71,7 +73,14 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         ("/backends", backend.BackendsResource(service.backend_manager)),
         ("/health", health.HealthResource(service.health)),
         ("/image.csv", image_csv.ImageCsvResource(service.images)),
-        ("/images/{image_id}", image.ImageResource(service.image_details)),
+        (
+            "/images/{image_id}",
+            image.ImageResource(service.image_details, service.deletions),
+        ),
+        (
+            "/images/{image_id}/promise",
+            image.ImagePromiseResource(service.images, service.image_details),
+        ),
         ("/images/{image_id}/copy", copy.CopyResource(service.copies)),
         ("/images/{image_id}/impact", image_impact.ImageImpactResource(service.impacts)),
         ("/images/{image_id}/explain", image_explain.ImageExplainResource(service.explanations)),
@@ -121,6 +130,17 @@ def _machines(service: Any) -> tuple[openapi.Route, ...]:
         ("/backups/{backup_id}", backup.BackupResource(service.backups)),
         ("/backups/{backup_id}/restore", backup.BackupRestoreResource(service.backups)),
         ("/captures", capture.CapturesResource(*captures)),
+    )
+
+
+def _bin(service: Any) -> tuple[openapi.Route, ...]:
+    """What becomes of deleted images."""
+    bins = service.bins
+    return (
+        ("/bin", image_bin.BinResource(bins)),
+        ("/bin/{image_id}", image_bin.BinnedImageResource(bins)),
+        ("/bin/{image_id}/undo", image_bin.BinUndoResource(bins)),
+        ("/bin/{image_id}/purge", image_bin.BinPurgeResource(bins)),
     )
 
 

@@ -62,7 +62,7 @@ def test_a_private_image_is_gone_for_others_at_once(service, image_id):
 
 
 def test_a_deleted_image_is_gone_at_once(service, image_id):
-    service.images.delete(CALLER, image_id)
+    service.deletions.delete(CALLER, image_id)
     with pytest.raises(errors.ImageNotFound):
         _read(service, image_id)
 

@@ -58,7 +58,7 @@ def test_an_ended_job_cannot_be_cancelled_and_an_open_one_not_retried(service, j
 def test_a_retry_whose_image_is_gone_changes_nothing(service, capture):
     image, job = capture
     service.jobs.cancel(CALLER, job.id)
-    service.images.delete(CALLER, image.id)
+    service.deletions.delete(CALLER, image.id)
     with pytest.raises(errors.ImageNotFound):
         service.jobs.retry(CALLER, job.id)
     assert service.jobs.get(CALLER, job.id).state == "cancelled"
@@ -110,7 +110,7 @@ def test_a_key_gives_the_first_job_also_after_it_ended(service, compute, work, e
         service.jobs.cancel(CALLER, job.id)
     work()
     if end == "deleted":
-        service.images.delete(CALLER, image.id)
+        service.deletions.delete(CALLER, image.id)
     again, same = start()
     assert (same.id, same.image_id) == (job.id, image.id)
     assert same.state == ("done" if end == "deleted" else end)
@@ -125,6 +125,6 @@ def test_a_key_gives_the_first_creation_also_after_it_ended(service, active_imag
 
     job = create()
     work()
-    service.images.delete(CALLER, active_image.id)
+    service.deletions.delete(CALLER, active_image.id)
     assert (create().id, create().state) == (job.id, "done")
     assert len(compute.servers) == 2

@@ -141,9 +141,9 @@ def test_use_is_counted_without_a_limit_and_given_back(service):
     limit(service, images=2, stored_bytes=SIZE)
     with pytest.raises(errors.QuotaExceeded, match="images exceeded: 2 of 2 images used, 1 more"):
         create(service)
-    service.images.delete(CALLER, image_id)
+    service.deletions.delete(CALLER, image_id)
     upload(service, other, announced=False)
-    service.images.delete(CALLER, other)
+    service.deletions.delete(CALLER, other)
     assert use(service) == counts()
 
 
@@ -204,7 +204,7 @@ def test_an_image_deleted_while_its_bytes_come_leaves_no_use(service):
 
         def read(self, size=-1):
             if self.tell() == 0:
-                service.images.delete(CALLER, image_id)
+                service.deletions.delete(CALLER, image_id)
                 assert use(service) == counts(reserved=SIZE, uploads=1)
             return super().read(size)
 
@@ -259,14 +259,14 @@ def test_a_failed_capture_gives_everything_back_and_takes_it_again(service, capt
     assert use(service) == counts(images=1, reserved=len(DISK))
     work()
     assert use(service) == counts(images=1, stored_bytes=len(DISK))
-    service.images.delete(CALLER, image.id)
+    service.deletions.delete(CALLER, image.id)
     assert use(service) == counts()
 
 
 def test_the_deletion_of_a_killed_image_gives_nothing_back_twice(service, capture, compute, work):
     compute.faults["start_snapshot"] = driver_errors.DriverError("No.", "")
     work()
-    service.images.delete(CALLER, capture[0].id)
+    service.deletions.delete(CALLER, capture[0].id)
     assert use(service) == counts()
 
 
@@ -280,7 +280,7 @@ def test_a_stopped_capture_gives_everything_back(service, capture, compute, work
     if by == "cancel":
         service.jobs.cancel(CALLER, job.id)
     else:
-        service.images.delete(CALLER, image.id)
+        service.deletions.delete(CALLER, image.id)
     work()
     assert service.jobs.get(CALLER, job.id).state == "cancelled"
     assert use(service) == counts()
@@ -342,7 +342,7 @@ def test_verifying_alone_changes_nothing_and_sees_no_error_in_running_work(servi
 
     def work(_):
         for _ in range(5):
-            service.images.delete(CALLER, create(service))
+            service.deletions.delete(CALLER, create(service))
 
     assert outcomes(work, range(4)) == (4, 0)
     stop.set()

@@ -69,7 +69,7 @@ def test_the_end_of_a_job_and_the_deletion_of_its_image_do_not_wait_in_a_circle(
     deleted, cancelled = _at_once(
         service,
         made.id,
-        lambda: service.images.delete(CALLER, made.id),
+        lambda: service.deletions.delete(CALLER, made.id),
         lambda: service.jobs.cancel(CALLER, job.id),
     )
     assert deleted is None
@@ -89,7 +89,7 @@ def test_a_patch_and_a_deletion_do_not_wait_in_a_circle(service, image, change):
     deleted, patched = _at_once(
         service,
         image.id,
-        lambda: service.images.delete(CALLER, image.id),
+        lambda: service.deletions.delete(CALLER, image.id),
         lambda: service.images.patch(CALLER, image.id, (change,)),
     )
     assert deleted is None
@@ -100,7 +100,7 @@ def test_the_removal_of_a_tag_and_a_deletion_do_not_wait_in_a_circle(service, im
     deleted, removed = _at_once(
         service,
         image.id,
-        lambda: service.images.delete(CALLER, image.id),
+        lambda: service.deletions.delete(CALLER, image.id),
         lambda: service.tags.remove(CALLER, image.id, "old"),
     )
     assert deleted is None
@@ -111,7 +111,7 @@ def test_a_deleted_image_gets_no_member(service, image):
     deleted, added = _at_once(
         service,
         image.id,
-        lambda: service.images.delete(CALLER, image.id),
+        lambda: service.deletions.delete(CALLER, image.id),
         lambda: service.members.add(CALLER, image.id, "late"),
     )
     assert deleted is None
@@ -174,7 +174,9 @@ def test_an_upload_that_fails_while_its_image_is_deleted_fails_as_it_would_have(
         body.go_on.set()
         upload.join()
 
-    deleted, _ = _at_once(service, image_id, lambda: service.images.delete(CALLER, image_id), fail)
+    deleted, _ = _at_once(
+        service, image_id, lambda: service.deletions.delete(CALLER, image_id), fail
+    )
     assert deleted is None
     assert [type(one) for one in found] == [ConnectionResetError]
 
@@ -191,7 +193,7 @@ def test_a_deletion_waits_for_no_job_that_came_while_it_waited_for_the_image(ser
         for n, act in enumerate(
             (
                 lambda: service.imports.start(CALLER, made.id, wanted),
-                lambda: service.images.delete(CALLER, made.id),
+                lambda: service.deletions.delete(CALLER, made.id),
             ),
             1,
         ):

@@ -77,7 +77,7 @@ def test_only_orphans_of_images_that_are_or_were_ours_are_repaired(service, acti
     ours, foreign = f"{deleted}/old", f"{uuid.uuid4()}/1"
     put(service, ours)
     put(service, foreign)
-    service.images.delete(CALLER, deleted)
+    service.deletions.delete(CALLER, deleted)
     assert set(look(service)) == {("orphan", ours), ("orphan", foreign)}
     assert len(look(service, repair=True)) == 2
     reaper.run(service)
@@ -105,7 +105,7 @@ def test_an_image_deleted_while_the_store_is_listed_is_no_difference(
     def late(prefix="", *, after=None, limit=1000):
         found = listed(prefix, after=after, limit=limit)
         if after is None:
-            service.images.delete(CALLER, active_image.id)
+            service.deletions.delete(CALLER, active_image.id)
             reaper.run(service)
         return found
 
@@ -122,7 +122,7 @@ def test_an_image_written_or_deleted_after_the_listing_is_no_difference(
 
     def late(key):
         if deleted:
-            service.images.delete(CALLER, active_image.id)
+            service.deletions.delete(CALLER, active_image.id)
         return stat(key)
 
     monkeypatch.setattr(driver, "list", lambda *args, **named: [])

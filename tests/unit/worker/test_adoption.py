@@ -58,7 +58,7 @@ class ImagingCompute(PaperCompute):
             self.service.images.get(self.writer, self.image)
         except errors.ImageNotFound:
             return
-        self.service.images.delete(self.writer, self.image)
+        self.service.deletions.delete(self.writer, self.image)
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_a_record_that_goes_before_it_is_taken_over_fails_the_job(
 
     def find_and_lose(ctx, disk):
         facts = found(ctx, disk)
-        service.images.delete(CALLER, compute.image)
+        service.deletions.delete(CALLER, compute.image)
         return facts
 
     monkeypatch.setattr(adoption, "find", find_and_lose)

@@ -174,7 +174,7 @@ def test_a_cancelled_capture_can_be_retried_with_a_snapshot_of_its_own(
 def test_deleting_the_image_stops_its_capture_and_leaves_nothing(service, capture, compute, work):
     compute.pending = True
     work(1)
-    service.images.delete(CALLER, capture[0].id)
+    service.deletions.delete(CALLER, capture[0].id)
     work()
     assert service.jobs.get(CALLER, capture[1].id).state == "cancelled"
     with pytest.raises(errors.ImageNotFound):

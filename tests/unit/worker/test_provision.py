@@ -78,7 +78,7 @@ def test_work_whose_handle_was_lost_is_withdrawn_though_its_image_is_gone(
     work(1)
     monkeypatch.undo()
     compute.pending = True
-    service.images.delete(CALLER, active_image.id)
+    service.deletions.delete(CALLER, active_image.id)
     if denied:
         compute.faults["start_create"] = driver_errors.AccessDenied("Not now.")
     service.jobs.cancel(CALLER, job.id)
@@ -104,7 +104,7 @@ def test_the_memo_of_a_creation_holds_no_signed_url(service, job, compute, work)
 
 
 def test_an_image_deleted_before_it_was_read_is_the_cause(service, active_image, job, work):
-    service.images.delete(CALLER, active_image.id)
+    service.deletions.delete(CALLER, active_image.id)
     work()
     ended = service.jobs.get(CALLER, job.id)
     assert (ended.state, ended.error_text) == (
@@ -207,7 +207,7 @@ def test_a_data_image_deleted_before_it_was_read_is_the_cause(service, active_im
     job = service.servers.create(
         CALLER, image_id=active_image.id, name="web", data_disks=(DataDisk(data.id),)
     )
-    service.images.delete(CALLER, data.id)
+    service.deletions.delete(CALLER, data.id)
     work()
     ended = service.jobs.get(CALLER, job.id)
     assert (ended.state, ended.error_text) == ("failed", errors.ImageGone(image_id=data.id).text)

@@ -140,7 +140,7 @@ def test_a_rebuild_is_not_begun_to_stop_it_where_nothing_finds_it(service, job, 
 
 
 def test_an_image_deleted_before_it_was_read_is_the_cause(service, active_image, job, work):
-    service.images.delete(CALLER, active_image.id)
+    service.deletions.delete(CALLER, active_image.id)
     work()
     ended = service.jobs.get(CALLER, job.id)
     assert ended.state == "failed"

@@ -73,7 +73,7 @@ def test_a_whole_server_becomes_one_image_of_its_disks_in_order(service, whole, 
     done = service.jobs.get(CALLER, job.id)
     assert (done.type, done.state) == ("capture-whole-machine", "done")
     assert done.result == {"image_ids": [image.id], "consistency": "crash"}
-    service.images.delete(CALLER, image.id)
+    service.deletions.delete(CALLER, image.id)
     assert left(service) == (0, ())
     assert used(service) == [(0, 0), (0, 0)]
 
@@ -134,7 +134,7 @@ def test_an_image_of_several_that_was_deleted_is_left_out(service, pair, compute
     compute.pending = True
     work(1)
     first, second = captured.image_ids(pair)
-    service.images.delete(CALLER, first)
+    service.deletions.delete(CALLER, first)
     compute.pending = False
     work()
     assert service.jobs.get(CALLER, pair.id).state == "done"
@@ -147,7 +147,7 @@ def test_a_capture_all_of_whose_images_were_deleted_fails(service, pair, compute
     compute.pending = True
     work(1)
     for image_id in captured.image_ids(pair):
-        service.images.delete(CALLER, image_id)
+        service.deletions.delete(CALLER, image_id)
     compute.pending = False
     work()
     assert service.jobs.get(CALLER, pair.id).state == "failed"

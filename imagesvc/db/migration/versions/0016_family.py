@@ -7,7 +7,7 @@ from imagesvc.db import metadata
 from imagesvc.domain import family
 
 revision = "0016"
-down_revision = "0014"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
