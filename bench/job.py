@@ -97,17 +97,18 @@ def _import(
 
 def _job(ours: running.Party, path: str, body: dict[str, object]) -> dict[str, float]:
     """Seconds of each step of a job, whose image is removed again."""
-    job = _ended(ours, path, body)
+    job = ended(ours, path, body)
     ours.call("DELETE", f"/v2/images/{job['image_id']}")
     return _steps(job)
 
 
 def finished(ours: running.Party, path: str, body: dict[str, object]) -> dict[str, float]:
     """Seconds of each step of a job that has no image."""
-    return _steps(_ended(ours, path, body))
+    return _steps(ended(ours, path, body))
 
 
-def _ended(ours: running.Party, path: str, body: dict[str, object]) -> dict[str, Any]:
+def ended(ours: running.Party, path: str, body: dict[str, object]) -> dict[str, Any]:
+    """The job that a request began, when it is done."""
     _, _, answer = ours.call("POST", path, body)
     job = json.loads(answer)["job"]
     while not job["finished_at"]:

@@ -2,8 +2,8 @@
 
     python bench/race.py [ROW ...] [--quick] [--mib N] [--pairs N] [--seconds S]
 
-ROW is U1, U2, U3, U5, D1, D2, D3, D4, S1, S2, M1, M2, M3, M4, M5, C1, C2, C3, E1, E2, E3 or E4; all
-without. S1 and S2 are U1 and a download by 8 clients with the bytes of both in one S3 server. Exit status
+ROW is U1, U2, U3, U5, D1, D2, D3, D4, S1, S2, M1, M2, M3, M4, M5, C1, C2, C3, E1, E2, E3, E4 or R1;
+all without. S1 and S2 are U1 and a download by 8 clients with the bytes of both in one S3 server. Exit status
 1 if a row is below its floor, 2 if one is inconclusive.
 """
 
@@ -27,6 +27,7 @@ import peer_glance
 import peer_nginx
 import population
 import ratio
+import region
 import running
 import stalled
 import transfer
@@ -126,6 +127,12 @@ class Track:
     def sealed(self) -> running.Party:
         """The service with a worker and nothing else."""
         return self._stack.enter_context(running.service(self.server.create(), fetch_port=80))
+
+    @functools.cached_property
+    def regions(self) -> tuple[running.Party, running.Party]:
+        """Two of it, of which the first puts images into the second."""
+        urls = (self.server.create(), self.server.create())
+        return self._stack.enter_context(region.pair(urls))
 
     @functools.cached_property
     def s3(self) -> tuple[running.Party, running.Party]:
@@ -228,6 +235,7 @@ ROWS: dict[str, Callable[[Track], list[ratio.Outcome]]] = {
     "E2": lambda track: encrypted.downloads(track.sealed, track.file, track.pairs),
     "E3": lambda track: encrypted.ranges(track.sealed, track.file, track.calls),
     "E4": lambda track: encrypted.rewrap(track.sealed, track.part, track.keys),
+    "R1": lambda track: region.copies(*track.regions, track.file, track.pairs),
 }
 
 

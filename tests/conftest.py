@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -11,6 +12,13 @@ from tests import s3_server
 from tests.keystone_server import KeystoneServer
 from tests.openbao_server import OpenbaoServer
 from tests.postgresql_server import PostgresqlServer
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: the garbage collector need not look at it each time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,8 @@ key_repository = {folder}/fernet
 [credential]
 key_repository = {folder}/credential
 [cache]
-enabled = false
+enabled = true
+backend = dogpile.cache.memory
 [token]
 expiration = 7200
 allow_expired_window = 7200

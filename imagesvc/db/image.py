@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from imagesvc import errors
-from imagesvc.db import image_list, image_property, image_state, image_table, metadata, tag
+from imagesvc.db import image_list, image_property, image_state, image_table, metadata, tag, unique
+from imagesvc.domain import family
 from imagesvc.domain import image as domain
 
 TABLE = image_table.TABLE
@@ -21,6 +22,7 @@ rest = image_state.rest
 resting = image_state.resting
 
 _STATEMENTS_MAX = 1024
+_SHOWN = "A family shows one public image, and another of {} is shown already: hide that one first."
 # Only transitions write the status, only a birth writes the id.
 _NOT_UPDATABLE = frozenset({"id", "status", "revision", "created_at", "deleted_at"})
 
@@ -28,11 +30,15 @@ _NOT_UPDATABLE = frozenset({"id", "status", "revision", "created_at", "deleted_a
 def insert(conn: sa.Connection, image: domain.Image) -> None:
     """Add an image with its tags and properties.
 
-    Raises Conflict (ID_TAKEN) if the id is or ever was in use.
+    Raises Conflict (ID_TAKEN) if the id is or ever was in use, Conflict if its family shows another
+    public image already.
     """
     values = {field: getattr(image, field) for field in image_table.FIELDS}
-    made = conn.execute(_birth(conn.dialect.name), values)
-    if made.one_or_none() is None:
+    if image.family_version is not None:
+        values["family_order"] = family.order(image.family_version)
+    with unique.guard(_SHOWN.format(image.family)):
+        made = conn.execute(_birth(conn.dialect.name), values).one_or_none()
+    if made is None:
         raise errors.Conflict(
             "The image id {image_id} is taken.",
             reason=errors.Reason.ID_TAKEN,
@@ -108,16 +114,20 @@ def update(
     """Set columns, raise the revision, and return the image as it now is.
 
     With `revision`, only if the row still has it: else Conflict.
-    Raises ImageNotFound for a missing or deleted image. The status is not set here.
+    Raises ImageNotFound for a missing or deleted image, Conflict if it would be the second public
+    image that its family shows. The status is not set here.
     """
     forbidden = _NOT_UPDATABLE.intersection(values)
     if forbidden:
         raise ValueError(f"not set by update: {sorted(forbidden)}")
     changed = {"updated_at": metadata.now(), **values, "wanted_id": image_id}
+    if "family_version" in values:
+        changed["family_order"] = family.order(values["family_version"])
     if revision is not None:
         changed["wanted_revision"] = revision
     statement = _change(conn.dialect.name, revision is not None)
-    row = conn.execute(statement, changed).one_or_none()
+    with unique.guard(_SHOWN.format(values.get("family", "it"))):
+        row = conn.execute(statement, changed).one_or_none()
     if row is not None:
         return image_table.entity(row)
     if get(conn, image_id) is None:

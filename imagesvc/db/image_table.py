@@ -55,6 +55,8 @@ TABLE = sa.Table(
     sa.Column("expected_digest", _word()),
     sa.Column("family", _word()),
     sa.Column("family_version", _word()),
+    # By which versions are compared; follows `family_version`.
+    sa.Column("family_order", _word(), nullable=False, server_default=""),
     sa.Column("deprecated_at", metadata.UtcDateTime()),
     sa.Column("bin_until", metadata.UtcDateTime()),
     sa.Column("parent_image_id", _word()),
@@ -90,6 +92,20 @@ _index("enterprise_project_id", _c.enterprise_project_id, *_NEWEST)
 _index("source_image_id", _c.source_image_id)
 for _fact in image_property_domain.FACTS:
     _index(_fact, metadata.start(_c[_fact]), *_NEWEST)
+_LIVE = "deleted_at IS NULL AND family IS NOT NULL"
+_FAMILY = sa.and_(ALIVE, _c.family.is_not(None))
+_VERSIONS = (_c.family_order.desc(), *_NEWEST)
+_index("owner_family", _c.owner, _c.family, *_VERSIONS, where=_FAMILY)
+_index("family", _c.family, _c.visibility, *_VERSIONS, where=_FAMILY)
+# Of a family at most one image is offered to all.
+sa.Index(
+    "uq_image_family",
+    _c.owner,
+    _c.family,
+    unique=True,
+    sqlite_where=sa.text(f"{_LIVE} AND visibility = 'public' AND hidden = 0"),
+    postgresql_where=sa.text(f"{_LIVE} AND visibility = 'public' AND NOT hidden"),
+)
 _index("heartbeat_at", _c.heartbeat_at, where=_c.heartbeat_at.is_not(None))
 
 # Columns of the entity; tags and properties come beside them.
@@ -99,6 +115,7 @@ FIELDS = (
     "virtual_size_bytes", "md5", "hash_algorithm", "hash_value", "kind", "os_type",
     "architecture", "description", "source_server_id", "source_image_id", "job_id", "cause",
     "revision", "key_id",
+    "family", "family_version", "deprecated_at",
 )  # fmt: skip
 
 

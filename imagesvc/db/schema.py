@@ -8,6 +8,7 @@ from imagesvc.db import (
     damage,
     default_key,
     doomed,
+    family,
     foreign_location,
     image_disk,
     image_key,
@@ -36,6 +37,6 @@ MODULES = (
     image_table, image_property, tag, member, image_disk, damage, job_table, audit, audit_seal,
     quota, doomed, pending, lease, upload, metadef_namespace, metadef_object, metadef_property,
     metadef_resource_type, metadef_tag, upload_part, object_store, foreign_location, image_key,
-    default_key, agency, region_image,
+    default_key, agency, region_image, family,
     catalog,
 )  # fmt: skip

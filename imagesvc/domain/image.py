@@ -75,7 +75,8 @@ class Image:
     `size_bytes`, `virtual_size_bytes`, `md5` and the hash are those of disk 0, None until
     active. `cause` says why a job that was making the image failed. `stores` are the storage
     backends that hold disk 0, in no order. `foreign_store` names the store of locations that are
-    URLs elsewhere: such an image has no disk of ours, and no `stores`.
+    URLs elsewhere: such an image has no disk of ours, and no `stores`. From `deprecated_at` on
+    it is not to be used for anything new.
     """
 
     id: str
@@ -106,6 +107,9 @@ class Image:
     cause: str | None = None
     revision: int = 0
     key_id: str | None = None
+    family: str | None = None
+    family_version: str | None = None
+    deprecated_at: datetime.datetime | None = None
     stores: tuple[str, ...] = ()
     foreign_store: str | None = None
     tags: tuple[str, ...] = ()
@@ -140,6 +144,9 @@ class NewImage:
     architecture: str | None = None
     description: str | None = None
     key_id: str | None = None
+    family: str | None = None
+    family_version: str | None = None
+    deprecated_at: datetime.datetime | None = None
     image_key: ImageKey | None = None
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)

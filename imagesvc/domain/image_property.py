@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from imagesvc import errors
-from imagesvc.domain import disk_format, image
+from imagesvc.domain import disk_format, family, image
 from imagesvc.errors import Reason
 
 READ_ONLY = frozenset(
@@ -23,8 +23,16 @@ READ_ONLY = frozenset(
 # Documented facts that are columns. Whoever writes a property of such a name writes the fact, and
 # whoever filters by it reads the fact: there is no second place for it.
 FACTS = ("os_type", "architecture", "description")
-# `imagesvc_key_id` says in doors under which key an image is encrypted, and is no property.
-RESERVED_PROPERTIES = frozenset({"location", "deleted", "deleted_at", "imagesvc_key_id"})
+# Doors say by these names under which key an image is encrypted, of which family it is, and from when
+# on it is deprecated; they are no properties.
+FAMILY_NAMES = {
+    "imagesvc_family": "family",
+    "imagesvc_family_version": "family_version",
+    "imagesvc_deprecated_at": "deprecated_at",
+}
+RESERVED_PROPERTIES = frozenset(
+    {"location", "deleted", "deleted_at", "imagesvc_key_id", *FAMILY_NAMES}
+)
 RESERVED_PREFIX = "os_glance"
 # Marks of drivers, which say of an image for which work it was made.
 MARKS = "imagesvc_"
@@ -112,6 +120,9 @@ VALUE_RULES: Mapping[str, Callable[[str, Any], Any]] = {
     "hidden": _flag,
     "min_disk_gib": _count,
     "min_ram_mib": _count,
+    "family": family.check_name,
+    "family_version": family.check_version,
+    "deprecated_at": family.check_moment,
     "disk_format": _choice(disk_format.DISK_FORMATS, null=True),
     "container_format": _choice(disk_format.CONTAINER_FORMATS, null=True),
 }

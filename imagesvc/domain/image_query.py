@@ -52,7 +52,8 @@ class ImageQuery:
 
     `visibility` is None (the default set), one of the four, or `all`. `member_status` None
     means `all`. `impossible` marks a filter that no image can meet (an integer field
-    compared with text): the answer is an empty page. `sort` holds what the caller asked
+    compared with text): the answer is an empty page. `newest_of` names a family of which the newest
+    image alone is asked for. `sort` holds what the caller asked
     for; ties are always broken by created_at, then id.
     """
 
@@ -67,6 +68,7 @@ class ImageQuery:
     marker: str | None = None
     limit: int = LIMIT_DEFAULT
     impossible: bool = False
+    newest_of: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from imagesvc import errors
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import attempt, doomed, image_disk, image_key, metadata, pending, tag
+from imagesvc.db import family as family_rows
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import image_property
@@ -122,6 +123,9 @@ class ImageManager:
             tags=tuple(sorted(tags)),
             properties=properties,
             key_id=new.image_key.key_id if new.image_key else None,
+            family=new.family,
+            family_version=new.family_version,
+            deprecated_at=new.deprecated_at,
             **facts,
         )
 
@@ -137,6 +141,8 @@ class ImageManager:
         """List images. Raises InvalidRequest (MARKER) for an unknown or invisible marker."""
         self._enforcer.authorize(ctx, "image:list")
         with self._operation.database.read() as conn:
+            if query.newest_of:
+                query = family_rows.narrow(conn, query, ctx.project_id)
             return image_rows.list_page(conn, query, visibility.scope(ctx, query))
 
     def disks(self, ctx: RequestContext, image_id: str) -> tuple[ImageDisk, ...]:

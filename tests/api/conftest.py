@@ -23,8 +23,6 @@ url = sqlite:///{folder}/imagesvc.sqlite
 directory = {folder}/images
 [identity_local]
 path = {folder}/identity.sqlite
-[compute_local]
-directory = {folder}/servers
 [audit_sink_local]
 path = {folder}/audit.log
 """

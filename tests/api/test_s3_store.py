@@ -35,8 +35,6 @@ secret_key_file = {folder}/secret
 part_size_mib = 5
 [identity_local]
 path = {folder}/identity.sqlite
-[compute_local]
-directory = {folder}/servers
 [audit_sink_local]
 path = {folder}/audit.log
 """

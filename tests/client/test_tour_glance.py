@@ -81,7 +81,7 @@ def test_imports_stores_and_tasks(keystone_service, glance, file, data):
     image_id = create(glance)
     glance("image-stage", image_id, "--file", str(file))
     glance("image-import", image_id, "--import-method", "glance-direct", "--stores", "main,near")
-    poll.until(lambda: table(glance("image-show", image_id))["stores"] == "main,near", 60)
+    poll.until(lambda: table(glance("image-show", image_id)).get("stores") == "main,near", 60)
     glance("stores-delete", "--store", "near", image_id, user="admin")
     assert table(glance("image-show", image_id))["stores"] == "main"
     assert "success" in glance("image-tasks", image_id)

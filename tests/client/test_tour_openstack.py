@@ -129,7 +129,7 @@ def test_an_image_is_imported_in_every_way(
         "image", "import", staged, "--method", "copy-image", "--store", "near", "--wait",
         cloud="admin",
     )  # fmt: skip
-    poll.until(lambda: ask("image", "show", staged)["properties"]["stores"] == "main,near", 60)
+    poll.until(lambda: ask("image", "show", staged)["properties"].get("stores") == "main,near", 60)
     fetched = queued()
     name = f"{uuid.uuid4().hex}.raw"
     (keystone_service.web_root / name).write_bytes(data)

@@ -41,6 +41,7 @@ url = {url}
 directory = {folder}/store
 [compute_local]
 state_dir = {folder}/compute
+accelerator = tcg
 [identity_local]
 path = {folder}/identity.sqlite
 [audit_sink_local]

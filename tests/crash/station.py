@@ -41,6 +41,7 @@ directory = {folder}/store
 [compute_local]
 state_dir = {folder}/compute
 accelerator = tcg
+accelerator = tcg
 [identity_local]
 path = {folder}/identity.sqlite
 [audit_sink_local]

@@ -43,7 +43,11 @@ def driver(
 ) -> Iterator[QemuCompute]:
     sockets = tmp_path_factory.mktemp("r", numbered=True)
     made = suite.make(
-        QemuCompute, state_dir=str(state), runtime_dir=str(sockets), detach_wait_s=0.5
+        QemuCompute,
+        state_dir=str(state),
+        runtime_dir=str(sockets),
+        detach_wait_s=0.5,
+        accelerator="tcg",
     )
     yield made
     for server in made.list_servers(PROJECT):

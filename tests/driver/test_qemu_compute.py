@@ -92,7 +92,11 @@ class TestQemuCompute(ComputeConformance):
     def driver(self, state: Path, tmp_path_factory: pytest.TempPathFactory) -> QemuCompute:
         sockets = tmp_path_factory.mktemp("r", numbered=True)
         return self.make(
-            QemuCompute, state_dir=str(state), runtime_dir=str(sockets), agent_timeout_s=0.5
+            QemuCompute,
+            state_dir=str(state),
+            runtime_dir=str(sockets),
+            agent_timeout_s=0.5,
+            accelerator="tcg",
         )
 
     @pytest.fixture

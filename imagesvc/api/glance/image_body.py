@@ -36,6 +36,9 @@ def new_image(body: dict[str, Any]) -> image_domain.NewImage:
             values["id"] = _image_id(value)
         elif name == "tags":
             values["tags"] = image_property.check_tags(value)
+        elif name in image_property.FAMILY_NAMES:
+            field = image_property.FAMILY_NAMES[name]
+            values[field] = image_property.check_field(field, value)
         elif name == image_view.KEY_ID:
             values["key_id"] = _key_id(value)
         elif name in image_view.FIELDS or name in _LINKS:
@@ -52,6 +55,9 @@ def translate(change: image_property.Change) -> image_property.Change:
         raise errors.Forbidden(
             f"{name} is read-only: copy the image under another key.", reason=Reason.READ_ONLY
         )
+    if name in image_property.FAMILY_NAMES and len(change.path) == 1:
+        value = None if change.op == "remove" else change.value
+        return image_property.Change("replace", (image_property.FAMILY_NAMES[name],), value)
     if name in _LINKS:
         field: tuple[str, ...] = (name,)
     elif len(change.path) > 1:

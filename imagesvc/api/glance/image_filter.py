@@ -9,7 +9,7 @@ from imagesvc import errors
 from imagesvc.api import page
 from imagesvc.api.glance import image_view
 from imagesvc.domain import image as image_domain
-from imagesvc.domain import image_query
+from imagesvc.domain import image_property, image_query
 from imagesvc.domain.image_query import FieldFilter, Operator, SortKey
 from imagesvc.domain.state import MemberStatus
 
@@ -26,8 +26,13 @@ _COUNTS = frozenset({"min_ram", "min_disk", "size"})
 _EXACT = frozenset({"checksum", "os_hash_value", "os_hash_algo"})
 _SIZES = {"size_min": Operator.GTE, "size_max": Operator.LTE}
 _PAGING = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir"})
-_SCOPE = frozenset({"visibility", "member_status", "owner", "os_hidden", "tag", "changes-since"})
+_SCOPE = frozenset(
+    {"visibility", "member_status", "owner", "os_hidden", "tag", "changes-since", "imagesvc_newest"}
+)
 _VISIBILITIES = frozenset({*(str(item) for item in image_domain.Visibility), "all"})
+# Asks for the newest image of the family that stands beside it.
+NEWEST = "imagesvc_newest"
+_FAMILY = "imagesvc_family"
 _DIRECTIONS = {"asc": False, "desc": True}
 _NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
 _VALUES = re.compile(r'(?:"([^"]*)"|([^",]*))(?:,|$)')
@@ -47,6 +52,9 @@ def parse(pairs: list[tuple[str, str]]) -> image_query.ImageQuery:
     for name, values in given.items():
         for value in values:
             _filter(facts, name, value)
+    newest = _flag(NEWEST, last.get(NEWEST, "false").lower())
+    if newest and _FAMILY not in last:
+        raise errors.InvalidRequest(f"{NEWEST} stands beside {_FAMILY}, which names the family.")
     return image_query.ImageQuery(
         visibility=_choice("visibility", last.get("visibility"), _VISIBILITIES),
         member_status=_member_status(last.get("member_status")),
@@ -63,6 +71,7 @@ def parse(pairs: list[tuple[str, str]]) -> image_query.ImageQuery:
             maximum=image_query.LIMIT_MAX,
         ),
         impossible=facts.impossible,
+        newest_of=last[_FAMILY] if newest else None,
     )
 
 
@@ -95,6 +104,8 @@ def _filter(facts: _Facts, name: str, value: str) -> None:
         facts.add("size", _SIZES[name], number)
     elif name in _EXACT:
         facts.add(name, Operator.EQ, value)
+    elif name in ("imagesvc_family", "imagesvc_family_version"):
+        facts.fields.append(FieldFilter(image_property.FAMILY_NAMES[name], Operator.EQ, value))
     elif name == "protected":
         facts.add(name, Operator.EQ, _flag(name, value))
     else:

@@ -59,6 +59,10 @@ def render(image: image_domain.Image, stores: Stores) -> dict[str, Any]:
     view["self"] = path(image.id)
     view["file"] = path(image.id) + "/file"
     view["schema"] = "/v2/schemas/image"
+    for name, field in image_property.FAMILY_NAMES.items():
+        value = getattr(image, field)
+        if value is not None:
+            view[name] = time(value) if isinstance(value, datetime.datetime) else value
     if image.key_id is not None:
         view[KEY_ID] = image.key_id
     if stores.several and (image.stores or image.foreign_store):

@@ -44,6 +44,7 @@ weight = 5
 path = {folder}/identity.sqlite
 [compute_local]
 state_dir = {folder}/servers
+accelerator = tcg
 [audit_sink_local]
 path = {folder}/audit.log
 """

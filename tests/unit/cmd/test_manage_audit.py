@@ -26,6 +26,7 @@ directory = {folder}/store
 path = {folder}/identity.sqlite
 [compute_local]
 state_dir = {folder}/compute
+accelerator = tcg
 [audit_sink_local]
 path = {folder}/audit.jsonl
 """

@@ -23,6 +23,7 @@ directory = {folder}/images
 path = {folder}/identity.sqlite
 [compute_local]
 state_dir = {folder}/servers
+accelerator = tcg
 [audit_sink_local]
 path = {folder}/audit.log
 """
