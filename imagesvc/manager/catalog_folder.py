@@ -28,7 +28,7 @@ ENTRY, SUMS = "family.yaml", "SHA256SUMS"
 TRUST = "local"
 _ENTRY_BYTES_MAX = 1 << 16
 _SUMS_BYTES_MAX = 1 << 12
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,254}")
 _LINE = re.compile(rf"([0-9a-f]{{64}}) [ *]({_FILE.pattern})\n?")
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]

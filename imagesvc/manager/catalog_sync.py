@@ -8,6 +8,7 @@ from typing import Any
 from imagesvc import errors
 from imagesvc.context import service_context
 from imagesvc.db import catalog as catalog_rows
+from imagesvc.db import family as family_rows
 from imagesvc.db import image as image_rows
 from imagesvc.db import metadata
 from imagesvc.domain import catalog, catalog_family, catalog_lock, catalog_plan
@@ -129,6 +130,7 @@ class CatalogSync:
         if before is not None:
             self._fold(conn, before, family)
         self._show(conn, image, release, family)
+        self._point(conn, release.family, image_id)
         signed = {"signed_at": release.signature.made_at} if release.signature else {}
         _seen(conn, release.family, image_id=image_id, **signed)
 
@@ -155,9 +157,19 @@ class CatalogSync:
         purpose = image.properties.get("os_purpose", "")
         if purpose in purposes:
             image_rows.set_properties(conn, image.id, {"os_purpose": purposes[purpose]})
+        self._point(conn, name, image.id)
         catalog_rows.withdraw(conn, present.image_id, metadata.now())
         catalog_rows.keep(conn, name, image_id=former.image_id)
         return present, former
+
+    def _point(self, conn: Any, name: str, image_id: str) -> None:
+        """The family's alias names this image. Raises Conflict if another moves it just now."""
+        known = family_rows.alias(conn, self._owner, name)
+        former_id = known[0] if known else None
+        if former_id == image_id:
+            return
+        if not family_rows.move(conn, self._owner, name, image_id, former_id, metadata.now()):
+            raise errors.Conflict("The alias of family {family} is being moved.", family=name)
 
     def _show(self, conn: Any, image: Image, release: Release, family: CatalogFamily) -> None:
         values: dict[str, Any] = {

@@ -9,6 +9,7 @@ import pytest
 from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.db import catalog as catalog_rows
+from imagesvc.db import family as family_rows
 from imagesvc.db import image as image_rows
 from imagesvc.db import metadata
 from imagesvc.domain import catalog_lock
@@ -79,6 +80,12 @@ def public(service):
     )
 
 
+def newest(service, name):
+    """What `family/NAME` means to anybody."""
+    with service.database.read() as conn:
+        return family_rows.resolve(conn, name, CALLER.project_id)
+
+
 def data_of(service, image_id):
     """What a caller of another project reads."""
     with service.image_files.download(CALLER, image_id).open() as stream:
@@ -100,6 +107,7 @@ def test_two_releases_in_a_row_are_published_and_one_is_rolled_back(
     assert image.properties["hw_disk_bus"] == "virtio"
     assert image.properties["uuid_validity"] == "last-3"
     assert data_of(service, new.image_id) == second
+    assert newest(service, "debian-13") == new.image_id
     former = service.images.get(CALLER, old.image_id)
     assert (former.name, former.hidden) == ("Debian-13 (20260101-9)", True)
     assert former.properties["os_purpose"] == "oldgeneric"
@@ -110,6 +118,7 @@ def test_two_releases_in_a_row_are_published_and_one_is_rolled_back(
     assert public(service) == [("Debian-13", "20260101-9")]
     assert service.images.get(CALLER, old.image_id).properties["os_purpose"] == "generic"
     assert data_of(service, new.image_id) == second
+    assert newest(service, "debian-13") == old.image_id
     # What was rolled back is not taken again by itself.
     assert families.plan(ADMIN, "debian-13").lines == ("debian-13: nothing new",)
     with pytest.raises(errors.Conflict, match="no build to go back to"):

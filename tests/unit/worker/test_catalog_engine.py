@@ -12,7 +12,8 @@ def test_one_image_of_a_family_is_in_the_list(service, tmp_path, work):
         folder.put("alpine", build)
         (job,) = service.catalog.families.sync(ADMIN)
         work()
-        assert service.jobs.get(ADMIN, job.id).state == "done"
+        ended = service.jobs.get(ADMIN, job.id)
+        assert (ended.state, ended.error_text) == ("done", None)
         (image,) = service.images.list(CALLER, ImageQuery()).images
         assert image.id == job.image_id
     service.catalog.families.rollback(ADMIN, "alpine")
