@@ -166,13 +166,13 @@ def move(
 ) -> bool:
     """Point an alias at another image, if it still names `former_id` (None: there is no alias).
 
-    False if another moved it first: of two that race one loses. A repeat of the same is one.
+    False if another moved it first: of two that race one loses.
     """
     values = {"image_id": image_id, "former_image_id": former_id, "moved_at": moment}
     if former_id is None:
         insert = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(TABLE)
         made = insert.values(owner=owner, name=name, **values).on_conflict_do_nothing()
-        return conn.execute(made).rowcount == 1
+        return conn.scalar(made.returning(_alias.name)) is not None
     changed = sa.update(TABLE).where(*_row(owner, name), _alias.image_id == former_id)
     return conn.execute(changed.values(values)).rowcount == 1
 

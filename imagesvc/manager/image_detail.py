@@ -4,10 +4,11 @@ import dataclasses
 
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
-from imagesvc.db import image_disk
+from imagesvc.db import image_disk, image_use
+from imagesvc.db.image_use import ImageLife
 from imagesvc.domain.image import Damage, Image, ImageDisk
 from imagesvc.errors import ImageNotFound
-from imagesvc.manager import image_copy
+from imagesvc.manager import family, image_copy
 from imagesvc.manager.image import visible_image
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
@@ -36,10 +37,13 @@ class DiskDetail:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageDetail:
-    """An image, and its disks by index; none before it has bytes."""
+    """An image, and its disks by index; none before it has bytes. `replacement_id` is the newest of its
+    family, if it is deprecated."""
 
     image: Image
     disks: tuple[DiskDetail, ...]
+    life: ImageLife
+    replacement_id: str | None
 
     @property
     def good(self) -> int | None:
@@ -60,9 +64,12 @@ class ImageDetailManager:
         with self._operation.database.read() as conn:
             image = visible_image(conn, ctx, image_id)
             disks = image_disk.list_for(conn, image_id)
+            life = image_use.life(conn, image_id)
+            newest = family.replacement(conn, image)
         if not self._enforcer.allows(ctx, "image:get", image):
             raise ImageNotFound(image_id=image_id)
-        return ImageDetail(image, tuple(self._detail(disk) for disk in disks))
+        details = tuple(self._detail(disk) for disk in disks)
+        return ImageDetail(image, details, life, newest)
 
     def _detail(self, disk: ImageDisk) -> DiskDetail:
         wrong = {

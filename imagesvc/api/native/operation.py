@@ -10,6 +10,7 @@ from imagesvc.api.native import (
     image_answer,
     image_csv,
     job,
+    operation_family,
     operation_foreign,
     operation_key,
     operation_machine,
@@ -82,6 +83,7 @@ _CSV: dict[str, Schema] = {
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
     **operation_machine.OPERATIONS,
+    **operation_family.OPERATIONS,
     **operation_foreign.OPERATIONS,
     **operation_key.OPERATIONS,
     **operation_region.OPERATIONS,
