@@ -87,7 +87,9 @@ def test_a_public_family_is_moved_by_its_owner_alone(owner):
 
 def test_a_second_public_image_of_a_family_is_refused_until_the_first_is_hidden(owner):
     admin = Caller(owner.client.app, owner.project, "admin", "member")
-    first, second = (made(owner, version) for version in ("1", "2"))
+    # Of a name of its own: what is public, the other tests see.
+    name = f"shown-{owner.project}"
+    first, second = (made(owner, version, **{FAMILY: name}) for version in ("1", "2"))
     assert admin.patch(first, ("replace", "/visibility", "public")).status_code == 200
     assert admin.patch(second, ("replace", "/visibility", "public")).status_code == 409
     assert owner.patch(first, ("replace", "/os_hidden", True)).status_code == 200
