@@ -59,6 +59,10 @@ class DiskNotFound(NotFound):
     message = "Image {image_id} has no disk {disk}."
 
 
+class FamilyNotFound(NotFound):
+    message = "No family {family} with a newest image was found."
+
+
 class JobNotFound(NotFound):
     message = "No job {job_id} was found."
 

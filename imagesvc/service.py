@@ -46,6 +46,7 @@ from imagesvc.manager.copy import CopyManager
 from imagesvc.manager.data_key import DataKeys
 from imagesvc.manager.disk_capture import DiskCaptureManager
 from imagesvc.manager.export import ExportManager
+from imagesvc.manager.family import FamilyManager
 from imagesvc.manager.foreign_bytes import ForeignBytes
 from imagesvc.manager.foreign_link import ForeignLinkManager
 from imagesvc.manager.foreign_location import ForeignLocationManager
@@ -109,6 +110,7 @@ class Service:
     images: ImageManager
     deletions: DeletionManager
     bins: BinManager
+    families: FamilyManager
     image_details: ImageDetailManager
     explanations: ExplainManager
     impacts: ImpactManager

@@ -6,6 +6,7 @@ from oslo_config import cfg
 
 from imagesvc.manager import heartbeat, import_option, signed_url
 from imagesvc.manager.data_key import DataKeys
+from imagesvc.manager.family import FamilyManager
 from imagesvc.manager.foreign_bytes import ForeignBytes
 from imagesvc.manager.guest import GuestManager
 from imagesvc.manager.image_bytes import Rules
@@ -36,6 +37,7 @@ def build(
     beat_s = heartbeat.interval_s(conf.worker.upload_stale_s)
     return {
         "image_details": ImageDetailManager(*core),
+        "families": FamilyManager(core.operation, core.enforcer),
         "explanations": ExplainManager(core.operation, core.enforcer),
         "impacts": ImpactManager(*core),
         "keys": KeyManager(*core, jobs, keys_max=conf.limit.project_keys),

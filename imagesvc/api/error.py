@@ -45,6 +45,7 @@ ERRORS = (
     Row(errors.MemberNotFound,         404, 404, "member-not-found"),
     Row(errors.TagNotFound,            404, 404, "tag-not-found"),
     Row(errors.DiskNotFound,           404, 404, "disk-not-found"),
+    Row(errors.FamilyNotFound,         404, 404, "family-not-found"),
     Row(errors.JobNotFound,            404, 404, "job-not-found"),
     Row(errors.ServerNotFound,         404, 404, "server-not-found"),
     Row(errors.UploadNotFound,         404, 404, "upload-not-found"),

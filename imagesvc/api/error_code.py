@@ -7,6 +7,7 @@ ADVICE = {
     "member-not-found": "List the image's members; only an offered project can answer.",
     "tag-not-found": "List the image's tags; taking away what is not there is no success here.",
     "disk-not-found": "Disks are counted from 0; show the image to see how many it has.",
+    "family-not-found": "List the families; one of another project that is not public looks the same.",
     "job-not-found": "Look at the id; jobs belong to the project that asked for them.",
     "volume-not-found": "List the volumes; one of another project looks the same.",
     "backup-not-found": "List the backups; one of another project looks the same.",

@@ -135,7 +135,9 @@ class CaptureManager:
                     "disks": [dataclasses.asdict(one) for one in _places(request, disks, made)],
                 }
 
-            return self._made.submit(op, ctx, request.job_type, news, args, key, server.server_id)
+            return self._made.submit(
+                op, ctx, request.job_type, news, args, key, server.server_id, server.image_id
+            )
 
 
 def _disks(server: Server, request: CaptureRequest) -> tuple[ServerDisk, ...]:

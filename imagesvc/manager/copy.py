@@ -124,7 +124,7 @@ class CopyManager:
             job = self._jobs.submit(
                 op.conn, ctx, JobType.COPY, args, image_id=image.id, idempotency_key=key
             )
-            values = {"job_id": job.id, "source_image_id": source.id}
+            values = {"job_id": job.id, "source_image_id": source.id, "parent_image_id": source.id}
             image_rows.update(op.conn, image.id, values)
             self._jobs.reserve(op.conn, image.owner, job)
             op.detail["job_id"] = job.id

@@ -4,12 +4,13 @@ import dataclasses
 
 from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
-from imagesvc.db import catalog, image_disk
+from imagesvc.db import catalog, image_disk, image_use
 from imagesvc.db import image as image_rows
+from imagesvc.db.image_use import ImageLife
 from imagesvc.domain.catalog import Published
 from imagesvc.domain.image import Damage, Image, ImageDisk
 from imagesvc.errors import ImageNotFound
-from imagesvc.manager import image_copy, image_grave
+from imagesvc.manager import family, image_copy, image_grave
 from imagesvc.manager.operation import Operation
 from imagesvc.policy import visibility
 from imagesvc.policy.check import Enforcer
@@ -38,11 +39,13 @@ class DiskDetail:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageDetail:
-    """An image, and its disks by index, none before it has bytes; where it came from, if it is of
-    the catalog."""
+    """An image, and its disks by index; none before it has bytes. `replacement_id` is the newest of its
+    family, if it is deprecated; `provenance` where it came from, if it is of the catalog."""
 
     image: Image
     disks: tuple[DiskDetail, ...]
+    life: ImageLife
+    replacement_id: str | None
     provenance: Published | None = None
 
     @property
@@ -67,9 +70,12 @@ class ImageDetailManager:
                 raise image_grave.absence(conn, ctx, image_id)
             disks = image_disk.list_for(conn, image_id)
             provenance = catalog.get(conn, image_id)
+            life = image_use.life(conn, image_id)
+            newest = family.replacement(conn, image)
         if not self._enforcer.allows(ctx, "image:get", image):
             raise ImageNotFound(image_id=image_id)
-        return ImageDetail(image, tuple(self._detail(disk) for disk in disks), provenance)
+        details = tuple(self._detail(disk) for disk in disks)
+        return ImageDetail(image, details, life, newest, provenance)
 
     def _detail(self, disk: ImageDisk) -> DiskDetail:
         wrong = {

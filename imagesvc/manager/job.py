@@ -6,7 +6,7 @@ from typing import Any
 
 from imagesvc import errors
 from imagesvc.context import RequestContext, job_context
-from imagesvc.db import attempt, metadata
+from imagesvc.db import attempt, image_use, metadata
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import capture as captures
@@ -110,6 +110,7 @@ class JobManager:
             lane=lane,
         )
         job_rows.insert(conn, job)
+        image_use.touch(conn, job.images_read, job.created_at)
         return job
 
     def new_id(self) -> str:

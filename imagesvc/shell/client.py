@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib import parse
 
 import requests
 
@@ -51,6 +52,10 @@ class Client:
         headers = {"Idempotency-Key": uuid.uuid4().hex} if idempotent else {}
         answer = self._call("POST", path, json=body, headers=headers)
         return answer.json() if answer.content else None
+
+    def put(self, path: str, body: Any) -> Any:
+        """Set what is at `path`."""
+        return self._call("PUT", path, json=body).json()
 
     def patch(self, path: str, body: Any) -> Any:
         """Change what is at `path`."""
@@ -104,9 +109,12 @@ class Client:
         return _only(noun, name_or_id, self.items(f"/{noun}s", f"{noun}s"))
 
     def find_image(self, name_or_id: str) -> str:
-        """The id of an image named by id or by a name that one visible image alone has."""
+        """The id of an image named by id, as `family/NAME`, or by a name that one visible image alone has."""
         if _is_id(name_or_id):
             return name_or_id
+        if name_or_id.startswith("family/"):
+            family = parse.quote(name_or_id.removeprefix("family/"), safe="")
+            return str(self.get(f"/families/{family}")["family"]["image_id"])
         url = f"{self._endpoint()}/v2/images"
         answer = self._send("GET", url, params={"name": name_or_id})
         return _only("image", name_or_id, answer.json()["images"])

@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from imagesvc.api import validate
-from imagesvc.api.native import idempotency, query, views
+from imagesvc.api.native import family, idempotency, query, views
 from imagesvc.manager import baremetal as nodes
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -48,8 +48,9 @@ class NodeResource:
 class NodeDeployResource:
     """Writing an image to a node's disk."""
 
-    def __init__(self, manager: nodes.BaremetalManager) -> None:
+    def __init__(self, manager: nodes.BaremetalManager, find: family.Find) -> None:
         self._nodes = manager
+        self._find = find
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, node_id: str) -> None:
         """Start the job; what was on the disk is lost."""
@@ -57,7 +58,7 @@ class NodeDeployResource:
         job = self._nodes.deploy(
             req.context.caller,
             node_id,
-            image_id=body.image_id,
+            image_id=family.image_id(self._find, req, resp, body.image_id),
             disk=body.disk,
             idempotency_key=idempotency.key(req),
         )

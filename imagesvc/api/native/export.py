@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from imagesvc.api import validate
-from imagesvc.api.native import idempotency, query, views
+from imagesvc.api.native import family, idempotency, query, views
 from imagesvc.domain import export
 from imagesvc.manager import export as exports
 
@@ -36,15 +36,16 @@ class NewExport(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class ExportsResource:
     """Writing an image into a bucket."""
 
-    def __init__(self, manager: exports.ExportManager) -> None:
+    def __init__(self, manager: exports.ExportManager, find: family.Find) -> None:
         self._exports = manager
+        self._find = find
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Start the job."""
         query.known(req, set())
         body = validate.body(req, NewExport)
         request = export.ExportRequest(
-            image_id=body.image_id,
+            image_id=family.image_id(self._find, req, resp, body.image_id),
             object_store_id=body.object_store_id,
             bucket=body.bucket,
             key=body.key,

@@ -58,7 +58,9 @@ class Image(Answer):
     """An image as it is kept; `good_copies` are those of the disk that has the fewest, null before
     it has bytes. `foreign`: its bytes are at a URL elsewhere. `key_id` is the key of the KMS under
     which its owner has it encrypted. Until `provided_until` nothing deletes it. `provenance` is of
-    images of the catalog. `warnings` are sentences for people."""
+    images of the catalog. From `deprecated_at` on it is not to be used for anything new:
+    `replacement_id`, the newest of its family, is. `last_used_at` is true to the hour;
+    `parent_image_id` is the image that it was made of. `warnings` are sentences for people."""
 
     id: str
     name: str | None
@@ -72,6 +74,12 @@ class Image(Answer):
     encrypted: bool
     key_id: str | None
     provided_until: datetime.datetime | None
+    family: str | None
+    family_version: str | None
+    deprecated_at: datetime.datetime | None
+    replacement_id: str | None
+    last_used_at: datetime.datetime | None
+    parent_image_id: str | None
     warnings: list[str]
     found: Guest | None
     provenance: Provenance | None

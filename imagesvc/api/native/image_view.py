@@ -36,14 +36,29 @@ def image(entity: image_detail.ImageDetail) -> dict[str, Any]:
         "encrypted": entity.image.encrypted,
         "key_id": entity.image.key_id,
         "provided_until": views.time(entity.image.provided_until),
+        "family": entity.image.family,
+        "family_version": entity.image.family_version,
+        "deprecated_at": views.time(entity.image.deprecated_at),
+        "replacement_id": entity.replacement_id,
+        "last_used_at": views.time(entity.life.last_used_at),
+        "parent_image_id": entity.life.parent_image_id,
         "warnings": [
             *(text for good, text in ((0, LOST), (1, LONE)) if entity.good == good),
             *([FOREIGN] if foreign else []),
+            *_deprecation(entity),
         ],
         "found": _found(entity),
         "provenance": catalog_answer.provenance(entity.provenance) if entity.provenance else None,
         "disks": [_disk(disk) for disk in entity.disks],
     }
+
+
+def _deprecation(entity: image_detail.ImageDetail) -> list[str]:
+    moment = entity.image.deprecated_at
+    if moment is None:
+        return []
+    newest = f" Use {entity.replacement_id} instead." if entity.replacement_id else ""
+    return [f"The image is deprecated from {views.time(moment)} on.{newest}"]
 
 
 def _found(entity: image_detail.ImageDetail) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from imagesvc.api.native import (
     image_csv,
     job,
     operation_catalog,
+    operation_family,
     operation_foreign,
     operation_image,
     operation_key,
@@ -84,6 +85,7 @@ _CSV: dict[str, Schema] = {
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
     **operation_machine.OPERATIONS,
+    **operation_family.OPERATIONS,
     **operation_foreign.OPERATIONS,
     **operation_key.OPERATIONS,
     **operation_region.OPERATIONS,

@@ -3,7 +3,7 @@
 from imagesvc import errors
 from imagesvc.api.native import answer as answers
 from imagesvc.api.native import export, image_import, object_store
-from imagesvc.api.native.operation_shape import DRIVER, PAGE, Operation, Raised
+from imagesvc.api.native.operation_shape import DRIVER, GIVEN, PAGE, Operation, Raised
 from imagesvc.errors import Reason
 from imagesvc.interface import errors as driver
 
@@ -36,7 +36,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/exports": {
         "POST": Operation(
             answers.OneJob, 202, body=export.NewExport, headers=("Idempotency-Key",),
-            raises=_EXPORT,
+            raises=(errors.FamilyNotFound, *_EXPORT), gives=GIVEN,
         ),
     },
     "/object-stores": {

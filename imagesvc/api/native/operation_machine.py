@@ -15,6 +15,7 @@ from imagesvc.api.native import backup_answer as backup_answers
 from imagesvc.api.native import disk_answer as disk_answers
 from imagesvc.api.native.operation_shape import (
     DRIVER,
+    GIVEN,
     NUMBER,
     OCTETS,
     PAGE,
@@ -41,6 +42,9 @@ _VOLUME: tuple[Raised, ...] = (errors.VolumeNotFound, errors.BackendNotFound, *D
 _BACKUP: tuple[Raised, ...] = (errors.BackupNotFound, errors.BackendNotFound, *DRIVER)
 _NODE: tuple[Raised, ...] = (errors.NodeNotFound, errors.BackendNotFound, *DRIVER)
 
+# An image is named by id or family.
+_NAMED = (errors.ImageNotFound, errors.FamilyNotFound)
+
 OPERATIONS: dict[str, dict[str, Operation]] = {
     "/servers": {
         "GET": Operation(
@@ -48,7 +52,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         ),
         "POST": Operation(
             answers.OneJob, 202, body=server.NewServers, headers=("Idempotency-Key",),
-            raises=(errors.ImageNotFound, errors.StateConflict, driver.NotSupported, *START),
+            raises=(*_NAMED, errors.StateConflict, driver.NotSupported, *START), gives=GIVEN,
         ),
     },
     "/servers/{server_id}": {
@@ -70,9 +74,9 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "POST": Operation(
             answers.OneJob, 202, body=rebuild.NewRebuild, headers=("Idempotency-Key",),
             raises=(
-                errors.ServerNotFound, errors.ImageNotFound, errors.StateConflict,
+                errors.ServerNotFound, *_NAMED, errors.StateConflict,
                 driver.NotSupported, *START,
-            ),
+            ), gives=GIVEN,
         ),
     },
     "/servers/{server_id}/volumes": {
@@ -94,7 +98,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         ),
         "POST": Operation(
             answers.OneJob, 202, body=volume.NewVolumes, headers=("Idempotency-Key",),
-            raises=(errors.ImageNotFound, errors.DiskNotFound, errors.StateConflict, *START),
+            raises=(*_NAMED, errors.DiskNotFound, errors.StateConflict, *START), gives=GIVEN,
         ),
     },
     "/volumes/{volume_id}": {
@@ -109,9 +113,9 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "POST": Operation(
             answers.OneJob, 202, body=baremetal.NewDeployment, headers=("Idempotency-Key",),
             raises=(
-                errors.NodeNotFound, errors.ImageNotFound, errors.DiskNotFound,
+                errors.NodeNotFound, *_NAMED, errors.DiskNotFound,
                 errors.StateConflict, *START,
-            ),
+            ), gives=GIVEN,
         ),
     },
     "/nodes/{node_id}/undeploy": {

@@ -22,6 +22,7 @@ PATH: dict[str, tuple[Schema, str]] = {
     "backup_id": (_ID, "Id of a backup."),
     "job_id": (_ID, "Id of a job."),
     "image_id": (_ID, "Id of an image."),
+    "family": (_ID, "Name of a family."),
     "upload_id": (_ID, "Id of an upload."),
     "project_id": (_ID, "Id of a project."),
     "family": (_ID, "Name of a family of images."),
@@ -31,6 +32,8 @@ PATH: dict[str, tuple[Schema, str]] = {
     "key_id": (_ID, "Id of a key of the KMS."),
     "disk": ({"type": "string", "pattern": "^[0-9]{1,4}$"}, "Number of the disk; 0 is the first."),
 }
+# What answers that use a deprecated image say of it.
+GIVEN = ("Deprecation", "Link")
 MARKER = {"marker": TEXT}
 LIMIT: dict[str, Schema] = {
     "limit": {

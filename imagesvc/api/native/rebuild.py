@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from imagesvc.api import validate
-from imagesvc.api.native import idempotency, views
+from imagesvc.api.native import family, idempotency, views
 from imagesvc.manager import rebuild as rebuilds
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -24,8 +24,9 @@ class NewRebuild(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class RebuildsResource:
     """Rebuilding servers from another image."""
 
-    def __init__(self, manager: rebuilds.RebuildManager) -> None:
+    def __init__(self, manager: rebuilds.RebuildManager, find: family.Find) -> None:
         self._rebuilds = manager
+        self._find = find
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Start a job that rebuilds them; data disks, ids and names stay."""
@@ -33,7 +34,7 @@ class RebuildsResource:
         job = self._rebuilds.start(
             req.context.caller,
             server_ids=body.server_ids,
-            image_id=body.image_id,
+            image_id=family.image_id(self._find, req, resp, body.image_id),
             compute_id=body.compute_id,
             idempotency_key=idempotency.key(req),
         )

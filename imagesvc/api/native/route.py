@@ -15,6 +15,7 @@ from imagesvc.api.native import (
     catalog,
     copy,
     export,
+    family,
     health,
     image,
     image_csv,
@@ -52,8 +53,9 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         *_regions(service),
         *_catalog(service.catalog),
         *_bin(service),
+        *_families(service),
         ("/imports", image_import.ImportsResource(service.origins)),
-        ("/exports", export.ExportsResource(service.exports)),
+        ("/exports", export.ExportsResource(service.exports, service.families.named)),
         ("/object-stores", object_store.ObjectStoresResource(service.object_stores)),
         (
             "/object-stores/{object_store_id}",
@@ -104,27 +106,41 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
         app.add_route(path, resource)
 
 
+def _families(service: Any) -> tuple[openapi.Route, ...]:
+    """Images by what they are versions of."""
+    families = service.families
+    return (
+        (
+            "/images/{image_id}/family",
+            family.ImageFamilyResource(service.images, service.image_details),
+        ),
+        ("/families", family.FamiliesResource(families)),
+        ("/families/{family}", family.FamilyResource(families)),
+        ("/families/{family}/rollback", family.FamilyRollbackResource(families)),
+    )
+
+
 def _machines(service: Any) -> tuple[openapi.Route, ...]:
     """What images are made of, and what is made of them."""
-    servers = service.servers
+    servers, named = service.servers, service.families.named
     captures = (service.captures, service.disk_captures, service.backup_captures)
     return (
-        ("/servers", server.ServersResource(servers)),
+        ("/servers", server.ServersResource(servers, named)),
         ("/servers/{server_id}", server.ServerResource(servers)),
         ("/servers/{server_id}/start", server.ServerStartResource(servers)),
         ("/servers/{server_id}/stop", server.ServerStopResource(servers)),
         ("/servers/{server_id}/console", server_console.ServerConsoleResource(servers)),
-        ("/rebuilds", rebuild.RebuildsResource(service.rebuilds)),
+        ("/rebuilds", rebuild.RebuildsResource(service.rebuilds, named)),
         ("/servers/{server_id}/volumes", volume.ServerVolumesResource(service.attachments)),
         (
             "/servers/{server_id}/volumes/{volume_id}",
             volume.ServerVolumeResource(service.attachments),
         ),
-        ("/volumes", volume.VolumesResource(service.volumes)),
+        ("/volumes", volume.VolumesResource(service.volumes, named)),
         ("/volumes/{volume_id}", volume.VolumeResource(service.volumes)),
         ("/nodes", baremetal.NodesResource(service.nodes)),
         ("/nodes/{node_id}", baremetal.NodeResource(service.nodes)),
-        ("/nodes/{node_id}/deploy", baremetal.NodeDeployResource(service.nodes)),
+        ("/nodes/{node_id}/deploy", baremetal.NodeDeployResource(service.nodes, named)),
         ("/nodes/{node_id}/undeploy", baremetal.NodeUndeployResource(service.nodes)),
         ("/backups", backup.BackupsResource(service.backups)),
         ("/backups/{backup_id}", backup.BackupResource(service.backups)),

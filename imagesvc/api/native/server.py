@@ -1,5 +1,6 @@
 """Servers made from images."""
 
+import dataclasses
 import datetime
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import msgspec
 
 from imagesvc import errors
 from imagesvc.api import validate
-from imagesvc.api.native import idempotency, query, views
+from imagesvc.api.native import family, idempotency, query, views
 from imagesvc.domain.server import GIB, DataDisk
 from imagesvc.manager import server as servers
 
@@ -50,8 +51,9 @@ def _backend(req: falcon.Request) -> str | None:
 class ServersResource:
     """The project's servers."""
 
-    def __init__(self, manager: servers.ServerManager) -> None:
+    def __init__(self, manager: servers.ServerManager, find: family.Find) -> None:
         self._servers = manager
+        self._find = find
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List by id."""
@@ -69,17 +71,23 @@ class ServersResource:
         body = validate.body(req, NewServers)
         job = self._servers.create(
             req.context.caller,
-            image_id=body.image_id,
+            image_id=family.image_id(self._find, req, resp, body.image_id),
             name=body.name,
             count=body.count,
             memory_mib=body.memory_mib,
             vcpus=body.vcpus,
-            data_disks=[disk.disk() for disk in body.data_disks],
+            data_disks=[self._named(req, resp, disk.disk()) for disk in body.data_disks],
             compute_id=body.compute_id,
             idempotency_key=idempotency.key(req),
         )
         resp.status = falcon.HTTP_202
         resp.media = {"job": views.job(job, datetime.datetime.now(datetime.UTC))}
+
+    def _named(self, req: falcon.Request, resp: falcon.Response, disk: DataDisk) -> DataDisk:
+        if disk.image_id is None:
+            return disk
+        found = family.image_id(self._find, req, resp, disk.image_id)
+        return dataclasses.replace(disk, image_id=found)
 
 
 class ServerResource:

@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from imagesvc.api import validate
-from imagesvc.api.native import idempotency, query, views
+from imagesvc.api.native import family, idempotency, query, views
 from imagesvc.manager import attachment as attachments
 from imagesvc.manager import volume as volumes
 
@@ -37,8 +37,9 @@ class NewAttachment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class VolumesResource:
     """The project's volumes."""
 
-    def __init__(self, manager: volumes.VolumeManager) -> None:
+    def __init__(self, manager: volumes.VolumeManager, find: family.Find) -> None:
         self._volumes = manager
+        self._find = find
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List by id."""
@@ -54,11 +55,14 @@ class VolumesResource:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Start a job that creates one or many, all or none."""
         body = validate.body(req, NewVolumes)
+        image_id = body.image_id
+        if image_id is not None:
+            image_id = family.image_id(self._find, req, resp, image_id)
         job = self._volumes.create(
             req.context.caller,
             name=body.name,
             size_gib=body.size_gib,
-            image_id=body.image_id,
+            image_id=image_id,
             disk=body.disk,
             count=body.count,
             backend_id=body.backend_id,

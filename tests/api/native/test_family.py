@@ -1,0 +1,158 @@
+"""Families in our own API: list, show, move, roll back, and images that are named by them."""
+
+import pytest
+
+from tests.api.caller import Caller
+
+NATIVE = "/imagesvc/v1"
+FAMILY, VERSION = "imagesvc_family", "imagesvc_family_version"
+
+
+@pytest.fixture
+def owner(each_app):
+    return Caller(each_app)
+
+
+def made(owner, version, **more):
+    return owner.active(**{FAMILY: "web", VERSION: version, **more})
+
+
+def put(owner, image_id, **more):
+    return owner.request("PUT", f"{NATIVE}/families/web", {"image_id": image_id, **more})
+
+
+def current(owner):
+    found = owner.get(f"{NATIVE}/families/web")
+    assert found.status_code == 200, found.text
+    return found.json["family"]
+
+
+def test_a_family_is_listed_and_shown_with_its_versions(owner):
+    old, new = made(owner, "9"), made(owner, "10")
+    (listed,) = owner.get(f"{NATIVE}/families").json["families"]
+    assert (listed["name"], listed["image_id"], listed["pinned"]) == ("web", new, False)
+    shown = current(owner)
+    assert [one["image_id"] for one in shown["versions"]] == [new, old]
+    assert shown["project_id"] == owner.project
+
+
+def test_families_of_others_are_not_there(owner):
+    made(owner, "1")
+    other = Caller(owner.client.app)
+    assert other.get(f"{NATIVE}/families/web").status_code == 404
+    assert owner.get(f"{NATIVE}/families/none").json["error"]["reason"] == "family-not-found"
+
+
+def test_an_alias_is_set_rolled_back_and_taken_away(owner):
+    one, two, three = (made(owner, version) for version in ("1", "2", "3"))
+    assert put(owner, two).json["family"]["image_id"] == two
+    assert put(owner, two).status_code == 200
+    assert put(owner, one, former_image_id=three).status_code == 409
+    assert put(owner, one, former_image_id=two).status_code == 200
+    assert (current(owner)["image_id"], current(owner)["former_image_id"]) == (one, two)
+    back = owner.request("POST", f"{NATIVE}/families/web/rollback")
+    assert (back.status_code, back.json["family"]["image_id"]) == (200, two)
+    assert owner.request("DELETE", f"{NATIVE}/families/web").status_code == 204
+    assert owner.request("DELETE", f"{NATIVE}/families/web").status_code == 404
+    assert current(owner)["image_id"] == three
+
+
+def test_without_an_alias_a_rollback_goes_to_the_version_before(owner):
+    first = made(owner, "1")
+    path = f"{NATIVE}/families/web/rollback"
+    assert owner.request("POST", path).status_code == 409
+    made(owner, "2")
+    assert owner.request("POST", path).json["family"]["image_id"] == first
+
+
+def test_only_an_active_image_of_the_family_becomes_its_newest(owner):
+    made(owner, "1")
+    assert put(owner, owner.active()).status_code == 400
+    assert put(owner, owner.create(**{FAMILY: "web"})["id"]).status_code == 409
+    assert put(owner, "no-such").status_code == 404
+    reader = Caller(owner.client.app, owner.project, "reader")
+    assert put(reader, made(owner, "2")).status_code == 403
+
+
+def test_a_public_family_is_moved_by_its_owner_alone(owner):
+    admin = Caller(owner.client.app, owner.project, "admin", "member")
+    image_id = owner.active(**{FAMILY: f"pub-{owner.project}"})
+    assert admin.patch(image_id, ("replace", "/visibility", "public")).status_code == 200
+    other = Caller(owner.client.app)
+    path = f"{NATIVE}/families/pub-{owner.project}"
+    assert other.get(path).json["family"]["image_id"] == image_id
+    assert other.request("PUT", path, {"image_id": image_id}).status_code == 403
+    assert other.request("POST", f"{path}/rollback").status_code == 404
+
+
+def test_a_second_public_image_of_a_family_is_refused_until_the_first_is_hidden(owner):
+    admin = Caller(owner.client.app, owner.project, "admin", "member")
+    # Of a name of its own: what is public, the other tests see.
+    name = f"shown-{owner.project}"
+    first, second = (made(owner, version, **{FAMILY: name}) for version in ("1", "2"))
+    assert admin.patch(first, ("replace", "/visibility", "public")).status_code == 200
+    assert admin.patch(second, ("replace", "/visibility", "public")).status_code == 409
+    assert owner.patch(first, ("replace", "/os_hidden", True)).status_code == 200
+    assert admin.patch(second, ("replace", "/visibility", "public")).status_code == 200
+
+
+def test_a_deprecated_image_tells_what_replaces_it(owner):
+    old, new = made(owner, "1"), made(owner, "2")
+    owner.patch(old, ("add", "/imagesvc_deprecated_at", "2026-01-01T00:00:00Z"))
+    shown = owner.get(f"{NATIVE}/images/{old}").json["image"]
+    assert shown["deprecated_at"].startswith("2026-01-01T00:00:00")
+    assert shown["replacement_id"] == new
+    assert any(new in text for text in shown["warnings"])
+    assert owner.get(f"{NATIVE}/images/{new}").json["image"]["replacement_id"] is None
+
+
+def test_servers_are_made_by_family_and_deprecation_is_told_in_the_answer(owner):
+    image_id = made(owner, "1")
+    body = {"image_id": "family/web", "name": "s", "memory_mib": 64, "vcpus": 1}
+    found = owner.request("POST", f"{NATIVE}/servers", body)
+    assert found.status_code == 202, found.text
+    assert "Deprecation" not in found.headers
+    owner.patch(image_id, ("add", "/imagesvc_deprecated_at", "2026-01-01T00:00:00Z"))
+    assert (
+        owner.request("POST", f"{NATIVE}/servers", body).json["error"]["reason"]
+        == "family-not-found"
+    )
+    newer = made(owner, "2")
+    told = owner.request("POST", f"{NATIVE}/servers", {**body, "image_id": image_id})
+    assert told.status_code == 202
+    assert told.headers["Deprecation"] == "@1767225600"
+    assert newer in told.headers["Link"]
+    assert "successor-version" in told.headers["Link"]
+
+
+def test_the_last_use_is_written_once_an_hour_and_is_no_change(owner, each_service):
+    image_id = made(owner, "1")
+    before = owner.get(f"/v2/images/{image_id}").json
+    assert owner.get(f"{NATIVE}/images/{image_id}").json["image"]["last_used_at"] is None
+    body = {"image_id": image_id, "name": "s", "memory_mib": 64, "vcpus": 1}
+    owner.request("POST", f"{NATIVE}/servers", body)
+    first = owner.get(f"{NATIVE}/images/{image_id}").json["image"]["last_used_at"]
+    assert first is not None
+    owner.request("POST", f"{NATIVE}/servers", body)
+    assert owner.get(f"{NATIVE}/images/{image_id}").json["image"]["last_used_at"] == first
+    assert owner.get(f"/v2/images/{image_id}").json == before
+
+
+def test_a_copy_names_its_parent(owner):
+    source = made(owner, "1")
+    copy = owner.request("POST", f"{NATIVE}/images/{source}/copy", {"name": "c"}).json["image_id"]
+    assert owner.get(f"{NATIVE}/images/{copy}").json["image"]["parent_image_id"] == source
+
+
+def test_family_version_and_deprecation_are_set_and_taken_away(owner):
+    image_id = owner.active()
+    path = f"{NATIVE}/images/{image_id}/family"
+    body = {"family": "web", "family_version": "3", "deprecated_at": "2026-01-01"}
+    found = owner.request("PATCH", path, body)
+    assert found.status_code == 200, found.text
+    assert (found.json["image"]["family"], found.json["image"]["family_version"]) == ("web", "3")
+    found = owner.request("PATCH", path, {"deprecated_at": None}).json["image"]
+    assert (found["family"], found["deprecated_at"]) == ("web", None)
+    assert owner.request("PATCH", path, {"family": "No Word"}).status_code == 400
+    reader = Caller(owner.client.app, owner.project, "reader")
+    assert reader.request("PATCH", path, {"family": None}).status_code == 403
