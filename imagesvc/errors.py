@@ -30,8 +30,6 @@ class ImageNotFound(NotFound):
 
 
 class ImageGone(ImagesvcError):
-    """The image was deleted while the request ran."""
-
     message = "Image {image_id} was deleted meanwhile."
 
 
@@ -60,7 +58,7 @@ class DiskNotFound(NotFound):
 
 
 class FamilyNotFound(NotFound):
-    message = "No family {family} with a newest image was found."
+    message = "No family {family} was found, or it has no image."
 
 
 class JobNotFound(NotFound):
@@ -104,8 +102,6 @@ class AgencyNotFound(NotFound):
 
 
 class RegionImageNotFound(NotFound):
-    """No image comes from another region under this token, or it was deleted."""
-
     message = "No image of another region was asked for under {request_token}, or it was deleted."
 
 
@@ -117,13 +113,7 @@ class BackendNotFound(NotFound):
     message = "No {kind} backend {backend_id} is configured."
 
 
-class CatalogFamilyNotFound(NotFound):
-    message = "The catalog has no family {family}."
-
-
 class MetadefNotFound(NotFound):
-    """A namespace of metadata definitions, or something in it, is absent or not to be seen."""
-
     message = "No metadata definition {noun} {name} was found."
 
 
@@ -134,8 +124,6 @@ class StoreReadOnly(ImagesvcError):
 
 
 class NoContent(ImagesvcError):
-    """The image has no bytes yet."""
-
     message = "Image {image_id} has no data."
 
 
@@ -228,10 +216,7 @@ class UnsupportedImage(ImagesvcError):
 
 
 class FetchFailed(ImagesvcError):
-    """What is at a URL could not be read; why, only `operator_message` says.
-
-    The text is always the same: it would tell the caller which hosts and ports exist.
-    """
+    """What is at a URL could not be read; only `operator_message` says why, lest hosts be probed."""
 
     message = "The service could not fetch the URL."
 

@@ -10,14 +10,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from imagesvc import (
-    service_bytes,
-    service_catalog,
-    service_foreign,
-    service_life,
-    service_machine,
-    service_region,
-)
+from imagesvc import service_bytes, service_foreign, service_life, service_machine, service_region
 from imagesvc.backend.registry import Backends
 from imagesvc.db.engine import Database, check_schema
 from imagesvc.db.health import DatabaseProbe
@@ -88,6 +81,7 @@ from imagesvc.manager.upload import UploadManager
 from imagesvc.manager.upload_write import UploadWriter
 from imagesvc.manager.volume import VolumeManager
 from imagesvc.policy.check import Enforcer
+from imagesvc.service_catalog import CatalogManagers
 from imagesvc.stream.source import UrlSource
 
 
@@ -120,7 +114,7 @@ class Service:
     uploads: UploadManager
     upload_writer: UploadWriter
     region: service_region.RegionManagers
-    catalog: service_catalog.CatalogManagers
+    catalog: CatalogManagers
     remotes: RemoteImages
     members: MemberManager
     keys: KeyManager
@@ -191,7 +185,7 @@ def build(
     data_keys = DataKeys.attached(database, backends)
     images = ImageManager(operation, enforcer, limits, quotas, data_keys)
     jobs = JobManager(operation, enforcer, quotas)
-    deletions, bins = service_life.build(conf, core, jobs, quotas)
+    life = service_life.build(conf, core, images, jobs, quotas, urls, source)
     guests = GuestManager(backends, Detect(conf.image.detect), limits)
     remotes = _remotes(conf, key, backends.identity(), urls)
     imports = ImportManager(
@@ -199,7 +193,6 @@ def build(
         methods=import_option.methods(conf, backends.identity()),
         treatment=import_option.treatment(conf, backends),
     )  # fmt: skip
-    catalog = service_catalog.build(conf, core, images, jobs, urls, source)
     return Service(
         conf=conf,
         database=database,
@@ -214,12 +207,10 @@ def build(
         quotas=quotas,
         guests=guests,
         images=images,
-        deletions=deletions,
-        bins=bins,
+        **life,
         imports=imports,
         **service_bytes.build(conf, core, jobs, quotas, signer, guests, foreign, data_keys),
-        **service_region.build(conf, core, images, deletions, jobs, quotas, data_keys),
-        catalog=catalog,
+        **service_region.build(conf, core, images, life["deletions"], jobs, quotas, data_keys),
         remotes=remotes,
         **_parts(core, limits, data_keys),
         **_metadefs(operation, enforcer),
@@ -227,7 +218,7 @@ def build(
         tasks=TaskManager(operation, enforcer, images, imports),
         **service_machine.build(conf, core, images, jobs, signer, data_keys),
         **service_foreign.build(conf, key, core, images, jobs, quotas, outside, data_keys),
-        **_watching(conf, core, probe, catalog),
+        **_watching(conf, core, probe, life["catalog"]),
         urls=urls,
     )
 
@@ -246,7 +237,7 @@ def _watching(
     conf: cfg.ConfigOpts,
     core: service_foreign.Core,
     probe: DatabaseProbe,
-    catalog: service_catalog.CatalogManagers,
+    catalog: CatalogManagers,
 ) -> dict[str, Any]:
     operation, enforcer, backends = core
     drain_file = Path(conf.service.drain_file)

@@ -15,6 +15,7 @@ from imagesvc.manager.catalog_source import CatalogSource
 from imagesvc.manager.catalog_sync import CatalogSync
 from imagesvc.manager.catalog_verify import CatalogVerifier
 from imagesvc.manager.image import ImageManager
+from imagesvc.manager.image_delete import DeletionManager
 from imagesvc.manager.image_impact import ImpactManager
 from imagesvc.manager.job import JobManager
 from imagesvc.service_foreign import Core
@@ -42,6 +43,7 @@ def build(
     conf: cfg.ConfigOpts,
     core: Core,
     images: ImageManager,
+    deletions: DeletionManager,
     jobs: JobManager,
     urls: UrlSource,
     source: CatalogSource | None,
@@ -62,7 +64,7 @@ def build(
         output_format=import_option.treatment(conf, backends).output_format,
     )  # fmt: skip
     pruner = CatalogPruner(
-        operation, enforcer, images, ImpactManager(*core), source, unused_days=own.unused_days
+        operation, enforcer, deletions, ImpactManager(*core), source, unused_days=own.unused_days
     )
     verifier = CatalogVerifier(operation, backends, source)
     return CatalogManagers(families, sync, pruner, verifier)

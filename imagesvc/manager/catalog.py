@@ -71,10 +71,10 @@ class CatalogManager:
         return self._details()
 
     def get(self, ctx: RequestContext, name: str) -> tuple[FamilyDetail, tuple[Published, ...]]:
-        """A family and its releases that are there, newest first. Raises CatalogFamilyNotFound."""
+        """A family and its releases that are there, newest first. Raises FamilyNotFound."""
         found = next((one for one in self.list(ctx) if one.family.id == name), None)
         if found is None:
-            raise errors.CatalogFamilyNotFound(family=name)
+            raise errors.FamilyNotFound(family=name)
         with self._operation.database.read() as conn:
             return found, catalog_rows.releases(conn, name)
 
@@ -87,7 +87,7 @@ class CatalogManager:
     ) -> FamilyPlan:
         """What a sync of a family would do now; asks its source, and changes nothing.
 
-        What would fail is told as the plan's cause. Raises Forbidden, CatalogFamilyNotFound.
+        What would fail is told as the plan's cause. Raises Forbidden, FamilyNotFound.
         """
         self._authorize(ctx, "catalog:plan")
         try:
@@ -108,14 +108,14 @@ class CatalogManager:
 
         A family whose job has not ended gets no second one: that job is given. With `locked` the
         sources are not asked: of these entries each is taken, and families without one are left
-        out. Raises Forbidden, CatalogFamilyNotFound.
+        out. Raises Forbidden, FamilyNotFound.
         """
         self._authorize(ctx, "catalog:sync")
         known = {one.id: one for one in self._source.families()}
         wanted = names or [one.id for one in known.values() if one.enabled]
         for name in wanted:
             if name not in known:
-                raise errors.CatalogFamilyNotFound(family=name)
+                raise errors.FamilyNotFound(family=name)
         if locked is not None:
             wanted = [name for name in wanted if name in locked]
         return tuple(
@@ -174,7 +174,7 @@ class CatalogManager:
         """The build before is the newest again; what was rolled back, and what is there now.
 
         The one that was rolled back stays usable by id, and is not taken again by itself. Raises
-        Forbidden, CatalogFamilyNotFound, Conflict if there is no build before it.
+        Forbidden, FamilyNotFound, Conflict if there is no build before it.
         """
         self._authorize(ctx, "catalog:rollback")
         with self._operation.write(ctx, "catalog:rollback", "catalog", name) as op:

@@ -137,7 +137,7 @@ class FolderSource:
 
     def _folder(self, family: str) -> Path:
         if not _NAME.fullmatch(family):
-            raise errors.CatalogFamilyNotFound(family=family)
+            raise errors.FamilyNotFound(family=family)
         return self._directory / family
 
 

@@ -13,7 +13,7 @@ from imagesvc.domain.catalog import Published
 from imagesvc.domain.catalog_family import CatalogFamily
 from imagesvc.domain.catalog_plan import FamilyPlan
 from imagesvc.manager.catalog_source import CatalogSource
-from imagesvc.manager.image import ImageManager
+from imagesvc.manager.image_delete import DeletionManager
 from imagesvc.manager.image_impact import ImpactManager
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
@@ -37,7 +37,7 @@ class CatalogPruner:
         self,
         operation: Operation,
         enforcer: Enforcer,
-        images: ImageManager,
+        deletions: DeletionManager,
         impacts: ImpactManager,
         source: CatalogSource,
         *,
@@ -45,7 +45,7 @@ class CatalogPruner:
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
-        self._images = images
+        self._deletions = deletions
         self._impacts = impacts
         self._source = source
         self._unused = datetime.timedelta(days=unused_days)
@@ -56,14 +56,14 @@ class CatalogPruner:
         """What would be deleted, and what stays and why; changes nothing.
 
         The published image of a family is not named: it always stays. Raises Forbidden,
-        CatalogFamilyNotFound.
+        FamilyNotFound.
         """
         with self._operation.look(ctx, ACTION, "catalog"):
             self._enforcer.authorize(ctx, ACTION)
         known = {one.id: one for one in self._source.families()}
         for name in names:
             if name not in known:
-                raise errors.CatalogFamilyNotFound(family=name)
+                raise errors.FamilyNotFound(family=name)
         wanted = [known[name] for name in names] if names else list(known.values())
         old, kept = self._old(wanted)
         uses, unknown = self._impacts.in_use([one.image_id for one in old]) if old else ({}, ())
@@ -87,7 +87,7 @@ class CatalogPruner:
         for step in (step for plan in plans for step in plan.steps):
             image_id = step.subject.removeprefix(catalog_plan.IMAGE)
             try:
-                self._images.delete(ctx, image_id)
+                self._deletions.delete(ctx, image_id)
             except errors.ImageNotFound:  # another prune was quicker: it is as it was to be
                 continue
         return plans, kept

@@ -53,11 +53,11 @@ class CatalogSync:
         self.open = source.open
 
     def family(self, name: str) -> CatalogFamily:
-        """The entry of a family. Raises CatalogFamilyNotFound."""
+        """The entry of a family. Raises FamilyNotFound."""
         for one in self._source.families():
             if one.id == name:
                 return one
-        raise errors.CatalogFamilyNotFound(family=name)
+        raise errors.FamilyNotFound(family=name)
 
     def decide(
         self,
@@ -67,7 +67,7 @@ class CatalogSync:
     ) -> Decision:
         """Ask the source, or the lock file, and judge the answer; changes nothing.
 
-        Raises CatalogFamilyNotFound, CatalogRefused for what goes backwards, FetchFailed.
+        Raises FamilyNotFound, CatalogRefused for what goes backwards, FetchFailed.
         """
         self.family(name)
         if locked is None:
@@ -137,7 +137,7 @@ class CatalogSync:
     def rollback(self, conn: Any, name: str) -> tuple[Published, Published]:
         """The build before is the newest again: (what was, what is), in the caller's transaction.
 
-        Raises CatalogFamilyNotFound, Conflict if there is none before it.
+        Raises FamilyNotFound, Conflict if there is none before it.
         """
         family = self.family(name)
         catalog_rows.state(conn, name, lock=True)

@@ -23,7 +23,8 @@ PAGE, PAGES_MAX = 100, 50
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Use:
-    """Something that was made of an image, or reads it; `kind` is server, volume, image or job."""
+    """Something that was made of an image, or reads it; `kind` is server, volume, image, job,
+    region-copy (`name` is the region) or family (`name` is the version)."""
 
     kind: str
     id: str

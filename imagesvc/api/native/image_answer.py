@@ -118,7 +118,8 @@ class Member(Answer):
 
 
 class Use(Answer):
-    """Something that was made of an image, or reads it; `kind` is server, volume, image or job."""
+    """Something that was made of an image, or reads it; `kind` is server, volume, image, job,
+    region-copy (`name` is the region) or family (`name` is the image's version, `state` newest or older)."""
 
     kind: str
     id: str

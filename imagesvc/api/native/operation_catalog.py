@@ -9,7 +9,7 @@ from imagesvc.errors import Reason
 
 _MEDIA: Raised = (errors.InvalidRequest, Reason.MEDIA_TYPE)
 _ENTRIES: tuple[Raised, ...] = (errors.CatalogRefused,)
-_FAMILY: tuple[Raised, ...] = (errors.CatalogFamilyNotFound, *_ENTRIES)
+_FAMILY: tuple[Raised, ...] = (errors.FamilyNotFound, *_ENTRIES)
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
     "/catalog/families": {"GET": Operation(answers.CatalogFamilyList, raises=_ENTRIES)},

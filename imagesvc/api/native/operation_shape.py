@@ -25,7 +25,6 @@ PATH: dict[str, tuple[Schema, str]] = {
     "family": (_ID, "Name of a family."),
     "upload_id": (_ID, "Id of an upload."),
     "project_id": (_ID, "Id of a project."),
-    "family": (_ID, "Name of a family of images."),
     "agency_id": (_ID, "Id of an agency."),
     "request_token": (_ID, "Name that the other region gave the image."),
     "object_store_id": (_ID, "Id of an object store."),

@@ -25,7 +25,7 @@ class Resolve(Step):
     name = "resolve"
 
     def run(self, ctx: StepContext) -> Wait | None:
-        """Raises CatalogRefused, CatalogFamilyNotFound, QuotaExceeded.
+        """Raises CatalogRefused, FamilyNotFound, QuotaExceeded.
 
         Once the record is made its release stays: a source that has another by now is not asked.
         """

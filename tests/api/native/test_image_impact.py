@@ -1,8 +1,12 @@
 """What uses an image is told before something is done to it."""
 
 import pytest
+import sqlalchemy as sa
 
 from imagesvc.backend.registry import Backends
+from imagesvc.context import RequestContext
+from imagesvc.db import image_table, job_table, metadata
+from imagesvc.domain.job import JobType
 from imagesvc.interface.compute import Server, ServerState
 from imagesvc.interface.errors import Unavailable
 from tests.api.caller import Caller
@@ -63,6 +67,35 @@ def test_servers_members_copies_and_jobs_are_told(each_app, each_service, owner,
     assert [(one["kind"], one["id"]) for one in busy] == [("job", made["job"]["id"])]
     monkeypatch.undo()
     work(each_service)
+
+
+def test_children_the_family_and_copies_in_other_regions_are_told(each_service, owner):
+    image_id, child, newer = owner.active(), owner.active(), owner.active()
+    table = image_table.TABLE
+    caller = RequestContext("u", owner.project, frozenset({"member"}))
+    with each_service.database.write() as conn:
+        for one, values in (
+            (child, {"parent_image_id": image_id}),
+            (image_id, {"family": "debian", "family_version": "13.1"}),
+            (newer, {"family": "debian", "family_version": "13.2"}),
+        ):
+            conn.execute(sa.update(table).where(table.c.id == one).values(**values))
+        args = {"region": "west", "project": "p"}
+        job = each_service.jobs.submit(
+            conn, caller, JobType.COPY_TO_REGION, args, image_id=image_id
+        )
+        jobs, result = job_table.TABLE, {"image_id": "there", "region": "West"}
+        ended = {"state": "done", "finished_at": metadata.now(), "result": result}
+        conn.execute(sa.update(jobs).where(jobs.c.id == job.id).values(**ended))
+    told = {
+        (one["kind"], one["id"], one["name"], one["state"])
+        for one in impact(owner, image_id)["uses"]
+    }
+    assert ("image", child, None, "active") in told
+    assert ("family", "debian", "13.1", "older") in told
+    assert ("region-copy", "there", "West", "done") in told
+    found = impact(owner, newer)["uses"]
+    assert [(one["kind"], one["state"]) for one in found] == [("family", "newest")]
 
 
 def test_nobody_else_is_told(each_app, owner):
