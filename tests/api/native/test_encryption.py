@@ -1,10 +1,13 @@
 """Encrypted images: from each door into the store and back, shared, rotated, revoked."""
 
+import datetime
 import os
 
 import pytest
+import sqlalchemy as sa
 
-from imagesvc.db import image_key
+from imagesvc.db import image as image_rows
+from imagesvc.db import image_key, image_table, metadata
 from imagesvc.domain import storage_key
 from imagesvc.manager import data_key
 from imagesvc.stream.envelope import LAYOUT
@@ -266,6 +269,25 @@ def test_a_rotation_wraps_all_data_keys_anew_and_moves_no_object(customer):
     assert [row.version for row in rows] == [2, 2, 2]
     assert [(one.key, one.etag) for one in store.list()] == before
     assert all(file_of(owner, one).content == DATA for one in images)
+
+
+def test_a_rotation_reaches_the_keys_of_images_in_the_bin(customer):
+    owner, key_id = customer.owner, key_of(customer.owner)
+    image_id = by_upload(customer, key_id, DATA, "raw")
+    table, until = image_table.TABLE, metadata.now() + datetime.timedelta(hours=1)
+    with customer.service.database.write() as conn:
+        image_rows.transition(conn, image_id, "bin", {"bin_until": until, "bin_status": "active"})
+        customer.service.quotas.count(conn, owner.project, images=-1)
+    owner.request("POST", f"{ROOT}/key/{key_id}/rotate")
+    customer.several.work()
+    with customer.service.database.read() as conn:
+        (row,) = image_key.page(conn, "local", key_id, ("", ""), 10)
+        assert (
+            conn.scalar(sa.select(table.c.status).where(table.c.id == image_id)) == "pending_delete"
+        )
+    assert (row.image_id, row.version) == (image_id, 2)
+    assert owner.request("POST", f"{ROOT}/bin/{image_id}/undo").status_code == 200
+    assert file_of(owner, image_id).content == DATA
 
 
 def test_a_deleted_image_leaves_no_key(alone):
