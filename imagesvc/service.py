@@ -224,12 +224,10 @@ def build(
 
 
 def _parts(core: service_foreign.Core, limits: Limits, data_keys: DataKeys) -> dict[str, Any]:
-    operation, enforcer, backends = core
+    operation, enforcer, _ = core
     return {
         "members": MemberManager(operation, enforcer, limits, data_keys),
         "tags": TagManager(operation, enforcer, limits),
-        "stores": StoreManager(operation, enforcer, backends),
-        "locations": LocationManager(operation, enforcer, backends),
     }
 
 

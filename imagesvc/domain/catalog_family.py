@@ -72,7 +72,7 @@ def overdue(
 ) -> str | None:
     """Why a family is late, or None: no image, no word from its source, or no new build in time.
 
-    A day of grace is given: a build that is due today may come tonight.
+    A new build is missing once twice the promised time and a day have gone by.
     """
     if not family.enabled:
         return None

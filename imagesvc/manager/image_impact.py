@@ -72,12 +72,14 @@ class ImpactManager:
 
     def in_use(self, image_ids: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
         """Of these images those that something of any project uses, and what; and the backends that
-        did not answer. Without a caller: for what decides over images of all projects."""
+        did not answer. Without a caller: for what decides over images of all projects. That an image
+        is one of a family keeps nobody from deleting it."""
         found: dict[str, str] = {}
         unknown: list[str] = []
         with self._operation.database.read() as conn:
             for image_id in image_ids:
-                for use in (Use(*one) for one in use_rows.of(conn, image_id)):
+                uses = (Use(*one) for one in use_rows.of(conn, image_id))
+                for use in (one for one in uses if one.kind != "family"):
                     found.setdefault(image_id, f"{use.kind} {use.id}")
         wanted = frozenset(image_ids)
         try:
