@@ -9,7 +9,7 @@ disk_format: raw
 min_disk_gib: 0
 min_ram_mib: 64
 properties: {{os_distro: debian, os_version: "13", os_purpose: generic, hw_disk_bus: virtio}}
-promise: {{replace: monthly, keep: {keep}}}
+promise: {{replace: monthly, keep: {keep}{more}}}
 """
 
 
@@ -19,11 +19,13 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def family(self, name: str, *, keep: int = 3) -> None:
-        """Make or change the entry of a family."""
+    def family(self, name: str, *, keep: int = 3, **days: str) -> None:
+        """Make or change the entry of a family; `days` are `until` and `id_until`."""
         folder = self.path / name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "family.yaml").write_text(ENTRY.format(title=name.title(), keep=keep))
+        more = "".join(f", {word}: {day}" for word, day in days.items())
+        entry = ENTRY.format(title=name.title(), keep=keep, more=more)
+        (folder / "family.yaml").write_text(entry)
 
     def put(self, name: str, build: str, data: bytes | None = None) -> bytes:
         """Make a build; its bytes."""

@@ -22,10 +22,10 @@ class Promise:
     id_until: datetime.date | None = None
 
     def properties(self) -> dict[str, str]:
-        """The promise as properties of an image, in the words of the SCS."""
+        """The promise as properties of an image, in the words of the SCS; not until when it is
+        provided, which is promised of what is published alone."""
         validity = str(self.id_until) if self.id_until else f"last-{self.keep}"
-        until = {"provided_until": str(self.until)} if self.until else {}
-        return {"replace_frequency": self.replace, "uuid_validity": validity, **until}
+        return {"replace_frequency": self.replace, "uuid_validity": validity}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,13 +53,6 @@ def min_disk_gib(family: CatalogFamily, virtual_size_bytes: int | None) -> int:
     if family.min_disk_gib is not None:
         return family.min_disk_gib
     return -(-(virtual_size_bytes or 0) // GIB)
-
-
-def end_of(day: datetime.date | None) -> datetime.datetime | None:
-    """The last moment of a day, in UTC."""
-    if day is None:
-        return None
-    return datetime.datetime.combine(day, datetime.time.max, datetime.UTC)
 
 
 def overdue(

@@ -11,7 +11,7 @@ from imagesvc.db import catalog as catalog_rows
 from imagesvc.db import family as family_rows
 from imagesvc.db import image as image_rows
 from imagesvc.db import metadata
-from imagesvc.domain import catalog, catalog_family, catalog_lock, catalog_plan
+from imagesvc.domain import catalog, catalog_family, catalog_lock, catalog_plan, promise
 from imagesvc.domain.catalog import Allowance, Published, Release
 from imagesvc.domain.catalog_family import CatalogFamily
 from imagesvc.domain.catalog_plan import PlanStep
@@ -179,9 +179,9 @@ class CatalogSync:
             "min_disk_gib": catalog_family.min_disk_gib(family, image.virtual_size_bytes),
             "family": release.family,
             "family_version": release.build,
-            "provided_until": catalog_family.end_of(family.promise.until),
         }
         image_rows.update(conn, image.id, values)
+        _provide(conn, image.id, family.promise.until)
 
     def _fold(self, conn: Any, before: Published, family: CatalogFamily) -> None:
         """The image that was the newest: hidden, renamed, and under its own promise."""
@@ -191,13 +191,21 @@ class CatalogSync:
         values = {
             "name": f"{family.title} ({before.release.build})",
             "hidden": True,
-            "provided_until": catalog_family.end_of(family.promise.id_until),
         }
         image_rows.update(conn, before.image_id, values)
+        _provide(conn, before.image_id, family.promise.id_until)
         purpose = image.properties.get("os_purpose", "")
         if purpose in _FORMER_PURPOSE:
             changed = {"os_purpose": _FORMER_PURPOSE[purpose]}
             image_rows.set_properties(conn, before.image_id, changed)
+
+
+def _provide(conn: Any, image_id: str, day: datetime.date | None) -> None:
+    """What is shown as promised of an image is what is kept."""
+    shown = {promise.PROVIDED_UNTIL: str(day)} if day else {}
+    until = promise.moment(shown.get(promise.PROVIDED_UNTIL))
+    image_rows.update(conn, image_id, {"provided_until": until})
+    image_rows.set_properties(conn, image_id, shown, () if day else (promise.PROVIDED_UNTIL,))
 
 
 def _seen(conn: Any, family: str, **values: Any) -> None:

@@ -1,5 +1,6 @@
 """The catalog's sync, from families of a folder."""
 
+import contextlib
 import dataclasses
 import datetime
 import shutil
@@ -273,6 +274,41 @@ def test_a_lock_entry_with_another_digest_is_refused(service, folder, families, 
     ended = sync(locked={"debian-13": catalog_lock.entry(wrong)})["debian-13"]
     assert ended.state == "failed"
     assert public(service) == [("Debian-13", "1")]
+
+
+def promised(service, image_id):
+    """What is shown as promised of an image, after a try to delete it."""
+    with contextlib.suppress(errors.ImageNotFound):
+        shown = service.images.get(ADMIN, image_id).properties.get("provided_until")
+        with pytest.raises(errors.ImagePromised) if shown else contextlib.nullcontext():
+            service.deletions.delete(ADMIN, image_id)
+        return shown
+
+
+def test_what_is_shown_as_promised_is_what_is_kept(service, folder, families, sync):
+    folder.family("debian-13", until="2090-01-01", id_until="2089-01-01")
+    ids = []
+    for build in ("1", "2"):
+        folder.put("debian-13", build)
+        ids.append(sync()["debian-13"].image_id)
+    assert [promised(service, one) for one in ids] == ["2089-01-01", "2090-01-01"]
+    families.rollback(ADMIN, "debian-13")
+    assert [promised(service, one) for one in ids] == ["2090-01-01", "2089-01-01"]
+    folder.family("debian-13")
+    folder.put("debian-13", "3")
+    sync()
+    assert [promised(service, one) for one in ids] == [None, "2089-01-01"]
+
+
+def test_a_build_that_fails_leaves_nothing_of_its_promise(service, folder, sync):
+    folder.family("debian-13", until="2090-01-01")
+    folder.put("debian-13", "1")
+    flip(folder.path / "debian-13" / "1" / "disk.raw")
+    job = sync()["debian-13"]
+    assert (job.state, public(service)) == ("failed", [])
+    with pytest.raises(errors.ImageNotFound):
+        service.images.get(ADMIN, job.image_id)
+    assert quota_verify.verify(service.database) == ()
 
 
 def test_only_what_nothing_needs_is_pruned(service, folder, families, sync, compute):

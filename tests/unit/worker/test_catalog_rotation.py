@@ -83,7 +83,7 @@ class Rotation(RuleBasedStateMachine):
     def delete(self, data):
         """An administrator deletes an image of the family."""
         image_id = data.draw(st.sampled_from(self.published))
-        self.service.images.delete(ADMIN, image_id)
+        self.service.deletions.delete(ADMIN, image_id)
         self.published.remove(image_id)
         if image_id == self.current:
             self.current = None
