@@ -89,6 +89,7 @@ def _lose_release(conn: Any, quotas: QuotaManager, job: Job, cause: str, keep: b
     if image is None or image.status != ImageStatus.IMPORTING:
         quotas.release(conn, job.id)
         return
+    image_rows.update(conn, image.id, {"provided_until": None})  # whoever promised it had nothing
     image_rows.transition(conn, image.id, "delete")
     quotas.settle(conn, (job.id,), image.owner, images=-1)
 
