@@ -29,11 +29,12 @@ class Counting:
         self.families, self.verify = source.families, source.verify
 
     def resolve(self, family):
-        """A while in the source, so that others come."""
+        """In the source until another comes, at the first time, and a while at each."""
         with self._lock:
             self._now += 1
             self.most = max(self.most, self._now)
         time.sleep(0.05)
+        until(lambda: self.most > 1)
         with self._lock:
             self._now -= 1
         return self._source.resolve(family)

@@ -8,6 +8,7 @@ from tests.crash import (
     test_adoption,
     test_backup,
     test_baremetal,
+    test_bin,
     test_bucket,
     test_capture,
     test_catalog,
@@ -43,6 +44,7 @@ from tests.peer.test_nova_compute import TestNovaCompute as Nova
 ROOT = Path(__file__).parent.parent.parent
 POINT = re.compile(r"\bcrashpoint\(\"([a-z._]+)\"\)")
 TESTED = {
+    *test_bin.POINTS,
     *test_bucket.CONVERT_POINTS,
     *test_bucket.PUBLISH_POINTS,
     *test_capture.CAPTURE_POINTS,
@@ -145,6 +147,10 @@ AFTER = {
     ("image", "deactivate"): {"operation.committed", "job.ended"},
     ("image", "reactivate"): {"operation.committed"},
     ("image", "delete"): {"operation.committed"},
+    ("image", "bin"): {"operation.committed"},
+    ("image", "undo"): {"operation.committed"},
+    ("image", "undo_deactivated"): {"operation.committed"},
+    ("image", "purge"): {"purge.forgotten"},
     ("member", "accept"): {"operation.committed"},
     ("member", "reject"): {"operation.committed"},
     ("member", "reconsider"): {"operation.committed"},
