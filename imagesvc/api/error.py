@@ -58,7 +58,6 @@ ERRORS = (
     Row(errors.KeyNotFound,            400, 404, "key-not-found"),
     Row(errors.AgencyNotFound,         404, 404, "agency-not-found"),
     Row(errors.RegionImageNotFound,    404, 404, "region-image-not-found"),
-    Row(errors.FamilyNotFound,  404, 404, "catalog-family-not-found"),
     Row(errors.MetadefNotFound,        404, 404, "metadef-not-found"),
     Row(errors.BackendNotFound,        400, 404, "backend-not-found"),
     Row(errors.ImageDeleted,           404, 410, "image-deleted"),

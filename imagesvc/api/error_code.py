@@ -20,7 +20,6 @@ ADVICE = {
     "object-store-not-found": "List the object stores; one of another project looks the same.",
     "agency-not-found": "List the agencies; one of another project looks the same.",
     "region-image-not-found": "Ask for the image anew, under another token.",
-    "catalog-family-not-found": "List the families of the catalog; operator: look at its entries.",
     "metadef-not-found": "Look at the names, whose case matters; a private namespace looks the same.",
     "image-deleted": "Take the successor that the answer names; while bin_until lasts, its owner can undo it.",
     "image-gone": "Somebody deleted the image while this ran; begin with a new one.",
