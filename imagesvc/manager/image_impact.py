@@ -10,6 +10,7 @@ from imagesvc.backend.registry import Backends
 from imagesvc.context import RequestContext
 from imagesvc.db import image_use as use_rows
 from imagesvc.db import member as member_rows
+from imagesvc.domain.image import Visibility
 from imagesvc.domain.state import MemberStatus
 from imagesvc.interface.errors import DriverError
 from imagesvc.manager.image import visible_image
@@ -19,6 +20,7 @@ from imagesvc.policy.check import Enforcer
 LOG = logging.getLogger(__name__)
 ACTION = "image:impact"
 PAGE, PAGES_MAX = 100, 50
+_OPEN = frozenset({Visibility.PUBLIC, Visibility.COMMUNITY})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,8 +55,9 @@ class ImpactManager:
         self._backends = backends
 
     def impact(self, ctx: RequestContext, image_id: str) -> Impact:
-        """Servers and volumes of the owner's project and of members that accepted the image, images
-        that were made of it, and jobs that read it. Raises ImageNotFound, Forbidden."""
+        """Servers and volumes of the owner's project and of members that accepted the image, or of all
+        projects if an administrator asks of an image that all may use; images that were made of it,
+        and jobs that read it. Raises ImageNotFound, Forbidden."""
         with self._operation.look(ctx, ACTION, "image", image_id) as step:
             with self._operation.database.read() as conn:
                 image = visible_image(conn, ctx, image_id)
@@ -64,7 +67,8 @@ class ImpactManager:
             self._enforcer.authorize(ctx, ACTION, image)
         accepted = [one.member_id for one in members if one.status == MemberStatus.ACCEPTED]
         unknown: list[str] = []
-        for project_id in dict.fromkeys([image.owner, *accepted]):
+        others = self._projects(unknown) if ctx.is_admin and image.visibility in _OPEN else ()
+        for project_id in dict.fromkeys([image.owner, *accepted, *others]):
             if project_id is not None:
                 rows += self._machines(project_id, image_id, unknown)
         told = tuple((one.member_id, str(one.status)) for one in members)
@@ -82,16 +86,20 @@ class ImpactManager:
                 for use in (one for one in uses if one.kind != "family"):
                     found.setdefault(image_id, f"{use.kind} {use.id}")
         wanted = frozenset(image_ids)
-        try:
-            projects = [one.project_id for one in self._backends.identity().list_projects()]
-        except (DriverError, errors.ImagesvcError) as exc:
-            LOG.warning("projects not known: %s", exc)
-            return found, ("identity",)
-        for project_id in projects if wanted else ():
+        for project_id in self._projects(unknown) if wanted else ():
             for use, made_of in self._each_machine(project_id, unknown):
                 if made_of in wanted:
                     found.setdefault(made_of or "", f"{use.kind} {use.id}")
         return found, tuple(dict.fromkeys(unknown))
+
+    def _projects(self, unknown: list[str]) -> list[str]:
+        """Every project that the identity backend knows."""
+        try:
+            return [one.project_id for one in self._backends.identity().list_projects()]
+        except (DriverError, errors.ImagesvcError) as exc:
+            LOG.warning("projects not known: %s", exc)
+            unknown.append("identity")
+            return []
 
     def _machines(self, project_id: str, image_id: str, unknown: list[str]) -> Iterator[Use]:
         """What the compute and volume backends have of it."""

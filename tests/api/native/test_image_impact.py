@@ -9,6 +9,7 @@ from imagesvc.db import image_table, job_table, metadata
 from imagesvc.domain.job import JobType
 from imagesvc.interface.compute import Server, ServerState
 from imagesvc.interface.errors import Unavailable
+from imagesvc.interface.identity import Project
 from tests.api.caller import Caller
 from tests.api.native.tus import work
 
@@ -24,8 +25,12 @@ def owner(each_app):
 class Paper:
     """Servers of projects, on paper: 205 a project, of which the last two are of an image."""
 
-    def __init__(self, image_id):
+    def __init__(self, image_id, *projects):
         self.image_id = image_id
+        self.projects = projects
+
+    def list_projects(self):
+        return [Project(one, one, "default") for one in self.projects]
 
     def list_servers(self, project_id, *, after=None, limit=100):
         begin = int(after or -1) + 1
@@ -46,6 +51,18 @@ def impact(caller, image_id):
     found = caller.get(f"{ROOT}/images/{image_id}/impact")
     assert found.status_code == 200, found.text
     return found.json["impact"]
+
+
+def test_an_administrator_is_told_of_every_project_that_uses_a_public_image(
+    each_app, owner, monkeypatch
+):
+    admin = Caller(each_app, None, "admin", "member")
+    image_id = admin.active(visibility="public")
+    paper = Paper(image_id, owner.project, "another")
+    monkeypatch.setattr(Backends, "get", lambda self, kind, backend_id=None: paper)
+    uses = impact(admin, image_id)["uses"]
+    servers = [one["project_id"] for one in uses if one["kind"] == "server"]
+    assert sorted(servers) == sorted([admin.project, owner.project, "another"] * 2)
 
 
 def test_servers_members_copies_and_jobs_are_told(each_app, each_service, owner, monkeypatch):
