@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -169,11 +170,20 @@ def _jobs(client: Any, jobs: list[dict[str, Any]], parsed: argparse.Namespace) -
                 job = job_wait.wait(client, job["id"], timeout_s=parsed.timeout)
         except ShellError as exc:  # the others are told too
             faults.append(str(exc))
-        ended.append(job)
+        ended.append({**job, "result": _told(job.get("result"))})
     if faults:
         raise ShellError(" ".join(faults))
     columns = (("Job", "id"), ("State", "state"), ("Image", "image_id"), ("Result", "result"))
     return command.table(columns, ended)
+
+
+def _told(result: Mapping[str, Any] | None) -> str:
+    """What a sync did, or what a verification found, a line each."""
+    if not result:
+        return ""
+    if "faults" in result:
+        return "\n".join(map(str, result["faults"])) or "as it was published"
+    return "\n".join(step["text"] for step in result.get("steps", ())) or "nothing new"
 
 
 def _read(path: str) -> Any:
