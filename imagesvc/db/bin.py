@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from imagesvc.db import family as family_rows
 from imagesvc.db import image_table, job_table, marker
 from imagesvc.domain.bin import BinnedImage, Grave
 
@@ -72,27 +73,7 @@ def grave(conn: sa.Connection, image_id: str) -> Grave | None:
     if row is None:
         return None
     found = Grave(*row[: len(_GRAVE)])
-    return dataclasses.replace(found, successor_id=newest(conn, row.owner, row.family))
-
-
-def newest(conn: sa.Connection, owner: str | None, family: str | None) -> str | None:
-    """The newest active image of an owner's family that is not hidden."""
-    if family is None:
-        return None
-    statement = (
-        sa.select(TABLE.c.id)
-        .where(
-            TABLE.c.owner == owner,
-            TABLE.c.family == family,
-            TABLE.c.status == "active",
-            TABLE.c.hidden.is_(sa.false()),
-            image_table.ALIVE,
-        )
-        .order_by(TABLE.c.created_at.desc(), TABLE.c.id.desc())
-        .limit(1)
-    )
-    found: str | None = conn.scalar(statement)
-    return found
+    return dataclasses.replace(found, successor_id=family_rows.newest(conn, row.owner, row.family))
 
 
 def family_of(conn: sa.Connection, image_id: str) -> str | None:

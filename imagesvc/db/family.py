@@ -46,8 +46,10 @@ def resolve(conn: sa.Connection, name: str, project_id: str | None) -> str | Non
     return None
 
 
-def newest(conn: sa.Connection, owner: str, name: str) -> str | None:
-    """The id of the newest image of one project's family, whoever asks."""
+def newest(conn: sa.Connection, owner: str | None, name: str | None) -> str | None:
+    """The id of the newest image of one project's family, whoever asks; None without a family."""
+    if owner is None or name is None:
+        return None
     scope = _image.owner == owner
     found: str | None = conn.scalar(_pinned(name, scope)) or conn.scalar(_highest(name, scope))
     return found

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
-from imagesvc.db import bin as bin_rows
+from imagesvc.db import family as family_rows
 from imagesvc.db import image_table, job_table
 from imagesvc.domain.job import JobType
 
@@ -100,6 +100,6 @@ def _family(conn: sa.Connection, image_id: str) -> Iterator[Use]:
         sa.select(image.family, image.family_version, image.owner).where(image.id == image_id)
     ).one_or_none()
     if row is not None and row.family is not None:
-        newest = bin_rows.newest(conn, row.owner, row.family) == image_id
+        newest = family_rows.newest(conn, row.owner, row.family) == image_id
         state = "newest" if newest else "older"
         yield "family", row.family, row.family_version, row.owner, state

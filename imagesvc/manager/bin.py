@@ -11,6 +11,7 @@ from imagesvc.context import RequestContext, service_context
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import attempt, doomed, metadata
 from imagesvc.db import bin as bin_rows
+from imagesvc.db import family as family_rows
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import promise
@@ -80,7 +81,7 @@ class BinManager:
             if image is None:
                 raise errors.BinnedImageNotFound(image_id=image_id)
             family = bin_rows.family_of(op.conn, image_id)
-            newest = bin_rows.newest(op.conn, image.owner, family)
+            newest = family_rows.newest(op.conn, image.owner, family)
             return image, None if newest == image_id else newest
 
     @attempt.again

@@ -165,7 +165,7 @@ def _moved(name: str) -> errors.Conflict:
 
 def replacement(conn: Any, image: Image) -> str | None:
     """What a deprecated image is to be replaced by: another image, the newest of its family."""
-    if image.deprecated_at is None or image.family is None or image.owner is None:
+    if image.deprecated_at is None:
         return None
     newest = family_rows.newest(conn, image.owner, image.family)
     return None if newest == image.id else newest
