@@ -5,15 +5,18 @@ from collections.abc import Mapping
 
 from oslo_config import cfg
 
-from imagesvc import errors
 from imagesvc.domain.image import Visibility
-from imagesvc.manager import import_option
+from imagesvc.manager import catalog_web, import_option
 from imagesvc.manager.catalog import CatalogManager
+from imagesvc.manager.catalog_entry import CatalogEntries
 from imagesvc.manager.catalog_folder import FolderSource
 from imagesvc.manager.catalog_prune import CatalogPruner
+from imagesvc.manager.catalog_remote import RemoteSource
 from imagesvc.manager.catalog_source import CatalogSource
 from imagesvc.manager.catalog_sync import CatalogSync
+from imagesvc.manager.catalog_union import SourceUnion
 from imagesvc.manager.catalog_verify import CatalogVerifier
+from imagesvc.manager.catalog_web import CatalogWeb
 from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_delete import DeletionManager
 from imagesvc.manager.image_impact import ImpactManager
@@ -32,11 +35,8 @@ class CatalogManagers:
     verifier: CatalogVerifier
 
     def late(self) -> Mapping[str, str]:
-        """Families that are overdue, and why; entries that cannot be read are one more of them."""
-        try:
-            return self.families.late()
-        except errors.CatalogRefused as exc:  # whoever watches is told, and all else goes on
-            return {"-": exc.text}
+        """Families that are overdue, and why; also those whose entries cannot be used."""
+        return self.families.late()
 
 
 def build(
@@ -71,5 +71,10 @@ def build(
 
 
 def configured(conf: cfg.ConfigOpts, core: Core, urls: UrlSource) -> CatalogSource:
-    """The source that the configuration names."""
-    return FolderSource(conf.catalog.directory)
+    """The sources that the configuration names, as one. Raises ConfigurationError."""
+    own = conf.catalog
+    entries = CatalogEntries(
+        core.backends.catalogs, allowed=own.families, minimum_trust=own.minimum_trust
+    )
+    web = CatalogWeb(urls, catalog_web.mirrors(own.mirror_map), own.image_max_bytes)
+    return SourceUnion([FolderSource(own.directory), RemoteSource(entries, web)])

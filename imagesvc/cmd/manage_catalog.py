@@ -23,15 +23,22 @@ _ROW = "{:<28} {:<20} {:<8} {:<36} {}"
 
 
 def list_all(parsed: argparse.Namespace) -> int:
-    """Show each family, the build that is published, and whether it is overdue; 1 if one is."""
+    """Show each family, the build that is published, and whether it is overdue; 1 if one is.
+
+    What is off and has no build is left out without --all.
+    """
     with _service(parsed) as built:
-        found = built.catalog.families.list(_caller())
+        found = [
+            one
+            for one in built.catalog.families.list(_caller())
+            if parsed.all or one.published or one.overdue or one.family.enabled
+        ]
     print(_ROW.format("FAMILY", "BUILD", "TRUST", "IMAGE", "OVERDUE"))
     for one in found:
         release = one.published.release if one.published else None
         image_id = one.published.image_id if one.published else "-"
         words = (release.build, release.trust) if release else ("-", "-")
-        late = one.overdue or ("-" if one.family.enabled else "off")
+        late = one.overdue or (f"off: {one.family.off}" if one.family.off else "-")
         print(_ROW.format(one.family.id, *words, image_id, late))
     return EXIT_FAILED if any(one.overdue for one in found) else 0
 
@@ -114,6 +121,7 @@ def add_parsers(
     for name in ("plan", "sync"):
         _add_choices(verbs[name])
     verbs["sync"].add_argument("--no-wait", action="store_true", help="only hand the jobs in")
+    verbs["list"].add_argument("--all", action="store_true", help="also what is off, and why")
     verbs["verify"].add_argument("image", nargs="*", help="default: every image of the catalog")
     verbs["prune"].add_argument("--yes", action="store_true", help="delete them")
     verbs["rollback"].add_argument("family")

@@ -3,9 +3,8 @@
 import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from imagesvc.interface import base
+from imagesvc.interface import base, catalog_entry
 
 VERSION = base.Version(1, 0)
 
@@ -26,27 +25,38 @@ class OSVersion:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class CatalogEntry:
-    """One family as data: `entry` is what its author wrote, checked and with defaults.
+class CatalogKey:
+    """A key that an entry names: fingerprints of its primary keys in capitals, and the path of the
+    file with the certificates."""
 
-    `keys` are the keys that it names, by id: their fingerprints and the path of each file.
+    fingerprints: tuple[str, ...]
+    path: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """One family as its author wrote it, `origin` says where; `keys` are those that it names, by id.
+
     `off` says why it is not used; empty means that it may be.
     """
 
-    id: str
+    family: catalog_entry.Family
     origin: str
-    entry: Mapping[str, Any]
-    keys: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    keys: Mapping[str, CatalogKey] = dataclasses.field(default_factory=dict)
     off: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class CatalogProblem:
-    """A place of the catalog that cannot be used; `line` counts from 1, 0 is the whole file."""
+    """A place of the catalog that cannot be used; `line` counts from 1, 0 is the whole file.
+
+    `family` is the id of the one that is wrong, empty if it is not one of them, or not known.
+    """
 
     file: str
     line: int
     cause: str
+    family: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.cause}"
@@ -61,7 +71,7 @@ class CatalogDriver(base.Driver):
 
     @abc.abstractmethod
     def list_families(self) -> Sequence[CatalogEntry]:
-        """The families by id, also those that are off. Raises Unavailable."""
+        """The families by id, also those that are off; none that has a problem. Raises Unavailable."""
 
     def list_problems(self) -> Sequence[CatalogProblem]:
         """What could not be read, in order; the families of such a place are absent."""

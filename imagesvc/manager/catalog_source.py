@@ -29,14 +29,17 @@ class CatalogSource(Protocol):
     """Reads the entries and their sources; changes nothing."""
 
     def families(self) -> Sequence[CatalogFamily]:
-        """All families by id, also those that are switched off. Raises CatalogRefused for an entry
-        that cannot be read."""
+        """All families by id, also those that are off, and those whose entries cannot be used."""
+
+    def has(self, release: Release) -> bool:
+        """Whether a release is of this source."""
 
     def resolve(self, family: str) -> Resolved:
-        """Ask the source. Raises CatalogRefused with what is wrong, FetchFailed if it is away."""
+        """Ask the source. Raises CatalogRefused with what is wrong, also for a family that is off."""
 
     def open(self, release: Release) -> contextlib.AbstractContextManager[Body]:
-        """The bytes of a release, judged by nobody yet. Raises CatalogRefused, FetchFailed."""
+        """The bytes of a release, judged by nobody yet; `read` raises too. Raises CatalogRefused,
+        FetchFailed."""
 
     def verify(self, release: Release, evidence: Evidence) -> None:
         """Whether the kept list and signature say what they said; offline. Raises CatalogRefused."""

@@ -53,8 +53,10 @@ class CatalogSync:
         self.open = source.open
 
     def family(self, name: str) -> CatalogFamily:
-        """The entry of a family. Raises FamilyNotFound."""
+        """The entry of a family. Raises FamilyNotFound, CatalogRefused if it is not usable."""
         for one in self._source.families():
+            if one.id == name and one.is_faulty:
+                raise errors.CatalogRefused(family=name, cause=one.off)
             if one.id == name:
                 return one
         raise errors.FamilyNotFound(family=name)

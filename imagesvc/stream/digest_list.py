@@ -8,40 +8,46 @@ import re
 from collections.abc import Iterator
 
 BYTES_MAX, LINES_MAX = 4 << 20, 50_000
-_HEX_CHARS = {"sha256": 64, "sha512": 128}
-_GNU = re.compile(r"([0-9a-fA-F]+) [ *](.+)")
-_BSD = re.compile(r"([A-Z0-9]+) \((.+)\) = ([0-9a-fA-F]+)")
+# Strongest first.
+_HEX_CHARS = {"sha512": 128, "sha256": 64}
+_BY_CHARS = {chars: algorithm for algorithm, chars in _HEX_CHARS.items()}
+_HEX = r"[0-9a-fA-F]{64,128}"
+_GNU = re.compile(rf"({_HEX}) [ *](.+)")
+_BSD = re.compile(rf"([A-Z0-9]+) \((.+)\) = ({_HEX})")
 _BLOCK = re.compile(r"# ([A-Z0-9]+) HASH")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,254}")
+
+_Entry = tuple[str, str, str]
 
 
 class UnusableListError(ValueError):
     """The list cannot be believed; the text says why."""
 
 
-def digest_of(data: bytes, name: str, *, grammar: str, algorithm: str) -> str:
-    """The hex digest that a list gives for `name`. Raises UnusableListError."""
-    found = {hexes for each, hexes in _entries(data, grammar, algorithm) if each in (name, "")}
-    if not found:
-        raise UnusableListError(f"the list does not name {name}.")
-    if len(found) > 1:
-        raise UnusableListError(f"the list gives several digests of {name}.")
-    return found.pop()
+def digest_of(data: bytes, name: str, *, grammar: str) -> tuple[str, str]:
+    """The strongest digest that a list gives for `name`: algorithm and hex. Raises UnusableListError."""
+    found = {one[1:] for one in _entries(data, grammar) if one[0] in (name, "")}
+    for algorithm in _HEX_CHARS:
+        values = [each for each in found if each[0] == algorithm]
+        if len(values) > 1:
+            raise UnusableListError(f"the list gives several digests of {name}.")
+        if values:
+            return values[0]
+    raise UnusableListError(f"the list does not name {name}.")
 
 
-def names(data: bytes, *, grammar: str, algorithm: str) -> frozenset[str]:
+def names(data: bytes, *, grammar: str) -> frozenset[str]:
     """All file names of a list that are plain ones. Raises UnusableListError."""
-    found = (name for name, _ in _entries(data, grammar, algorithm))
-    return frozenset(name for name in found if name)
+    return frozenset(name for name, _, _ in _entries(data, grammar) if name)
 
 
-def _entries(data: bytes, grammar: str, algorithm: str) -> Iterator[tuple[str, str]]:
-    """Names and digests; no name for a digest that stands alone."""
-    chars = _HEX_CHARS[algorithm]
-    for name, hexes in _GRAMMARS[grammar](_lines(data), algorithm):
+def _entries(data: bytes, grammar: str) -> Iterator[_Entry]:
+    """Names, algorithms and digests; no name for a digest that stands alone."""
+    for name, algorithm, hexes in _GRAMMARS[grammar](_lines(data)):
         plain = name.removeprefix("./")
-        if len(hexes) == chars and (not plain or _NAME.fullmatch(plain)):
-            yield plain, hexes.lower()
+        fits = _HEX_CHARS.get(algorithm) == len(hexes)
+        if fits and (not plain or _NAME.fullmatch(plain)):
+            yield plain, algorithm, hexes.lower()
 
 
 def _lines(data: bytes) -> list[str]:
@@ -55,35 +61,35 @@ def _lines(data: bytes) -> list[str]:
     return [line.rstrip("\r ") for line in lines]
 
 
-def _gnu(lines: list[str], algorithm: str) -> Iterator[tuple[str, str]]:
+def _gnu(lines: list[str]) -> Iterator[_Entry]:
     for line in lines:
         if found := _GNU.fullmatch(line):
-            yield found[2], found[1]
+            yield found[2], _BY_CHARS.get(len(found[1]), ""), found[1]
 
 
-def _bsd(lines: list[str], algorithm: str) -> Iterator[tuple[str, str]]:
+def _bsd(lines: list[str]) -> Iterator[_Entry]:
     for line in lines:
-        found = _BSD.fullmatch(line)
-        if found and found[1].lower() == algorithm:
-            yield found[2], found[3]
+        if found := _BSD.fullmatch(line):
+            yield found[2], found[1].lower(), found[3]
 
 
-def _digests(lines: list[str], algorithm: str) -> Iterator[tuple[str, str]]:
+def _digests(lines: list[str]) -> Iterator[_Entry]:
     block = ""
     for line in lines:
         if head := _BLOCK.fullmatch(line):
             block = head[1].lower()
-        elif block == algorithm and (found := _GNU.fullmatch(line)):
-            yield found[2], found[1]
+        elif found := _GNU.fullmatch(line):
+            yield found[2], block, found[1]
 
 
-def _single(lines: list[str], algorithm: str) -> Iterator[tuple[str, str]]:
+def _single(lines: list[str]) -> Iterator[_Entry]:
     said = [line for line in lines if line]
     if len(said) != 1:
         raise UnusableListError("the list is not one line of a digest.")
-    if re.fullmatch(r"[0-9a-fA-F]+", said[0]):
-        yield "", said[0]
-    yield from _gnu(said, algorithm)
+    if re.fullmatch(_HEX, said[0]):
+        yield "", _BY_CHARS.get(len(said[0]), ""), said[0]
+    yield from _gnu(said)
+    yield from _bsd(said)
 
 
 _GRAMMARS = {"gnu": _gnu, "bsd": _bsd, "digests": _digests, "single": _single}

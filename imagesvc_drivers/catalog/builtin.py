@@ -14,10 +14,12 @@ from imagesvc.interface.catalog import (
     VERSION,
     CatalogDriver,
     CatalogEntry,
+    CatalogKey,
     CatalogProblem,
     OSVersion,
 )
-from imagesvc_drivers.catalog import document, entry
+from imagesvc.interface.catalog_entry import Family, Key
+from imagesvc_drivers.catalog import document
 
 _SOURCE = "etc/imagesvc/catalog.d"
 _INSTALLED = "share/imagesvc/catalog.d"
@@ -29,8 +31,8 @@ class _Read:
     """What the layers said so far; a later layer replaces by id."""
 
     layers: Sequence[Path]
-    families: dict[str, tuple[entry.Family, str]] = dataclasses.field(default_factory=dict)
-    keys: dict[str, entry.Key] = dataclasses.field(default_factory=dict)
+    families: dict[str, tuple[Family, str]] = dataclasses.field(default_factory=dict)
+    keys: dict[str, Key] = dataclasses.field(default_factory=dict)
     problems: list[CatalogProblem] = dataclasses.field(default_factory=list)
 
 
@@ -96,47 +98,56 @@ def shipped() -> Path:
 
 
 def _lay(read: _Read, layer: Path) -> None:
+    """What a folder says comes over what was said before."""
     if not layer.is_dir():
         read.problems.append(CatalogProblem(str(layer), 0, "there is no such folder"))
-    named: dict[str, Path] = {}
+    found: list[tuple[Path, document.Contents]] = []
     for file in sorted(layer.glob("*.yaml")):
         try:
-            found = document.read(file)
-            _refuse_twins(read, file, found, named)
+            found.append((file, document.read(file)))
         except document.Refused as exc:
             read.problems.append(exc.problem)
-            continue
-        named |= {name: file for name in _names(found)}
-        read.families |= {one.id: (one, str(file)) for one in found.families}
-        read.keys |= {one.id: one for one in found.keys}
-        for switch in found.switches:
+    wrong = [one for _, contents in found for one in contents.problems] + _twins(found)
+    read.problems += wrong
+    for file, contents in found:
+        read.families |= {one.id: (one, str(file)) for one in contents.families}
+        read.keys |= {one.id: one for one in contents.keys}
+    for one in wrong:  # what it was to replace is not taken instead of it
+        read.families.pop(one.family, None)
+    for file, contents in found:
+        _switch(read, file, contents)
+
+
+def _switch(read: _Read, file: Path, contents: document.Contents) -> None:
+    faulty = {one.family for one in read.problems}
+    for switch in contents.switches:
+        if switch.id in read.families:
             family, origin = read.families[switch.id]
             changed = msgspec.structs.replace(family, enabled=switch.enabled)
             read.families[switch.id] = changed, origin
+        elif switch.id not in faulty:
+            cause = f"there is no family {switch.id} to switch"
+            read.problems.append(CatalogProblem(str(file), 0, cause))
 
 
-def _refuse_twins(read: _Read, file: Path, found: entry.Document, named: dict[str, Path]) -> None:
-    names = _names(found)
-    for name in names:
-        if name in named or names.count(name) > 1:
-            where = named.get(name, file).name
-            raise document.Refused(file, 0, f"{name} is named already in {where}")
-    for switch in found.switches:
-        if switch.id not in read.families:
-            raise document.Refused(file, 0, f"there is no family {switch.id} to switch")
+def _twins(found: Sequence[tuple[Path, document.Contents]]) -> list[CatalogProblem]:
+    """Families that a folder has twice: none of them is taken."""
+    first: dict[str, Path] = {}
+    twins = []
+    for file, contents in found:
+        for family in contents.families:
+            if family.id in first:
+                cause = f"family {family.id} is named already in {first[family.id].name}"
+                twins.append(CatalogProblem(str(file), 0, cause, family.id))
+            first.setdefault(family.id, file)
+    return twins
 
 
-def _names(found: entry.Document) -> list[str]:
-    families = [one.id for one in found.families] + [one.id for one in found.switches]
-    return [f"family {one}" for one in families] + [f"key {one.id}" for one in found.keys]
-
-
-def _entry(read: _Read, family: entry.Family, origin: str) -> CatalogEntry:
-    signature = family.source.signature
-    wanted = signature.keys if isinstance(signature, entry.Signature) else []
+def _entry(read: _Read, family: Family, origin: str) -> CatalogEntry:
+    signed = family.source.signed
     keys = {}
     off = "" if family.enabled else "it is switched off"
-    for name in wanted:
+    for name in signed.keys if signed else ():
         key = read.keys.get(name)
         path = key and next(
             (one / key.file for one in reversed(read.layers) if (one / key.file).is_file()), None
@@ -146,5 +157,5 @@ def _entry(read: _Read, family: entry.Family, origin: str) -> CatalogEntry:
         elif path is None:
             off = off or f"the file {key.file} of its key {name} is not there"
         else:
-            keys[name] = {"fingerprints": tuple(key.fingerprints), "path": str(path)}
-    return CatalogEntry(family.id, origin, msgspec.to_builtins(family), keys, off)
+            keys[name] = CatalogKey(key.fingerprints, str(path))
+    return CatalogEntry(family, origin, keys, off)

@@ -43,7 +43,7 @@ class TestBuiltinCatalog(CatalogConformance):
         return self.make(BuiltinCatalog, directories=[str(folder)])
 
     def entry(self, driver, id):
-        return {one.id: one for one in driver.list_families()}.get(id)
+        return {one.family.id: one for one in driver.list_families()}.get(id)
 
     def refused(self, driver, folder, text):
         """The one problem of a file, whose family is absent while the others are there."""
@@ -59,7 +59,7 @@ class TestBuiltinCatalog(CatalogConformance):
     def test_what_ships_can_be_read(self, driver):
         assert list(driver.list_problems()) == []
         assert driver.health().state is base.HealthState.OK
-        on = {one.id for one in driver.list_families() if not one.off}
+        on = {one.family.id for one in driver.list_families() if not one.off}
         assert {"debian-13-x86_64", "debian-12-aarch64", "cirros-0.6.3-x86_64"} <= on
         shown = {one.platform: one for one in driver.list_versions()}
         assert shown["Debian"].architectures == ("aarch64", "x86_64")
@@ -78,11 +78,11 @@ class TestBuiltinCatalog(CatalogConformance):
         path.write_text("key")
         found = self.entry(driver, "ubuntu-24.04-x86_64")
         assert found.off == ""
-        assert found.keys["ubuntu-cloud"]["path"] == str(path)
+        assert found.keys["ubuntu-cloud"].path == str(path)
 
     def test_a_family_of_the_operator_replaces_one_that_ships(self, driver, folder):
         (folder / "own.yaml").write_text(document(family("debian-13-x86_64")))
-        assert self.entry(driver, "debian-13-x86_64").entry["title"] == "Acme 1"
+        assert self.entry(driver, "debian-13-x86_64").family.title == "Acme 1"
 
     def test_a_family_that_ships_can_be_switched(self, driver, folder):
         switch = "schema: 1\nswitches:\n  - {id: debian-13-x86_64, enabled: false}\n"
@@ -124,12 +124,41 @@ class TestBuiltinCatalog(CatalogConformance):
         problem = self.refused(driver, folder, document(family(), family()))
         assert problem.cause == "family acme-1 is named already in bad.yaml"
 
-    def test_the_second_file_that_names_a_family_is_refused(self, driver, folder):
+    def test_of_two_files_that_name_a_family_none_is_taken(self, driver, folder):
         for name in ("a.yaml", "b.yaml"):
-            (folder / name).write_text(document(family()))
+            (folder / name).write_text(document(family(), family(f"other-{name[0]}")))
         (problem,) = driver.list_problems()
         assert problem.file.endswith("b.yaml")
-        assert self.entry(driver, "acme-1").origin.endswith("a.yaml")
+        assert (problem.family, "in a.yaml" in problem.cause) == ("acme-1", True)
+        assert self.entry(driver, "acme-1") is None
+        assert self.entry(driver, "other-a") is not None
+        assert self.entry(driver, "other-b") is not None
+
+    def test_a_family_that_is_wrong_stops_no_other_of_its_file(self, driver, folder):
+        (folder / "own.yaml").write_text(document(family(image="(a+)+"), family("other-1")))
+        (problem,) = driver.list_problems()
+        assert problem.family == "acme-1"
+        assert self.entry(driver, "other-1").off == ""
+
+    def test_what_a_wrong_family_was_to_replace_is_not_taken_instead(self, driver, folder):
+        (folder / "own.yaml").write_text(document(family("debian-13-x86_64", image="(a+)+")))
+        assert [one.family for one in driver.list_problems()] == ["debian-13-x86_64"]
+        assert self.entry(driver, "debian-13-x86_64") is None
+
+    @pytest.mark.parametrize(
+        ("old", "new", "cause"),
+        [
+            ('"acme-{date8}.qcow2"', '"acme-{build}.qcow2"', "{build} needs builds"),
+            ('"acme-{date8}.qcow2"', '"{image}.qcow2"', "beside the image"),
+            ("checksums:", 'builds: "latest/"\n      checksums:', "placeholders in the first"),
+            ("checksums:", 'builds: "{date8}"\n      checksums:', "folders that end in /"),
+            ("trust: tls", "trust: signed", "exactly where there is a signature"),
+            ("kind: checksum-index", "kind: pinned", "needs image and digest"),
+            ("kind: checksum-index", "kind: simplestreams", "Invalid enum value"),
+        ],
+    )
+    def test_what_does_not_fit_together_is_refused(self, driver, folder, old, new, cause):
+        assert cause in self.refused(driver, folder, document(family().replace(old, new))).cause
 
     def test_references_are_refused_before_anything_is_built_of_them(self, driver, folder):
         bomb = "a: &a [1]\n" + "".join(f"b{n}: &b{n} [*a, *a]\n" for n in range(9))

@@ -2,7 +2,9 @@
 
 import json
 
-from imagesvc.interface import catalog
+import msgspec
+
+from imagesvc.interface import catalog, catalog_entry
 from imagesvc.interface.catalog import CatalogCapability, CatalogDriver
 from imagesvc.testing.conformance.base import DriverConformance
 
@@ -35,15 +37,22 @@ class CatalogConformance(DriverConformance):
 
     def test_families_are_in_order_of_their_ids(self, driver: CatalogDriver) -> None:
         """Each id once."""
-        found = [one.id for one in driver.list_families()]
+        found = [one.family.id for one in driver.list_families()]
         assert found
         assert found == sorted(set(found))
 
     def test_entries_are_data(self, driver: CatalogDriver) -> None:
-        """They can be written as JSON, and say their own id and where they are from."""
+        """They can be written as JSON, are the same when they are read again, and say where they
+        are from."""
         for one in driver.list_families():
-            assert json.loads(json.dumps(dict(one.entry)))["id"] == one.id
+            written = json.dumps(msgspec.to_builtins(one.family))
+            assert catalog_entry.family(json.loads(written)) == one.family
             assert one.origin
+
+    def test_a_family_with_a_problem_is_not_listed(self, driver: CatalogDriver) -> None:
+        """Nor is another of its id from elsewhere."""
+        wrong = {one.family for one in driver.list_problems()}
+        assert not wrong & {one.family.id for one in driver.list_families()}
 
     def test_reading_again_gives_the_same(self, driver: CatalogDriver) -> None:
         """Also by another instance."""

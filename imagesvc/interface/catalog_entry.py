@@ -1,4 +1,10 @@
-"""The form of a catalog file; unknown keys are refused."""
+"""The form of a catalog file: drivers read their families into it, and the service takes them so.
+
+Names of files are text with placeholders: {date8} is a day as eight digits, {int} a whole number,
+{version} numbers with dots or dashes between; {build} is the build that `builds` gave, {image} the
+name of the image. Nothing in an entry is code, and nothing is a regular expression. Unknown keys are
+refused.
+"""
 
 import datetime
 import ipaddress
@@ -13,6 +19,7 @@ _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _Fingerprint = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-F]{40}([0-9A-F]{24})?\Z")]
 _File = Annotated[str, msgspec.Meta(pattern=r"^keys/[a-z0-9][a-z0-9._-]{0,63}\Z")]
 _Mebibytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]
+_OWN = re.compile(r"\{(date8|int|version)\}")
 _PLACEHOLDER = re.compile(r"\{(date8|int|version|build|image)\}")
 _PLAIN = re.compile(r"[A-Za-z0-9._+/-]*")
 
@@ -34,19 +41,29 @@ class System(_Strict, frozen=True):
 
 
 class Checksums(_Strict, frozen=True):
-    """The list of digests; `file` may have placeholders."""
+    """The list of digests in the folder of the image.
+
+    gnu: `HEX  NAME` or `HEX *NAME` a line. bsd: `SHA256 (NAME) = HEX`. single: one digest, with a name
+    or without. digests: blocks of lines like gnu, each under `# SHA512 HASH`. The strongest of SHA-256
+    and SHA-512 that it has is taken.
+    """
 
     file: _Text
     grammar: Literal["gnu", "bsd", "digests", "single"]
 
 
 class Signature(_Strict, frozen=True):
-    """One of `detached`, `inline` and `image`, and the keys that may have signed."""
+    """Who signs, and where: `detached` names the signature of the list, `image` that of the image's
+    bytes, `inline` says that the list is signed in itself; one of the three.
 
-    keys: Annotated[list[_Id], msgspec.Meta(min_length=1)]
+    `keys` are ids of keys. `allow_expired_key` takes a new list of a key that has expired since.
+    """
+
+    keys: Annotated[tuple[_Id, ...], msgspec.Meta(min_length=1)]
     detached: _Text | None = None
     inline: bool = False
     image: _Text | None = None
+    allow_expired_key: bool = False
 
     def __post_init__(self) -> None:
         if (self.detached is not None) + self.inline + (self.image is not None) != 1:
@@ -54,9 +71,14 @@ class Signature(_Strict, frozen=True):
 
 
 class Source(_Strict, frozen=True):
-    """Where the bytes come from."""
+    """Where the bytes come from.
 
-    kind: Literal["checksum-index", "simplestreams", "registry", "pinned", "local"]
+    checksum-index: `base` is a folder of a web server, `builds` its folders that are builds (without
+    them the images lie in `base`), `image` the name of the image, which the list of `checksums` has.
+    pinned: the `digest` of `image` stands here. local: only the operator can get it.
+    """
+
+    kind: Literal["checksum-index", "pinned", "local"]
     trust: Literal["signed", "tls", "pinned", "local"]
     base: _Text | None = None
     builds: _Text | None = None
@@ -64,29 +86,30 @@ class Source(_Strict, frozen=True):
     digest: Annotated[str, msgspec.Meta(pattern=r"^sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})\Z")] | None = None  # fmt: skip
     checksums: Checksums | None = None
     signature: Literal["none"] | Signature = "none"
-    unpack: Literal["none", "xz", "gz", "bz2", "zst"] = "none"
+    unpack: Literal["none", "xz", "gz", "zst"] = "none"
 
     def __post_init__(self) -> None:
-        if self.kind != "local" and self.base is None:
-            raise ValueError("base is needed")
-        if self.kind == "pinned" and (self.digest is None or self.image is None):
-            raise ValueError("a pinned source needs image and digest")
-        if self.kind == "checksum-index" and (self.checksums is None or self.image is None):
-            raise ValueError("a checksum-index needs image and checksums")
-        if (self.trust == "signed") != isinstance(self.signature, Signature):
-            raise ValueError("trust is signed exactly where there is a signature")
+        """Raises ValueError for what does not fit together."""
+        _check_kind(self)
         if self.base is not None:
             _check_url(self.base)
-        for pattern in self._patterns():
+        for pattern in self.names():
             _check_pattern(pattern)
+        _check_known(self)
 
-    def _patterns(self) -> list[str]:
+    def names(self) -> list[str]:
+        """All names of files that have placeholders, or may have."""
         found = [self.builds, self.image]
         if self.checksums is not None:
             found.append(self.checksums.file)
         if isinstance(self.signature, Signature):
             found += [self.signature.detached, self.signature.image]
         return [one for one in found if one is not None]
+
+    @property
+    def signed(self) -> Signature | None:
+        """The signature, None without one."""
+        return self.signature if isinstance(self.signature, Signature) else None
 
 
 class Image(_Strict, frozen=True):
@@ -99,11 +122,13 @@ class Image(_Strict, frozen=True):
 
 
 class Promise(_Strict, frozen=True):
-    """How often a build comes, how many stay, until when."""
+    """How often a build comes, how many stay (the published one counts), until when the family has
+    an image, and until when every id stays."""
 
     replace: Literal["daily", "weekly", "monthly", "quarterly", "yearly", "never"] = "never"
     keep: Annotated[str, msgspec.Meta(pattern=r"^last-[1-9][0-9]{0,2}\Z")] = "last-3"
     until: datetime.date | None = None
+    id_until: datetime.date | None = None
 
 
 class Family(_Strict, frozen=True):
@@ -121,11 +146,14 @@ class Family(_Strict, frozen=True):
 
 
 class Key(_Strict, frozen=True):
-    """A key of a publisher; no fingerprint means that it is not known here."""
+    """Keys of a publisher: `file` has the certificates, `fingerprints` are of primary keys.
+
+    No fingerprint means that it is not known here. Keys are never fetched.
+    """
 
     id: _Id
     file: _File
-    fingerprints: list[_Fingerprint] = []
+    fingerprints: tuple[_Fingerprint, ...] = ()
 
 
 class Switch(_Strict, frozen=True):
@@ -136,17 +164,59 @@ class Switch(_Strict, frozen=True):
 
 
 class Document(_Strict, frozen=True):
-    """One file."""
+    """One file; each of `families` is read by itself, so that one that is wrong stops no other."""
 
     schema: Literal[1]
-    families: list[Family] = []
+    families: list[Any] = []
     switches: list[Switch] = []
     keys: list[Key] = []
 
 
-def convert(data: Any) -> Document:
-    """Check what a file says. Raises msgspec.ValidationError."""
+def document(data: Any) -> Document:
+    """Check what a file says, but for its families. Raises msgspec.ValidationError."""
     return msgspec.convert(data, Document)
+
+
+def family(data: Any) -> Family:
+    """Check what an entry says. Raises msgspec.ValidationError."""
+    return msgspec.convert(data, Family)
+
+
+def has_placeholder(text: str) -> bool:
+    """Whether a name is still to be found out: {build} and {image} are known by then."""
+    return _OWN.search(text) is not None
+
+
+def _check_kind(source: Source) -> None:
+    """What each kind needs, and whether trust and proof agree."""
+    if source.kind != "local" and source.base is None:
+        raise ValueError("base is needed")
+    if source.kind == "pinned" and (source.digest is None or source.image is None):
+        raise ValueError("a pinned source needs image and digest")
+    if source.kind == "checksum-index" and (source.checksums is None or source.image is None):
+        raise ValueError("a checksum-index needs image and checksums")
+    if (source.trust == "signed") != (source.signed is not None):
+        raise ValueError("trust is signed exactly where there is a signature")
+    if source.kind != "checksum-index" and source.trust != source.kind:
+        raise ValueError(f"the trust of a {source.kind} source is {source.kind}")
+
+
+def _check_known(source: Source) -> None:
+    """Placeholders stand where they have a meaning."""
+    names = source.names()
+    if source.kind == "pinned" and any(_PLACEHOLDER.search(one) for one in names):
+        raise ValueError("a pinned source has no placeholders")
+    if source.builds is None and any("{build}" in one for one in names):
+        raise ValueError("{build} needs builds")
+    if any("{image}" in one for one in (source.builds, source.image) if one is not None):
+        raise ValueError("{image} stands in names beside the image alone")
+    if source.builds is not None:
+        first, slash, rest = source.builds.partition("/")
+        if not (slash and has_placeholder(first)) or "{" in rest or not source.builds.endswith("/"):
+            raise ValueError("builds are folders that end in /, with placeholders in the first")
+    signed = source.signed
+    if signed and any(has_placeholder(one) for one in (signed.detached, signed.image) if one):
+        raise ValueError("a signature is named by {build} and {image} alone")
 
 
 def _check_pattern(pattern: str) -> None:
