@@ -58,8 +58,8 @@ def list_opts() -> Iterator[tuple[str, tuple[cfg.Opt, ...]]]:
     found: dict[str, tuple[cfg.Opt, ...]] = {}
     for group, options in (*OWN, (peer_option.section("west"), peer_option.OPTS)):
         found[group] = (*options, *secret_file.twins(options))
-    for group, options in backend_config.list_opts():
-        found[group] = (*found.get(group, ()), *options)
+    for group, more in backend_config.list_opts():
+        found[group] = (*found.get(group, ()), *more)
     yield from found.items()
 
 

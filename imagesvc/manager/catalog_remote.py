@@ -5,7 +5,8 @@ digest tells builds apart.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from imagesvc import errors
 from imagesvc.domain import catalog_pattern
@@ -54,6 +55,24 @@ class RemoteSource:
             raise refused(release.family, "its entry names another place by now.")
         with self._web.open(release.family, release.url) as body:
             yield body
+
+    def judge(self, release: Release, evidence: Evidence) -> Callable[[Path], None] | None:
+        """What holds a file against the signature of the image. Raises CatalogRefused."""
+        entry = self._usable(release.family)
+        signed = entry.family.source.signed
+        if signed is None or signed.image is None:
+            return None
+        beside = evidence.signature_bytes
+        if beside is None:  # of a lock file, which keeps no signature
+            folder, _, image = release.url.rpartition("/")
+            name = catalog_pattern.fill(signed.image, build=release.build, image=image)
+            beside = self._web.read(release.family, f"{folder}/{name}", SIGNATURE_BYTES_MAX)
+
+        def judge(path: Path) -> None:
+            if catalog_proof.of_image(entry, beside, path) != release.signature:
+                raise refused(release.family, "the signature of the image is another one.")
+
+        return judge
 
     def verify(self, release: Release, evidence: Evidence) -> None:
         """Whether the kept list names the digest, and its signature is good. Raises CatalogRefused."""

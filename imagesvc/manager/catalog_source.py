@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from imagesvc.domain.catalog import Evidence, Release
@@ -40,6 +41,12 @@ class CatalogSource(Protocol):
     def open(self, release: Release) -> contextlib.AbstractContextManager[Body]:
         """The bytes of a release, judged by nobody yet; `read` raises too. Raises CatalogRefused,
         FetchFailed."""
+
+    def judge(self, release: Release, evidence: Evidence) -> Callable[[Path], None] | None:
+        """What raises CatalogRefused unless a file has the bytes that the publisher signed.
+
+        None if it is not the bytes themselves that are signed. Raises CatalogRefused.
+        """
 
     def verify(self, release: Release, evidence: Evidence) -> None:
         """Whether the kept list and signature say what they said; offline. Raises CatalogRefused."""

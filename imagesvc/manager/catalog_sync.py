@@ -50,7 +50,7 @@ class CatalogSync:
         self._source = source
         self._owner = owner_project
         self._visibility = visibility
-        self.open = source.open
+        self.open, self.judge = source.open, source.judge
 
     def family(self, name: str) -> CatalogFamily:
         """The entry of a family. Raises FamilyNotFound, CatalogRefused if it is not usable."""

@@ -1,7 +1,8 @@
 """Several sources as one: the folder of the operator, and the families of the network."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from imagesvc import errors
 from imagesvc.domain import catalog_family
@@ -47,6 +48,10 @@ class SourceUnion:
     def open(self, release: Release) -> contextlib.AbstractContextManager[Body]:
         """The bytes of a build. Raises CatalogRefused, FetchFailed."""
         return self._of(release).open(release)
+
+    def judge(self, release: Release, evidence: Evidence) -> Callable[[Path], None] | None:
+        """What holds a file against the publisher's signature. Raises CatalogRefused."""
+        return self._of(release).judge(release, evidence)
 
     def verify(self, release: Release, evidence: Evidence) -> None:
         """Whether what was kept still proves the build. Raises CatalogRefused."""
