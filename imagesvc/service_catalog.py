@@ -10,6 +10,7 @@ from imagesvc.manager import catalog_web, import_option
 from imagesvc.manager.catalog import CatalogManager
 from imagesvc.manager.catalog_entry import CatalogEntries
 from imagesvc.manager.catalog_folder import FolderSource
+from imagesvc.manager.catalog_key import CatalogKeys
 from imagesvc.manager.catalog_prune import CatalogPruner
 from imagesvc.manager.catalog_remote import RemoteSource
 from imagesvc.manager.catalog_source import CatalogSource
@@ -33,6 +34,7 @@ class CatalogManagers:
     sync: CatalogSync
     pruner: CatalogPruner
     verifier: CatalogVerifier
+    keys: CatalogKeys
 
     def late(self) -> Mapping[str, str]:
         """Families that are overdue, and why; also those whose entries cannot be used."""
@@ -49,9 +51,12 @@ def build(
     source: CatalogSource | None,
 ) -> CatalogManagers:
     """The catalog, of `source` or else as configured."""
-    source = source or configured(conf, core, urls)
     operation, enforcer, backends = core
     own = conf.catalog
+    entries = CatalogEntries(
+        backends.catalogs, allowed=own.families, minimum_trust=own.minimum_trust
+    )
+    source = source or configured(conf, entries, urls)
     sync = CatalogSync(
         operation, images, source,
         owner_project=own.owner_project, visibility=Visibility(own.visibility),
@@ -67,14 +72,12 @@ def build(
         operation, enforcer, deletions, ImpactManager(*core), source, unused_days=own.unused_days
     )
     verifier = CatalogVerifier(operation, backends, source)
-    return CatalogManagers(families, sync, pruner, verifier)
+    keys = CatalogKeys(operation, enforcer, entries)
+    return CatalogManagers(families, sync, pruner, verifier, keys)
 
 
-def configured(conf: cfg.ConfigOpts, core: Core, urls: UrlSource) -> CatalogSource:
+def configured(conf: cfg.ConfigOpts, entries: CatalogEntries, urls: UrlSource) -> CatalogSource:
     """The sources that the configuration names, as one. Raises ConfigurationError."""
     own = conf.catalog
-    entries = CatalogEntries(
-        core.backends.catalogs, allowed=own.families, minimum_trust=own.minimum_trust
-    )
     web = CatalogWeb(urls, catalog_web.mirrors(own.mirror_map), own.image_max_bytes)
     return SourceUnion([FolderSource(own.directory), RemoteSource(entries, web)])

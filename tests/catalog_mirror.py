@@ -142,7 +142,7 @@ class Mirror:
         (self.operator / "keys").mkdir(parents=True, exist_ok=True)
         lines = ["schema: 1", OWN.rstrip(), "keys:"]
         for name in sorted({one.key for one in LAYOUTS.values() if one.key}):
-            (self.operator / "keys" / f"{name}.asc").write_bytes(b"\n".join([bytes(own), *certs]))
+            (self.operator / "keys" / f"{name}.asc").write_bytes(b"".join([bytes(own), *certs]))
             lines.append(f"  - {{id: {name}, file: keys/{name}.asc, fingerprints: {pinned}}}")
         lines += ["switches:"]
         lines += [f"  - {{id: {name}, enabled: true}}" for name in LAYOUTS if name != "acme-1"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imagesvc import context, errors, service
-from imagesvc.cmd import command_line
+from imagesvc.cmd import command_line, manage_catalog_source
 from imagesvc.domain import catalog_lock
 from imagesvc.domain.catalog import Allowance
 from imagesvc.domain.catalog_lock import LockedFamily
@@ -113,10 +113,11 @@ def add_parsers(
     """Add the noun `catalog` with its verbs."""
     acts = {
         "list": list_all, "plan": plan, "sync": sync, "verify": verify, "prune": prune,
-        "rollback": rollback, "lock": lock,
+        "rollback": rollback, "lock": lock, "check": manage_catalog_source.check,
+        "keys": manage_catalog_source.keys,
     }  # fmt: skip
     verbs = add(nouns, "catalog", acts)
-    for name in ("plan", "sync", "prune"):
+    for name in ("plan", "sync", "prune", "check"):
         verbs[name].add_argument("family", nargs="*", help="default: every family that is enabled")
     for name in ("plan", "sync"):
         _add_choices(verbs[name])
@@ -125,6 +126,7 @@ def add_parsers(
     verbs["verify"].add_argument("image", nargs="*", help="default: every image of the catalog")
     verbs["prune"].add_argument("--yes", action="store_true", help="delete them")
     verbs["rollback"].add_argument("family")
+    verbs["keys"].add_argument("what", choices=["list", "check"], help="list: all of them")
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
@@ -142,13 +144,8 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", action="store_true", help="also a build that was rolled back")
 
 
-@contextlib.contextmanager
-def _service(parsed: argparse.Namespace) -> Iterator[service.Service]:
-    built = service.build(command_line.load(parsed), monitor=False)
-    try:
-        yield built
-    finally:
-        built.close()
+def _service(parsed: argparse.Namespace) -> contextlib.closing[service.Service]:
+    return contextlib.closing(service.build(command_line.load(parsed), monitor=False))
 
 
 def _caller() -> context.RequestContext:

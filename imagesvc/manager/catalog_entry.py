@@ -16,10 +16,11 @@ Catalogs = Callable[[], Mapping[str, CatalogDriver | None]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Known:
-    """A family, and its entry unless that cannot be used."""
+    """A family, and its entry unless that cannot be used; `is_named` in `[catalog] families`."""
 
     family: CatalogFamily
     entry: CatalogEntry | None = None
+    is_named: bool = False
 
 
 class CatalogEntries:
@@ -48,7 +49,7 @@ class CatalogEntries:
             name = f"catalog {backend_id}"
             return [Known(catalog_family.faulty(name, f"the backend failed: {exc}."))]
         return [
-            *(Known(_family(one, self._off(one)), one) for one in entries),
+            *(Known(_family(one, self._off(one)), one, self._names(one)) for one in entries),
             *(Known(_faulty(one)) for one in problems),
         ]
 
@@ -59,13 +60,16 @@ class CatalogEntries:
             return family.note or "only its operator can get it: put a build into the folder."
         if entry.off:
             return f"{entry.off}."
-        if not any(fnmatch.fnmatchcase(family.id, one) for one in self._allowed):
+        if not self._names(entry):
             return "it is not named in [catalog] families."
         if catalog.TRUSTS.index(trust) < catalog.TRUSTS.index(self._minimum_trust):
             return (
                 f"it is trusted by {trust}, and [catalog] minimum_trust is {self._minimum_trust}."
             )
         return ""
+
+    def _names(self, entry: CatalogEntry) -> bool:
+        return any(fnmatch.fnmatchcase(entry.family.id, one) for one in self._allowed)
 
 
 def _twin(name: str) -> Known:

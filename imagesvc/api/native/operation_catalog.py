@@ -8,15 +8,14 @@ from imagesvc.domain.catalog_lock import LockFile
 from imagesvc.errors import Reason
 
 _MEDIA: Raised = (errors.InvalidRequest, Reason.MEDIA_TYPE)
-_ENTRIES: tuple[Raised, ...] = (errors.CatalogRefused,)
-_FAMILY: tuple[Raised, ...] = (errors.FamilyNotFound, *_ENTRIES)
+_FAMILY: tuple[Raised, ...] = (errors.FamilyNotFound,)
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
-    "/catalog/families": {"GET": Operation(answers.CatalogFamilyList, raises=_ENTRIES)},
+    "/catalog/families": {"GET": Operation(answers.CatalogFamilyList)},
     "/catalog/families/{family}": {"GET": Operation(answers.OneCatalogFamily, raises=_FAMILY)},
     "/catalog/families/{family}/plan": {"GET": Operation(answers.OneCatalogPlan, raises=_FAMILY)},
     "/catalog/families/{family}/rollback": {
-        "POST": Operation(answers.OneCatalogFamily, raises=(errors.Conflict, *_FAMILY)),
+        "POST": Operation(answers.OneCatalogFamily, raises=(errors.Conflict, errors.CatalogRefused, *_FAMILY)),
     },
     "/catalog/lock": {"GET": Operation(LockFile)},
     "/catalog/sync": {
@@ -31,7 +30,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         ),
     },
     "/catalog/prune": {
-        "GET": Operation(answers.CatalogPruning, raises=_ENTRIES),
+        "GET": Operation(answers.CatalogPruning),
         "POST": Operation(
             answers.CatalogPruning, body=catalog.NewPruning, raises=(_MEDIA, *_FAMILY, *DRIVER)
         ),

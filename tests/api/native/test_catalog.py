@@ -91,9 +91,9 @@ def test_an_entry_with_an_unknown_key_is_told_and_breaks_nothing_else(folder, ad
     (job,) = post("/sync", {})
     assert (job["state"], job["result"]["build"]) == ("done", "2")
     (job,) = post("/sync", {"families": ["alpha"]})
-    assert (job["state"], "unknown field `colour`" in job["failure"]["message"]) == ("failed", True)
+    assert (job["state"], "unknown field `colour`" in job["cause"]) == ("failed", True)
     refused = admin.request("POST", f"{ROOT}/families/alpha/rollback")
-    assert (refused.status_code, refused.json["error"]["code"]) == (409, "catalog-refused")
+    assert (refused.status_code, "colour" in refused.json["error"]["message"]) == (409, True)
 
 
 def test_what_is_unknown_is_told(folder, admin):

@@ -49,7 +49,8 @@ class Station:
         self.folder = folder
         self._number = 20260100
         self.expiring = Tsk.generate("Gone <g@example.org>", validity_seconds=FOREVER_S)
-        self.made_at = time.monotonic()
+        self.expired_at = time.monotonic() + 3
+        self.expired_signature = by(self.expiring)(b"list")
         self.revoked = Tsk.generate("Revoked <r@example.org>")
         cert = self.revoked.extract_certificate()
         primary, *rest = (bytes(one) for one in packet.PacketPile.from_bytes(bytes(cert)))
@@ -59,11 +60,7 @@ class Station:
         """Publish the first builds, with keys of each kind among those that are pinned."""
         self.mirror, self.old = mirror, old
         gone = self.expiring.extract_certificate()
-        self.certs = (
-            pysequoia.armor(bytes(gone), pysequoia.ArmorKind.PublicKey).encode(),
-            pysequoia.armor(self._revoked, pysequoia.ArmorKind.PublicKey).encode(),
-            pysequoia.armor(old.certificate, pysequoia.ArmorKind.PublicKey).encode(),
-        )
+        self.certs = (bytes(gone), self._revoked, old.certificate)
         revoked = self.revoked.extract_certificate().fingerprint.upper()
         self.pinned = (gone.fingerprint.upper(), revoked, old.fingerprint)
         self.trust()
@@ -119,15 +116,19 @@ class Station:
         """The families by id."""
         return {one.family.id: one for one in self.service.catalog.families.list(ADMIN)}
 
-    def refused(self, family, told, also=DEBIAN):
+    def refused(self, family, told, also=None):
         """A sync of it is refused for this reason and changes nothing; that of another goes on."""
-        before = self.published()
-        build = self.next(also)
-        self.mirror.put(also, build)
-        ended = self.sync(family, also)
-        assert (ended[family].state, ended[also].state) == ("failed", "done")
+        wanted = self.published()
+        if also:
+            build = self.next(also)
+            self.mirror.put(also, build)
+        ended = self.sync(family, *([also] if also else []))
+        if also:
+            assert ended[also].state == "done"
+            wanted[also] = (ended[also].image_id, build)
+        assert ended[family].state == "failed"
         assert told in ended[family].error_text
-        assert self.published() == {**before, also: (ended[also].image_id, build)}
+        assert self.published() == wanted
         with pytest.raises(errors.ImageNotFound):
             self.service.images.get(ADMIN, ended[family].image_id)
         assert told in self.details()[family].state.cause
@@ -191,8 +192,9 @@ def sign_by_a_stranger(station, build):
 
 
 def sign_by_an_expired_key(station, build):
-    station.mirror.write_sums(UBUNTU, build, by(station.expiring))
-    time.sleep(max(0.0, station.made_at + 3 - time.monotonic()))
+    path = station.mirror.signature_path(UBUNTU, build)
+    station.mirror.files[path] = station.expired_signature
+    time.sleep(max(0.0, station.expired_at - time.monotonic()))
 
 
 def sign_by_a_revoked_key(station, build):
@@ -304,6 +306,10 @@ def drip_image(station, build):
     station.mirror.odd[path] = drip
 
 
+# Beside these another family is published: what fails late, early, and at length.
+GOING_ON = (spoil_image, lose_list, sign_by_a_stranger, stall_image)
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -328,7 +334,7 @@ def drip_image(station, build):
         (long_list, "SHA256SUMS has more than 4194304 bytes"),
         (long_index, "noble/ has more than 4194304 bytes"),
         (empty_index, "the index of noble/ names nothing of the form release-{date8}/"),
-        (redirect, "there are too many redirects"),
+        (redirect, "a redirect is not followed: The URL does not pass filtering"),
         (cut_image, "the answer ended at"),
         (lengthen_image, "do not have the digest"),
         (stall_image, "timed out"),
@@ -340,14 +346,14 @@ def test_what_is_not_as_its_publisher_made_it_is_refused(station, spoil, told):
     build = station.next(UBUNTU)
     station.mirror.put(UBUNTU, build)
     spoil(station, build)
-    station.refused(UBUNTU, told)
+    station.refused(UBUNTU, told, also=DEBIAN if spoil in GOING_ON else None)
 
 
 def test_a_web_page_is_no_list(station):
     build = station.next(DEBIAN)
     station.mirror.put(DEBIAN, build)
     station.mirror.files[station.mirror.sums_path(DEBIAN, build)] = b"<!DOCTYPE html><p>Sign in"
-    station.refused(DEBIAN, "a web page and not a list", also=ROCKY)
+    station.refused(DEBIAN, "a web page and not a list")
 
 
 def test_a_clear_signed_list_counts_only_as_it_was_signed(station):
@@ -376,7 +382,7 @@ def test_a_list_may_move_on_before_its_file_is_read(station):
 
 def test_a_packed_image_that_unfolds_without_end_is_refused(station):
     build = station.next(FREEBSD)
-    station.mirror.put(FREEBSD, build, lzma.compress(bytes(64 << 20)))
+    station.mirror.put(FREEBSD, build, lzma.compress(disk("bomb") + bytes(64 << 20)))
     station.refused(FREEBSD, "The unpacked image")
 
 
@@ -435,11 +441,11 @@ def test_an_entry_that_is_wrong_is_off_and_says_why(station, old, new, told):
     assert told in found["more-1"].family.off
     assert found["more-1"].family.off.startswith("more.yaml:")
     assert station.service.catalog.late()["more-1"] == found["more-1"].family.off
-    build = station.next(DEBIAN)
-    station.mirror.put(DEBIAN, build)
-    ended = station.sync()
-    assert ended[DEBIAN].state == "done"
-    assert "more-1" not in ended
+    if told.startswith("unknown"):
+        station.mirror.put(DEBIAN, station.next(DEBIAN))
+        ended = station.sync()
+        assert ended[DEBIAN].state == "done"
+        assert "more-1" not in ended
     assert told in station.sync("more-1")["more-1"].error_text
 
 
