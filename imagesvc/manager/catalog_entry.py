@@ -103,7 +103,9 @@ def _family(entry: CatalogEntry, off: str) -> CatalogFamily:
 
 def _system(family: Family) -> dict[str, str]:
     system = family.os
+    described = {"image_description": family.note} if family.note else {}
     return {
+        **described,
         "os_distro": system.distro,
         "os_version": system.version,
         "os_purpose": system.purpose,

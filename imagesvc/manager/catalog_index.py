@@ -38,12 +38,12 @@ def names(web: CatalogWeb, family: str, folder: str) -> frozenset[str]:
 
     Raises CatalogRefused.
     """
-    page = web.read(family, folder)
+    page, asked = web.read(family, folder), web.mirrored(folder)
     found = set()
     for count, link in enumerate(_HREF.findall(page)):
         if count == NAMES_MAX:
             raise refused(family, f"the index of {_short(folder)} has more than {count} links.")
-        name = _below(folder, link.decode("ascii", "replace"))
+        name = _below(asked, link.decode("ascii", "replace"))
         if _NAME.fullmatch(name):
             found.add(name)
     return frozenset(found)

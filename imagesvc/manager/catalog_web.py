@@ -11,6 +11,8 @@ from imagesvc.stream.source import UrlSource
 PAGE_BYTES_MAX = digest_list.BYTES_MAX
 SIGNATURE_BYTES_MAX = 1 << 16
 _READ_BYTES = 1 << 16
+# So long a page, a list or a signature may take: a request may wait for it.
+_PAGE_S = 120.0
 
 
 class CatalogWeb:
@@ -49,10 +51,13 @@ class CatalogWeb:
 
     def _open(self, url: str, max_bytes: int) -> contextlib.AbstractContextManager[FetchedBody]:
         urls = self._urls.published(max_bytes)
-        mirrored = self._mirrored(url)
+        if max_bytes <= PAGE_BYTES_MAX:
+            urls = urls.hasty(_PAGE_S)
+        mirrored = self.mirrored(url)
         return urls.open(url) if mirrored == url else urls.trusting(mirrored).open(mirrored)
 
-    def _mirrored(self, url: str) -> str:
+    def mirrored(self, url: str) -> str:
+        """Where a URL is asked for."""
         prefixes = [one for one in self._mirrors if url.startswith(one)]
         if not prefixes:
             return url

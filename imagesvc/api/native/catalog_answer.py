@@ -41,12 +41,13 @@ class CatalogRelease(Provenance):
 class CatalogFamily(Answer):
     """A family; `checked_at` is when its source was last read and believed, `cause` why the last
     sync did not publish, `overdue` why it is late. `off` says why a family is not synced; its entry
-    cannot be used if `overdue` says the same."""
+    cannot be used if `overdue` says the same. `note` is what an operator has to know."""
 
     id: str
     title: str
     enabled: bool
     off: str | None
+    note: str | None
     image_id: str | None
     build: str | None
     trust: str | None
@@ -153,6 +154,7 @@ def family(entity: FamilyDetail) -> dict[str, Any]:
         "title": entity.family.title,
         "enabled": entity.family.enabled,
         "off": entity.family.off or None,
+        "note": entity.family.note or None,
         "image_id": published.image_id if published else None,
         "build": published.release.build if published else None,
         "trust": published.release.trust if published else None,

@@ -398,6 +398,18 @@ def test_an_image_is_held_against_its_own_signature(station):
     assert [one for one in scratch.iterdir() if one.is_dir()] == []
 
 
+def test_an_older_list_is_refused_also_if_it_names_what_is_published(station):
+    build = station.next(UBUNTU)
+    station.mirror.put(UBUNTU, build)
+    assert station.sync(UBUNTU)[UBUNTU].state == "done"
+    first = dict(station.mirror.files)
+    time.sleep(1.1)  # signatures tell seconds
+    station.mirror.write_sums(UBUNTU, build)
+    assert station.sync(UBUNTU)[UBUNTU].result["is_new"] is False
+    station.mirror.files.update(first)
+    station.refused(UBUNTU, "was seen before")
+
+
 def test_less_trust_than_before_is_refused(station):
     entry = catalog_mirror.OWN.removeprefix("families:\n").replace("acme-1", UBUNTU)
     entry = entry.replace("trust: signed", "trust: tls").replace(
