@@ -22,6 +22,7 @@ from imagesvc.manager.image import ImageManager
 from imagesvc.manager.image_delete import DeletionManager
 from imagesvc.manager.image_impact import ImpactManager
 from imagesvc.manager.job import JobManager
+from imagesvc.manager.os_version import OSVersionManager
 from imagesvc.service_foreign import Core
 from imagesvc.stream.source import UrlSource
 
@@ -35,6 +36,7 @@ class CatalogManagers:
     pruner: CatalogPruner
     verifier: CatalogVerifier
     keys: CatalogKeys
+    versions: OSVersionManager
 
     def late(self) -> Mapping[str, str]:
         """Families that are overdue, and why; also those whose entries cannot be used."""
@@ -73,7 +75,8 @@ def build(
     )
     verifier = CatalogVerifier(operation, backends, source)
     keys = CatalogKeys(operation, enforcer, entries)
-    return CatalogManagers(families, sync, pruner, verifier, keys)
+    versions = OSVersionManager(operation, enforcer, backends.catalogs)
+    return CatalogManagers(families, sync, pruner, verifier, keys, versions)
 
 
 def configured(conf: cfg.ConfigOpts, entries: CatalogEntries, urls: UrlSource) -> CatalogSource:

@@ -1,7 +1,7 @@
 """What the routes of the catalog take and give."""
 
 from imagesvc import errors
-from imagesvc.api.native import catalog
+from imagesvc.api.native import catalog, os_version
 from imagesvc.api.native import catalog_answer as answers
 from imagesvc.api.native.operation_shape import DRIVER, Operation, Raised
 from imagesvc.domain.catalog_lock import LockFile
@@ -17,6 +17,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/catalog/families/{family}/rollback": {
         "POST": Operation(answers.OneCatalogFamily, raises=(errors.Conflict, errors.CatalogRefused, *_FAMILY)),
     },
+    "/catalog/os-versions": {"GET": Operation(os_version.OsVersionList)},
     "/catalog/lock": {"GET": Operation(LockFile)},
     "/catalog/sync": {
         "POST": Operation(

@@ -96,6 +96,20 @@ def test_an_entry_with_an_unknown_key_is_told_and_breaks_nothing_else(folder, ad
     assert (refused.status_code, "colour" in refused.json["error"]["message"]) == (409, True)
 
 
+def test_everybody_may_ask_for_the_systems_of_the_catalog(app):
+    found = Caller(app, None, "reader").get(f"{ROOT}/os-versions").json["os_versions"]
+    (debian,) = [one for one in found if one["version"] == "Debian 13 64bit"]
+    assert debian == {
+        "os_type": "Linux",
+        "platform": "Debian",
+        "version": "Debian 13 64bit",
+        "bits": 64,
+        "architectures": ["aarch64", "x86_64"],
+    }
+    keys = [(one["os_type"], one["platform"], one["version"]) for one in found]
+    assert keys == sorted(set(keys))
+
+
 def test_what_is_unknown_is_told(folder, admin):
     folder.put("alpha", "1")
     for method, path, body in (

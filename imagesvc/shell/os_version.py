@@ -1,0 +1,19 @@
+"""The systems that images may have."""
+
+import argparse
+from typing import Any
+
+from imagesvc.shell import command
+
+_COLUMNS = (
+    ("Type", "os_type"), ("Platform", "platform"), ("Version", "version"), ("Bits", "bits"),
+    ("Architectures", "architectures"),
+)  # fmt: skip
+
+
+class ListOsVersions(command.List):
+    """List the systems that the catalog knows."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """By type, platform and version."""
+        return command.table(_COLUMNS, self.client.get("/catalog/os-versions")["os_versions"])
