@@ -1,8 +1,13 @@
 """The catalog's sync from publishers, as a mirror on this machine plays them."""
 
+import time
+
+import pysequoia
 import pytest
+from pysequoia import SignatureMode, Tsk
 
 from imagesvc.db import catalog as catalog_rows
+from imagesvc.domain import catalog_lock
 from imagesvc.domain.catalog import Allowance
 from imagesvc.manager import quota_verify
 from tests import catalog_mirror
@@ -23,6 +28,7 @@ BUILDS = {
     "flatcar-stable-x86_64": ("4081.3.2", "4152.0.0"),
     "freebsd-14-x86_64": ("14.9", "14.10"),
     "opensuse-leap-15.6-x86_64": ("", "-"),
+    "acme-1": ("9", "10"),
 }
 
 
@@ -79,7 +85,7 @@ def shown(service):
         return {one.release.family: one for one in catalog_rows.locked(conn)}
 
 
-def test_ten_families_are_published_as_they_ship_and_then_only_lists_are_read(
+def test_families_are_published_as_they_ship_and_then_only_lists_are_read(
     service, mirror, families, sync
 ):
     first = publish(mirror, 0)
@@ -103,7 +109,7 @@ def test_ten_families_are_published_as_they_ship_and_then_only_lists_are_read(
     images = {mirror.path(family, build) for family, build in wanted.items()}
     assert [path for path, _ in asked if path in images] == []
     assert sum(size for _, size in asked) < 12_000
-    assert len(asked) <= 30
+    assert len(asked) <= 33
     assert {families.plan(ADMIN, name).lines for name in BUILDS} == {
         (f"{name}: nothing new",) for name in BUILDS
     }
@@ -134,3 +140,54 @@ def test_two_releases_in_a_row_are_published_and_one_is_rolled_back(
         "https://cloud-images.ubuntu.com/releases/noble/release-20260101/"
         "ubuntu-24.04-server-cloudimg-amd64.img"
     )
+
+
+def test_a_lock_file_brings_the_same_build_though_a_newer_one_is_there(
+    service, mirror, families, sync
+):
+    names = ("ubuntu-24.04-x86_64", "acme-1")
+    mirror.put("ubuntu-24.04-x86_64", "20260101")
+    mirror.put("acme-1", "1")
+    first = sync(*names)
+    assert {one.error_text for one in first.values()} == {None}
+    locked = catalog_lock.parse(families.lock(ADMIN).encode())
+    for name in names:
+        service.deletions.delete(ADMIN, first[name].image_id)
+    mirror.put("ubuntu-24.04-x86_64", "20260201")
+    mirror.put("acme-1", "2")
+    again = sync(*names, locked=locked)
+    assert {one.error_text for one in again.values()} == {None}
+    found = shown(service)
+    assert {name: found[name].release for name in names} == {
+        name: catalog_lock.release(name, locked[name]) for name in names
+    }
+    image_id = again["acme-1"].image_id
+    assert service.catalog.verifier.verify(image_id, lambda _: None) == ()
+
+
+@pytest.mark.parametrize("more", ["minimum_trust = signed"])
+def test_what_is_trusted_less_than_the_operator_wants_is_off(service, mirror, families, sync):
+    publish(mirror, 0)
+    found = {one.family.id: one.family for one in families.list(ADMIN)}
+    assert found["debian-13-x86_64"].off == (
+        "it is trusted by tls, and [catalog] minimum_trust is signed."
+    )
+    assert "minimum_trust" in sync("debian-13-x86_64")["debian-13-x86_64"].error_text
+    assert set(sync()) == {name for name in BUILDS if LAYOUTS[name].key}
+
+
+def test_an_expired_key_is_believed_where_the_entry_allows_it(service, mirror, families):
+    key = Tsk.generate("Gone <g@example.org>", validity_seconds=62)  # made a minute back
+    cert = key.extract_certificate()
+    mirror.trust(bytes(cert), fingerprints=(cert.fingerprint.upper(),))
+    mirror.put(
+        "acme-1", "1",
+        sign=lambda data: pysequoia.sign(key.signer(), data, mode=SignatureMode.DETACHED),
+    )  # fmt: skip
+    time.sleep(3)
+    assert "its key has expired" in families.plan(ADMIN, "acme-1").cause
+    own = mirror.operator / "own.yaml"
+    own.write_text(own.read_text().replace("[acme]}", "[acme], allow_expired_key: true}"))
+    plan = families.plan(ADMIN, "acme-1")
+    assert plan.cause is None
+    assert f"signed by {cert.fingerprint.upper()}" in plan.lines[0]
