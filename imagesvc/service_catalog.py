@@ -8,6 +8,7 @@ from oslo_config import cfg
 from imagesvc.domain.image import Visibility
 from imagesvc.manager import catalog_web, import_option
 from imagesvc.manager.catalog import CatalogManager
+from imagesvc.manager.catalog_bundle import CatalogBundler
 from imagesvc.manager.catalog_entry import CatalogEntries
 from imagesvc.manager.catalog_folder import FolderSource
 from imagesvc.manager.catalog_key import CatalogKeys
@@ -37,6 +38,7 @@ class CatalogManagers:
     verifier: CatalogVerifier
     keys: CatalogKeys
     versions: OSVersionManager
+    bundler: CatalogBundler
 
     def late(self) -> Mapping[str, str]:
         """Families that are overdue, and why; also those whose entries cannot be used."""
@@ -76,7 +78,8 @@ def build(
     verifier = CatalogVerifier(operation, backends, source)
     keys = CatalogKeys(operation, enforcer, entries)
     versions = OSVersionManager(operation, enforcer, backends.catalogs)
-    return CatalogManagers(families, sync, pruner, verifier, keys, versions)
+    bundler = CatalogBundler(operation, enforcer, source)
+    return CatalogManagers(families, sync, pruner, verifier, keys, versions, bundler)
 
 
 def configured(conf: cfg.ConfigOpts, entries: CatalogEntries, urls: UrlSource) -> CatalogSource:

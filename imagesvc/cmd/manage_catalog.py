@@ -114,10 +114,10 @@ def add_parsers(
     acts = {
         "list": list_all, "plan": plan, "sync": sync, "verify": verify, "prune": prune,
         "rollback": rollback, "lock": lock, "check": manage_catalog_source.check,
-        "keys": manage_catalog_source.keys,
+        "keys": manage_catalog_source.keys, "bundle": manage_catalog_source.bundle,
     }  # fmt: skip
     verbs = add(nouns, "catalog", acts)
-    for name in ("plan", "sync", "prune", "check"):
+    for name in ("plan", "sync", "prune", "check", "bundle"):
         verbs[name].add_argument("family", nargs="*", help="default: every family that is enabled")
     for name in ("plan", "sync"):
         _add_choices(verbs[name])
@@ -126,6 +126,9 @@ def add_parsers(
     verbs["verify"].add_argument("image", nargs="*", help="default: every image of the catalog")
     verbs["prune"].add_argument("--yes", action="store_true", help="delete them")
     verbs["rollback"].add_argument("family")
+    verbs["bundle"].add_argument(
+        "--out", required=True, metavar="DIR", help="folder of the mirror; it is made"
+    )
     verbs["keys"].add_argument("what", choices=["list", "check"], help="list: all of them")
 
 

@@ -1,9 +1,11 @@
-"""imagesvc-manage catalog check and keys: what the sources of public images say, and by whom."""
+"""imagesvc-manage catalog check, keys and bundle: what the sources of public images say, and by whom."""
 
 import argparse
 import contextlib
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from imagesvc import context, service
+from imagesvc import context, errors, service
 from imagesvc.cmd import command_line
 from imagesvc.domain.catalog_plan import FamilyPlan
 from imagesvc.manager.catalog import FamilyDetail
@@ -44,6 +46,30 @@ def keys(parsed: argparse.Namespace) -> int:
         print(_KEY.format(one.id, one.fingerprint or "-", until, state))
     wrong = any(one.fault or one.warning for one in shown)
     return EXIT_FAULT if is_check and wrong else 0
+
+
+def bundle(parsed: argparse.Namespace) -> int:
+    """Fetch the newest builds into a folder that is a mirror for a site without network; 1 if one fails."""
+    caller, folder = context.service_context(), Path(parsed.out)
+    failed, hosts = False, set()
+    with contextlib.closing(service.build(command_line.load(parsed), monitor=False)) as built:
+        found = built.catalog.families.list(caller)
+        for name in parsed.family or [one.family.id for one in found if one.family.enabled]:
+            try:
+                done = built.catalog.bundler.write(caller, name, folder)
+            except (errors.CatalogRefused, errors.FetchFailed, errors.TooLarge) as exc:
+                failed = True  # the others are bundled all the same
+                print(f"{name}: failed: {getattr(exc, 'operator_message', '') or exc}", flush=True)
+                continue
+            except OSError as exc:  # the operator's folder, told to the operator
+                raise errors.InvalidRequest(f"{folder} cannot be written: {exc.strerror}.") from exc
+            if done is not None:
+                hosts.add(urlsplit(done.release.url).netloc)
+                print(f"{name}: build {done.release.build}, {done.fetched_bytes} bytes", flush=True)
+    if hosts:
+        mirrors = (f"https://{host}/ -> http://MIRROR/{host}/" for host in sorted(hosts))
+        print(f"mirror_map = {', '.join(mirrors)}")
+    return EXIT_FAULT if failed else 0
 
 
 def _said(plan: FamilyPlan) -> str:

@@ -137,7 +137,7 @@ class _Search:
             image, _ = catalog_index.newest_of(self._family, found, form, "the list")
         digest = _digest(self._family, data, image, checksums)
         if source.signed and source.signed.image is not None:
-            beside, signature = self._image_signature(source.signed.image, image)
+            beside, signature = self._image_signature(image)
         build = self._build or catalog_index.build_of(image, form)
         release = Release(
             family=self._family,
@@ -150,7 +150,7 @@ class _Search:
             list_url=self._folder + list_name,
             signature=signature,
         )
-        return Resolved(release, Evidence(list_bytes, beside))
+        return Resolved(release, Evidence(list_bytes, beside), self._signature_url(image))
 
     def _name(self, text: str, image: str) -> str:
         name = catalog_pattern.fill(text, build=self._build, image=image)
@@ -163,13 +163,19 @@ class _Search:
         signed = self._source.signed
         if signed is None or signed.detached is None:
             return None
-        name = catalog_pattern.fill(signed.detached, build=self._build, image=image)
-        return self._web.read(self._family, self._folder + name, SIGNATURE_BYTES_MAX)
+        return self._web.read(self._family, self._signature_url(image), SIGNATURE_BYTES_MAX)
 
-    def _image_signature(self, text: str, image: str) -> tuple[bytes, Signature]:
-        name = catalog_pattern.fill(text, build=self._build, image=image)
-        beside = self._web.read(self._family, self._folder + name, SIGNATURE_BYTES_MAX)
+    def _image_signature(self, image: str) -> tuple[bytes, Signature]:
+        beside = self._web.read(self._family, self._signature_url(image), SIGNATURE_BYTES_MAX)
         return beside, catalog_proof.of_image(self._entry, beside)
+
+    def _signature_url(self, image: str) -> str:
+        """Where the signature of the list or the image is; empty if it is in no file of its own."""
+        signed = self._source.signed
+        name = (signed.detached or signed.image) if signed else None
+        if name is None:
+            return ""
+        return self._folder + catalog_pattern.fill(name, build=self._build, image=image)
 
 
 def _pinned(entry: CatalogEntry) -> Release:

@@ -20,10 +20,11 @@ class Body(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Resolved:
-    """The newest release of a family, and what says so."""
+    """The newest release of a family, what says so, and where a signature beside it was read."""
 
     release: Release
     evidence: Evidence = dataclasses.field(default_factory=Evidence)
+    signature_url: str = ""
 
 
 class CatalogSource(Protocol):

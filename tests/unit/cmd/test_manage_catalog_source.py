@@ -1,7 +1,9 @@
 """imagesvc-manage catalog check and keys, on a mirror of publishers."""
 
 import datetime
+import http.server
 import secrets
+import threading
 
 import pytest
 from pysequoia import Tsk
@@ -40,8 +42,8 @@ def run(tmp_path, capsys, monkeypatch, mirror):
     key.chmod(0o600)
     migrated.make(f"sqlite:///{tmp_path}/imagesvc.sqlite")
 
-    def go(*args, families=f"{UBUNTU}, {DEBIAN}"):
-        more = MORE.format(families=families, lines=mirror.lines, operator=mirror.operator)
+    def go(*args, families=f"{UBUNTU}, {DEBIAN}", lines=mirror.lines):
+        more = MORE.format(families=families, lines=lines, operator=mirror.operator)
         path = tmp_path / "imagesvc.conf"
         text = CONF.format(folder=tmp_path).replace("[quota]\nimages = 5\n", more)
         path.write_text(text)
@@ -111,3 +113,66 @@ def test_keys_are_told_with_what_is_wrong_with_them(run, mirror):
         True,
     )
     assert run("keys", "check", families=DEBIAN) == (0, lines[:1])
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A plain web server of a folder, and the folder."""
+    folder = tmp_path / "bundle"
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(folder))
+
+        def log_message(self, *args):
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}", folder
+        server.shutdown()
+        thread.join()
+
+
+def test_a_bundle_is_a_mirror_for_a_site_without_network(run, mirror, served):
+    place, folder = served
+    names = f"{UBUNTU}, {DEBIAN}, acme-1"
+    mirror.put(UBUNTU, "20260101")
+    data = mirror.put(DEBIAN, "20260101-1")
+    mirror.put("acme-1", "1")
+    code, lines = run("bundle", "--out", str(folder), families=names)
+    assert (code, [line.split(",")[0] for line in lines[:-1]]) == (
+        0,
+        ["acme-1: build 1", f"{DEBIAN}: build 20260101-1", f"{UBUNTU}: build 20260101"],
+    )
+    mirror.asked()
+    code, again = run("bundle", "--out", str(folder), families=names)
+    assert (code, [line.rpartition(", ")[2] for line in again[:-1]]) == (0, ["0 bytes"] * 3)
+    assert mirror.path(DEBIAN, "20260101-1") not in dict(mirror.asked())
+    checked = run("check", families=names)
+    assert mirror.asked() != []
+    copied = run(
+        "check", families=names, lines=lines[-1].partition(" = ")[2].replace("MIRROR", place)
+    )
+    assert (copied, mirror.asked()) == (checked, [])
+    (path,) = folder.glob("cloud.debian.org/images/cloud/trixie/20260101-1/*.qcow2")
+    assert path.read_bytes() == data
+    assert [one for one in folder.rglob("*") if one.name.startswith(".")] == []
+
+
+def test_a_bundle_has_nothing_that_is_not_as_it_was_signed(run, mirror, tmp_path):
+    folder = tmp_path / "bundle"
+    mirror.put(DEBIAN, "20260101-1")
+    mirror.put("acme-1", "1")
+    mirror.put(UBUNTU, "20260101")
+    for family, build in ((UBUNTU, "20260101"), ("acme-1", "1")):
+        mirror.files[mirror.path(family, build)] += b"x"
+    signed = mirror.files[mirror.signature_path("acme-1", "1")]
+    mirror.write_sums("acme-1", "1", lambda _: signed)
+    code, lines = run("bundle", "--out", str(folder), families=f"{UBUNTU}, {DEBIAN}, acme-1")
+    assert code == 1
+    assert "the signature of the image is refused: it is not a good signature" in lines[0]
+    assert lines[1].startswith(f"{DEBIAN}: build 20260101-1")
+    assert "do not have the digest" in lines[2]
+    assert [one.name for one in folder.rglob("*") if one.is_file() and "acme" in str(one)] == []
