@@ -16,4 +16,6 @@ class ListOsVersions(command.List):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """By type, platform and version."""
-        return command.table(_COLUMNS, self.client.get("/catalog/os-versions")["os_versions"])
+        found = self.client.get("/catalog/os-versions")["os_versions"]
+        rows = [{**one, "architectures": ", ".join(one["architectures"])} for one in found]
+        return command.table(_COLUMNS, rows)
