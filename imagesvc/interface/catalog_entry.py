@@ -21,6 +21,9 @@ _File = Annotated[str, msgspec.Meta(pattern=r"^keys/[a-z0-9][a-z0-9._-]{0,63}\Z"
 _Mebibytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]
 _OWN = re.compile(r"\{(date8|int|version)\}")
 _PLACEHOLDER = re.compile(r"\{(date8|int|version|build|image)\}")
+# Of names that no publisher would give, so many could be tried that reading them never ends.
+_PLACEHOLDERS_MAX, _VERSIONS_MAX = 4, 2
+_SIGN = re.compile(r"[^0-9]")
 _PLAIN = re.compile(r"[A-Za-z0-9._+/-]*")
 
 
@@ -228,6 +231,13 @@ def _check_pattern(pattern: str) -> None:
         )
     if pattern.startswith("/") or ".." in pattern.split("/"):
         raise ValueError(f"{pattern!r} leaves its folder")
+    _, *between = _OWN.split(pattern)[::2]
+    apart = all(_SIGN.search(one) for one in between[:-1])
+    if len(between) > _PLACEHOLDERS_MAX or pattern.count("{version}") > _VERSIONS_MAX or not apart:
+        raise ValueError(
+            f"{pattern!r} could be read in too many ways: it has at most {_PLACEHOLDERS_MAX} "
+            f"placeholders, {_VERSIONS_MAX} of them versions, with more than digits between two"
+        )
 
 
 def _check_url(url: str) -> None:

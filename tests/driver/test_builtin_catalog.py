@@ -154,6 +154,10 @@ class TestBuiltinCatalog(CatalogConformance):
             ("checksums:", 'builds: "{date8}"\n      checksums:', "folders that end in /"),
             ("trust: tls", "trust: signed", "exactly where there is a signature"),
             ("kind: checksum-index", "kind: pinned", "needs image and digest"),
+            ("acme-{date8}", "acme-{int}{int}", "in too many ways"),
+            ("acme-{date8}", "acme-{int}1{int}", "in too many ways"),
+            ("acme-{date8}", "acme-{int}-{int}-{int}-{int}-{int}", "in too many ways"),
+            ("acme-{date8}", "acme-{version}-{version}-{version}", "in too many ways"),
             ("kind: checksum-index", "kind: simplestreams", "Invalid enum value"),
         ],
     )
