@@ -66,7 +66,7 @@ class CatalogManager:
         self._output_format = output_format
 
     def list(self, ctx: RequestContext) -> tuple[FamilyDetail, ...]:
-        """All families by id. Raises Forbidden, CatalogRefused for entries that cannot be read."""
+        """All families by id. Raises Forbidden."""
         self._authorize(ctx, "catalog:list")
         return self._details()
 

@@ -64,7 +64,7 @@ class CatalogPruner:
         for name in names:
             if name not in known:
                 raise errors.FamilyNotFound(family=name)
-        wanted = [known[name] for name in names] if names else list(known.values())
+        wanted = [known[name] for name in names or self._seen(known)]
         old, kept = self._old(wanted)
         uses, unknown = self._impacts.in_use([one.image_id for one in old]) if old else ({}, ())
         free: dict[str, list[Published]] = {one.id: [] for one in wanted}
@@ -91,6 +91,12 @@ class CatalogPruner:
             except errors.ImageNotFound:  # another prune was quicker: it is as it was to be
                 continue
         return plans, kept
+
+    def _seen(self, known: Iterable[str]) -> list[str]:
+        """The families of which something was published."""
+        with self._operation.database.read() as conn:
+            states = catalog_rows.states(conn)
+        return [name for name in known if name in states and states[name].image_id]
 
     def _old(self, families: Iterable[CatalogFamily]) -> tuple[list[Published], list[Kept]]:
         """Images that are past every promise, by the rows, and those that are not."""
@@ -120,6 +126,8 @@ class CatalogPruner:
         now: datetime.datetime,
     ) -> str:
         """What protects an image, `number` images of its family being newer; empty if nothing does."""
+        if family.is_faulty:
+            return f"its family is not known any more: {family.off}"
         if number < family.promise.keep:
             return f"it is one of the last {family.promise.keep}"
         if fact.protected:

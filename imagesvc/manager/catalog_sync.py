@@ -50,11 +50,13 @@ class CatalogSync:
         self._source = source
         self._owner = owner_project
         self._visibility = visibility
-        self.open = source.open
+        self.open, self.judge = source.open, source.judge
 
     def family(self, name: str) -> CatalogFamily:
-        """The entry of a family. Raises FamilyNotFound."""
+        """The entry of a family. Raises FamilyNotFound, CatalogRefused if it is not usable."""
         for one in self._source.families():
+            if one.id == name and one.is_faulty:
+                raise errors.CatalogRefused(family=name, cause=one.off)
             if one.id == name:
                 return one
         raise errors.FamilyNotFound(family=name)
@@ -78,9 +80,10 @@ class CatalogSync:
             state = catalog_rows.state(conn, name)
             published = catalog_rows.current(conn, name)
             withdrawn = frozenset() if allowed.again else catalog_rows.withdrawn(conn, name)
+        catalog.check_list(found.release, state, allowed)
         if not catalog.is_new(found.release, published, withdrawn):
             return Decision(found, ())
-        catalog.check(found.release, state, published, allowed)
+        catalog.check(found.release, published, allowed)
         return Decision(found, catalog_plan.of_release(found.release, published))
 
     def bear(self, conn: Any, job: Job, found: Resolved) -> None:
@@ -109,9 +112,11 @@ class CatalogSync:
         image_rows.update(conn, job.image_id or "", {"job_id": job.id})
         catalog_rows.insert(conn, job.image_id or "", release, metadata.now(), found.evidence)
 
-    def unchanged(self, conn: Any, family: str) -> None:
-        """The source was read, and has nothing new."""
-        _seen(conn, family)
+    def unchanged(self, conn: Any, family: str, signed_at: datetime.datetime | None) -> None:
+        """The source was read, and has nothing new; its list may have been signed anew."""
+        before = catalog_rows.state(conn, family, lock=True).signed_at
+        is_later = signed_at is not None and (before is None or signed_at > before)
+        _seen(conn, family, **({"signed_at": signed_at} if is_later else {}))
 
     def publish(self, conn: Any, image_id: str) -> None:
         """An active image becomes the newest of its family, and the one before it leaves the lists.

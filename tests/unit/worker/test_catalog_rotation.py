@@ -1,6 +1,7 @@
 """Over random builds, roll-backs, prunes and deletes no promise is broken and the quota stays true."""
 
 import shutil
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ class Rotation(RuleBasedStateMachine):
         self.families = self.service.catalog.families
         type(self).number += 1
         self.name = f"family-{self.number}"
-        self.folder = Folder(self.families._source._directory)
+        self.folder = Folder(Path(self.service.conf.catalog.directory))
         self.folder.family(self.name, keep=KEEP)
         self.build = 0
         self.published = []  # image ids, oldest first, as long as they are not deleted
