@@ -5,6 +5,7 @@ wrote them; of `provided_until` the moment stands beside them, and until then no
 """
 
 import datetime
+from collections.abc import Mapping
 
 from imagesvc import errors
 
@@ -14,6 +15,11 @@ NAMES = (PROVIDED_UNTIL, "replace_frequency", "uuid_validity")
 # Words that promise no moment.
 _OPEN = frozenset({"none", "notice"})
 _DAY_LENGTH = len("2030-06-30")
+
+
+def without(properties: Mapping[str, str]) -> dict[str, str]:
+    """Properties but for `provided_until`: of sources that may not promise anything here."""
+    return {name: value for name, value in properties.items() if name != PROVIDED_UNTIL}
 
 
 def moment(value: str | None) -> datetime.datetime | None:
@@ -42,10 +48,17 @@ def require_kept(
     now: datetime.datetime,
 ) -> None:
     """Raise ImagePromised if `wanted` in the place of a promise that still runs would shorten it."""
-    if promised is None or promised <= now:
-        return
-    if wanted is None or wanted < promised:
+    if promised is not None and shortens(promised, wanted, now):
         raise errors.ImagePromised(image_id=image_id, until=promised.isoformat())
+
+
+def shortens(
+    promised: datetime.datetime | None, wanted: datetime.datetime | None, now: datetime.datetime
+) -> bool:
+    """Whether a promise still runs, and `wanted` in its place would end before it."""
+    if promised is None or promised <= now:
+        return False
+    return wanted is None or wanted < promised
 
 
 def check_reason(reason: str) -> str:

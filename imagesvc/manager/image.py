@@ -81,6 +81,8 @@ class ImageManager:
         # Only now: a stranger who names a project does not write into its trail.
         op.owner = image.owner
         self._authorize_visibility(ctx, image, image.visibility)
+        if promise.PROVIDED_UNTIL in image.properties:
+            self._enforcer.authorize(ctx, "image:promise", image)
         image_rows.insert(op.conn, image)
         if new.image_key is not None:
             image_key.put(op.conn, new.image_key)

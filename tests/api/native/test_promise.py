@@ -4,8 +4,10 @@ import datetime
 
 import pytest
 
+from imagesvc.api import app as door
 from imagesvc.context import RequestContext
 from tests.api.caller import Caller
+from tests.api.conftest import configure, working
 
 DAY = datetime.timedelta(days=1)
 
@@ -127,3 +129,50 @@ def test_a_promise_of_another_project_is_not_seen(app, promised):
     stranger = Caller(app)
     assert _promise(stranger, promised, provided_until=_day(9)).status_code == 404
     assert stranger.request("DELETE", f"/imagesvc/v1/images/{promised}").status_code == 404
+
+
+POLICY = """
+"image:promise": "role:admin"
+"task:create": "role:member"
+"""
+
+
+@pytest.fixture
+def strict(tmp_path):
+    """The application of an operator who lets nobody but administrators promise."""
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    with working(configure(tmp_path)) as made:
+        yield door.create_app(made)
+
+
+def _doors(caller, value):
+    """Each door by which a caller may promise, as (status, what made the image)."""
+    image_id = caller.create()["id"]
+    there = {"provided_until": value}
+    formats = {"disk_format": "raw", "container_format": "bare"}
+    url = "https://example.org/image"
+    source = {"import_from": url, "import_from_format": "raw"}
+    brought = {"name": "x", "disk_format": "raw", "source": {"type": "url", "url": url}}
+    return {
+        "create": caller.request("POST", "/v2/images", formats | there),
+        "update": caller.patch(image_id, ("add", "/provided_until", value)),
+        "task": caller.request(
+            "POST", "/v2/tasks",
+            {"type": "import", "input": {**source, "image_properties": {"name": "x", **there}}},
+        ),
+        "import": caller.request("POST", "/imagesvc/v1/imports", {**brought, "properties": there}),
+        "promise": _promise(caller, image_id, **there),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [_day(1), "none"])
+def test_whoever_may_not_promise_does_so_by_no_door(strict, value):
+    owner = Caller(strict)
+    found = {name: one.status_code for name, one in _doors(owner, value).items()}
+    assert found == dict.fromkeys(found, 403)
+    assert [
+        owner.get(f"/v2/images/{one}").json.get("provided_until") for one in owner.listed()
+    ] == [None]
+    admin = Caller(strict, owner.project, "admin", "member")
+    told = {name: one.status_code for name, one in _doors(admin, value).items()}
+    assert all(200 <= status < 300 for status in told.values()), told

@@ -15,6 +15,7 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import metadata
 from imagesvc.domain import catalog_lock
 from imagesvc.domain.catalog import Allowance
+from imagesvc.domain.image_property import Change
 from imagesvc.domain.image_query import ImageQuery
 from imagesvc.manager import quota_verify, store_verify
 from imagesvc.worker import reaper, runner
@@ -294,10 +295,40 @@ def test_what_is_shown_as_promised_is_what_is_kept(service, folder, families, sy
     assert [promised(service, one) for one in ids] == ["2089-01-01", "2090-01-01"]
     families.rollback(ADMIN, "debian-13")
     assert [promised(service, one) for one in ids] == ["2090-01-01", "2089-01-01"]
-    folder.family("debian-13")
     folder.put("debian-13", "3")
     sync()
-    assert [promised(service, one) for one in ids] == [None, "2089-01-01"]
+    assert [promised(service, one) for one in ids] == ["2089-01-01", "2089-01-01"]
+
+
+def test_a_promise_of_an_image_of_a_family_is_never_made_shorter(service, folder, families, sync):
+    """By an administrator, by an entry that was changed meanwhile, or by a roll-back."""
+    folder.family("debian-13", until="2090-01-01", id_until="2092-01-01")
+    ids = []
+    for build, day in (("1", "2095-01-01"), ("2", None), ("3", None)):
+        folder.put("debian-13", build)
+        ids.append(sync()["debian-13"].image_id)
+        if day:
+            change = Change("replace", ("properties", "provided_until"), day)
+            service.images.patch(ADMIN, ids[-1], (change,))
+    assert [promised(service, one) for one in ids] == ["2095-01-01", "2092-01-01", "2090-01-01"]
+    families.rollback(ADMIN, "debian-13")
+    assert [promised(service, one) for one in ids] == ["2095-01-01", "2092-01-01", "2092-01-01"]
+    folder.family("debian-13")
+    folder.put("debian-13", "4")
+    ids.append(sync()["debian-13"].image_id)
+    assert [promised(service, one) for one in ids] == [
+        "2095-01-01", "2092-01-01", "2092-01-01", None,
+    ]  # fmt: skip
+
+
+def test_an_entry_promises_by_its_promise_alone(service, folder, sync):
+    folder.put("debian-13", "1")
+    entry = folder.path / "debian-13" / "family.yaml"
+    more = '{provided_until: "2090-01-01", hw_x: y, os_distro'
+    entry.write_text(entry.read_text().replace("{os_distro", more))
+    image = service.images.get(ADMIN, sync()["debian-13"].image_id)
+    assert (image.provided_until, image.properties.get("provided_until")) == (None, None)
+    assert image.properties["hw_x"] == "y"
 
 
 def test_a_build_that_fails_leaves_nothing_of_its_promise(service, folder, sync):
