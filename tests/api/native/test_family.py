@@ -144,6 +144,25 @@ def test_a_copy_names_its_parent(owner):
     assert owner.get(f"{NATIVE}/images/{copy}").json["image"]["parent_image_id"] == source
 
 
+def test_a_copy_of_a_deprecated_image_is_not_deprecated_and_the_answer_tells_that_its_source_is(
+    owner,
+):
+    source, newer = made(owner, "1"), made(owner, "2")
+    path = f"{NATIVE}/images/{source}/copy"
+    assert "Deprecation" not in owner.request("POST", path, {"name": "c"}).headers
+    owner.patch(source, ("add", "/imagesvc_deprecated_at", "2026-01-01T00:00:00Z"))
+    told = owner.request("POST", path, {"name": "c"})
+    assert told.headers["Deprecation"] == "@1767225600"
+    assert newer in told.headers["Link"]
+    shown = owner.get(f"{NATIVE}/images/{told.json['image_id']}").json["image"]
+    of_family = ("family", "family_version", "deprecated_at", "replacement_id", "warnings")
+    assert [shown[name] or None for name in of_family] == [None] * 5
+    assert shown["parent_image_id"] == source
+    assert "imagesvc_deprecated_at" not in owner.get(f"/v2/images/{shown['id']}").json
+    assert current(owner)["image_id"] == newer
+    assert Caller(owner.client.app).request("POST", path, {"name": "c"}).status_code == 404
+
+
 def test_family_version_and_deprecation_are_set_and_taken_away(owner):
     image_id = owner.active()
     path = f"{NATIVE}/images/{image_id}/family"
