@@ -14,7 +14,6 @@ PROVIDED_UNTIL = "provided_until"
 NAMES = (PROVIDED_UNTIL, "replace_frequency", "uuid_validity")
 # Words that promise no moment.
 _OPEN = frozenset({"none", "notice"})
-_DAY_LENGTH = len("2030-06-30")
 
 
 def without(properties: Mapping[str, str]) -> dict[str, str]:
@@ -31,14 +30,20 @@ def moment(value: str | None) -> datetime.datetime | None:
     if value is None or value in _OPEN:
         return None
     try:
-        found = datetime.datetime.fromisoformat(value)
-        if len(value) == _DAY_LENGTH:
-            found += datetime.timedelta(days=1)
+        found = _end(value)
         return found.replace(tzinfo=found.tzinfo or datetime.UTC).astimezone(datetime.UTC)
     except (ValueError, OverflowError) as exc:  # what is no time, or leaves the calendar
         raise errors.InvalidRequest(
             f"{PROVIDED_UNTIL} must be a date as 2030-06-30, an ISO 8601 time, none or notice."
         ) from exc
+
+
+def _end(value: str) -> datetime.datetime:
+    try:
+        day = datetime.date.fromisoformat(value)
+    except ValueError:  # a time then
+        return datetime.datetime.fromisoformat(value)
+    return datetime.datetime.combine(day, datetime.time()) + datetime.timedelta(days=1)
 
 
 def require_kept(

@@ -1,6 +1,7 @@
 """Images with `provided_until` in the future: nothing deletes them unless the promise is broken."""
 
 import datetime
+from concurrent import futures
 
 import pytest
 
@@ -115,6 +116,43 @@ def test_what_is_no_date_is_no_promise(owner):
     image_id = owner.create()["id"]
     for value in ("soon", "2030-13-01", "9999-12-31"):
         assert owner.patch(image_id, ("add", "/provided_until", value)).status_code == 400
+
+
+@pytest.mark.parametrize("reason", ["%00", "a%00b", "%ED%A0%80", "x" * 256, "%20"])
+def test_what_no_trail_keeps_is_no_reason(each_app, reason):
+    admin = Caller(each_app, None, "admin", "member")
+    image_id = admin.active(provided_until=_day(1))
+    path = f"/imagesvc/v1/images/{image_id}"
+    refused = admin.request("DELETE", path, query_string=f"break_promise={reason}")
+    assert refused.status_code == 400, refused.text
+    sent = {"a%00b": "a\0b", "%00": "\0", "%20": " "}.get(reason, "x" * 256)
+    refused = _promise(admin, image_id, provided_until=None, break_promise=sent)
+    assert refused.status_code == 400, refused.text
+    assert admin.get(f"/v2/images/{image_id}").json["provided_until"] == _day(1)
+
+
+@pytest.mark.parametrize(
+    "value", ["\0", "2030-06-30\x00", "\ud800", "x" * 256, 7, True, [], {}, ""]
+)
+def test_what_is_no_text_is_no_promise(each_app, value):
+    owner = Caller(each_app)
+    image_id = owner.create()["id"]
+    for name in ("provided_until", "replace_frequency", "uuid_validity"):
+        assert _promise(owner, image_id, **{name: value}).status_code == 400, name
+    assert owner.patch(image_id, ("add", "/provided_until", value)).status_code == 400
+    body = {"disk_format": "raw", "container_format": "bare", "provided_until": value}
+    assert owner.request("POST", "/v2/images", body).status_code == 400
+
+
+def test_of_two_who_promise_at_once_nobody_makes_it_shorter(each_app):
+    owner = Caller(each_app)
+    image_id = owner.active(provided_until=_day(1))
+    days = [_day(n) for n in range(2, 10)]
+    with futures.ThreadPoolExecutor(len(days)) as pool:
+        told = list(pool.map(lambda day: _promise(owner, image_id, provided_until=day), days))
+    assert {one.status_code for one in told} <= {200, 409}
+    assert owner.get(f"/v2/images/{image_id}").json["provided_until"] == days[-1]
+    assert owner.request("DELETE", f"/v2/images/{image_id}").status_code == 409
 
 
 def test_a_copy_is_promised_to_nobody(owner, service, promised):
