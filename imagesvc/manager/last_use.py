@@ -41,7 +41,7 @@ class LastUses:
             if image_id in self._waiting or len(self._waiting) >= WAITING_MAX:
                 return
             self._waiting.add(image_id)
-            if self._timer is None:
+            if self._timer is None or not self._timer.is_alive():  # none lives on after a fork
                 self._timer = threading.Timer(DELAY_S, self.write)
                 self._timer.daemon = True
                 self._timer.start()
