@@ -171,7 +171,19 @@ class CatalogSync:
         if not family_rows.move(conn, self._owner, name, image_id, former_id, metadata.now()):
             raise errors.Conflict("The alias of family {family} is being moved.", family=name)
 
+    def _clear(self, conn: Any, image_id: str, family: CatalogFamily) -> None:
+        """What the family shows besides leaves the lists: an undo, or somebody by hand, showed it."""
+        shown_id = family_rows.shown(conn, self._owner, family.id)
+        if shown_id is None or shown_id == image_id:
+            return
+        known = catalog_rows.get(conn, shown_id)
+        if known is not None:
+            self._fold(conn, known, family)
+        else:
+            image_rows.update(conn, shown_id, {"hidden": True})
+
     def _show(self, conn: Any, image: Image, release: Release, family: CatalogFamily) -> None:
+        self._clear(conn, image.id, family)
         values: dict[str, Any] = {
             "name": family.title,
             "visibility": self._visibility,
