@@ -98,7 +98,7 @@ class Rotation(RuleBasedStateMachine):
     @rule(data=st.data())
     def promise(self, data):
         """An administrator promises an image for a day."""
-        image_id = data.draw(st.sampled_from(sorted(self.alive)))
+        image_id = self._one(data, self.alive)
         day = (metadata.now() + datetime.timedelta(days=1)).date().isoformat()
         change = Change("add", ("properties", "provided_until"), day)
         self.service.images.patch(ADMIN, image_id, (change,))
@@ -108,7 +108,7 @@ class Rotation(RuleBasedStateMachine):
     @rule(data=st.data(), broken=st.sampled_from(("", "why")))
     def delete(self, data, broken):
         """An administrator deletes an image of the family, a promised one only with a reason."""
-        image_id = data.draw(st.sampled_from(sorted(self.alive)))
+        image_id = self._one(data, self.alive)
         try:
             self.service.deletions.delete(ADMIN, image_id, broken=broken)
         except errors.ImagePromised:
@@ -122,7 +122,7 @@ class Rotation(RuleBasedStateMachine):
     @rule(data=st.data())
     def undo(self, data):
         """It is back, in the list only if no other of the family came meanwhile."""
-        image_id = data.draw(st.sampled_from(sorted(self.binned)))
+        image_id = self._one(data, self.binned)
         image, _ = self.service.bins.undo(ADMIN, image_id)
         self.binned.remove(image_id)
         self.alive.add(image_id)
@@ -134,10 +134,14 @@ class Rotation(RuleBasedStateMachine):
     @rule(data=st.data())
     def purge(self, data):
         """For good."""
-        image_id = data.draw(st.sampled_from(sorted(self.binned)))
+        image_id = self._one(data, self.binned)
         self.service.bins.purge(ADMIN, image_id)
         self.work()
         self.binned.remove(image_id)
+
+    def _one(self, data, wanted):
+        """One of these, in the order in which they came: ids are others in each run."""
+        return data.draw(st.sampled_from([one for one in self.published if one in wanted]))
 
     def _bury(self, image_ids):
         self.alive -= image_ids
