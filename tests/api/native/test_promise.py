@@ -155,6 +155,23 @@ def test_of_two_who_promise_at_once_nobody_makes_it_shorter(each_app):
     assert owner.request("DELETE", f"/v2/images/{image_id}").status_code == 409
 
 
+def test_what_a_service_makes_of_a_promised_image_is_promised_to_nobody(owner, strict):
+    """Nova and Cinder hand all properties of an image on to what they make of its servers and volumes."""
+    handed = {"provided_until": _day(9), "uuid_validity": "last-3", "os_distro": "debian"}
+    formats = {"disk_format": "raw", "container_format": "bare"}
+    nova = {"base_image_ref": "an-image", "image_type": "snapshot"}
+    token = {"X-Service-Token": "cinder/services/service"}
+    for caller in (owner, Caller(strict)):
+        for more, headers in ((nova, {}), ({}, token)):
+            body = formats | handed | more
+            made = caller.request("POST", "/v2/images", body, headers=headers)
+            assert made.status_code == 201, made.text
+            assert made.json["os_distro"] == "debian"
+            assert not {"provided_until", "uuid_validity"} & set(made.json)
+            path = f"/v2/images/{made.json['id']}"
+            assert caller.request("DELETE", path).status_code == 204
+
+
 def test_a_copy_is_promised_to_nobody(owner, service, promised):
     found = owner.request("POST", f"/imagesvc/v1/images/{promised}/copy", {"name": "copy"})
     copy = owner.get(f"/v2/images/{found.json['image_id']}").json
