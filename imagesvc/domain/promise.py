@@ -12,7 +12,6 @@ from imagesvc import errors
 PROVIDED_UNTIL = "provided_until"
 # They belong to one id: a copy of the image is promised to nobody.
 NAMES = (PROVIDED_UNTIL, "replace_frequency", "uuid_validity")
-_BASE = "base_image_ref"
 # Words that promise no moment.
 _OPEN = frozenset({"none", "notice"})
 
@@ -20,17 +19,6 @@ _OPEN = frozenset({"none", "notice"})
 def without(properties: Mapping[str, str]) -> dict[str, str]:
     """Properties but for `provided_until`: of sources that may not promise anything here."""
     return {name: value for name, value in properties.items() if name != PROVIDED_UNTIL}
-
-
-def own(properties: Mapping[str, str], *, by_service: bool) -> dict[str, str]:
-    """Properties of a new image but for promises that were only handed on.
-
-    Nova and Cinder give what they make of servers and volumes all properties of the image that these
-    were made of. Nova names that image; `by_service`: a service shows itself beside its user.
-    """
-    if not by_service and _BASE not in properties:
-        return dict(properties)
-    return {name: value for name, value in properties.items() if name not in NAMES}
 
 
 def moment(value: str | None) -> datetime.datetime | None:

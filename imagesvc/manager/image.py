@@ -90,12 +90,13 @@ class ImageManager:
         return image
 
     def _born(self, ctx: RequestContext, new: NewImage) -> Image:
+        new = new.own(by_service=ctx.service_user_id is not None)
         for field in image_property.VALUE_RULES:
             image_property.check_field(field, getattr(new, field))
         image_property.check_disk_format(new.disk_format, self._limits)
-        given = promise.own(new.properties, by_service=ctx.service_user_id is not None)
         properties = {
-            name: image_property.check_property(name, value) for name, value in given.items()
+            name: image_property.check_property(name, value)
+            for name, value in new.properties.items()
         }
         tags = image_property.check_tags(new.tags)
         image_property.check_limit("properties", len(properties), self._limits.properties)

@@ -163,6 +163,21 @@ def test_a_copy_of_a_deprecated_image_is_not_deprecated_and_the_answer_tells_tha
     assert Caller(owner.client.app).request("POST", path, {"name": "c"}).status_code == 404
 
 
+def test_what_a_service_makes_of_an_image_of_a_family_is_none_of_the_family(owner):
+    """Nova and Cinder hand all properties of an image on to what they make of its servers and volumes."""
+    image_id = made(owner, "1")
+    handed = {FAMILY: "web", VERSION: "2", "imagesvc_deprecated_at": "2026-01-01T00:00:00Z"}
+    formats = {"disk_format": "raw", "container_format": "bare", "hw_x": "y"}
+    token = {"X-Service-Token": "cinder/services/service"}
+    for more, headers in (({"base_image_ref": image_id}, {}), ({}, token)):
+        found = owner.request("POST", "/v2/images", formats | handed | more, headers=headers)
+        assert found.status_code == 201, found.text
+        assert found.json["hw_x"] == "y"
+        assert not handed.keys() & found.json.keys()
+        owner.upload(found.json["id"])
+        assert current(owner)["image_id"] == image_id
+
+
 def test_family_version_and_deprecation_are_set_and_taken_away(owner):
     image_id = owner.active()
     path = f"{NATIVE}/images/{image_id}/family"
