@@ -1,5 +1,7 @@
 """Families in our own API: list, show, move, roll back, and images that are named by them."""
 
+import urllib.parse
+
 import pytest
 
 from tests.api.caller import Caller
@@ -136,6 +138,30 @@ def test_the_last_use_is_written_once_an_hour_and_is_no_change(owner, each_servi
     owner.request("POST", f"{NATIVE}/servers", body)
     assert owner.get(f"{NATIVE}/images/{image_id}").json["image"]["last_used_at"] == first
     assert owner.get(f"/v2/images/{image_id}").json == before
+
+
+@pytest.mark.parametrize("door", ["glance", "native", "signed", "range", "another project"])
+def test_a_download_by_any_door_is_a_use(each_service, owner, door):
+    image_id = owner.active(visibility="community")
+    file = f"/v2/images/{image_id}/file"
+    for headers in ({}, {"If-None-Match": "*"}):
+        method = "GET" if headers else "HEAD"
+        assert owner.request(method, file, headers=headers).status_code in (200, 304)
+    assert Caller(owner.client.app, owner.project, "reader").get(file).status_code == 403
+    each_service.last_uses.write()
+    path = f"{NATIVE}/images/{image_id}"
+    assert owner.get(path).json["image"]["last_used_at"] is None
+    signed = urllib.parse.urlsplit(each_service.image_files.sign(image_id, 0))
+    found = {
+        "glance": lambda: owner.get(file),
+        "native": lambda: owner.get(f"{path}/disk/0/file"),
+        "signed": lambda: owner.client.simulate_get(signed.path, query_string=signed.query),
+        "range": lambda: owner.get(file, headers={"Range": "bytes=5-9"}),
+        "another project": lambda: Caller(owner.client.app).get(file),
+    }[door]()
+    assert found.status_code in (200, 206), found.text
+    each_service.last_uses.write()
+    assert owner.get(path).json["image"]["last_used_at"] is not None
 
 
 def test_a_copy_names_its_parent(owner):
