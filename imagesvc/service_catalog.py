@@ -71,6 +71,7 @@ def build(
         stores=(backends.default_id("storage") or "",),
         max_age_days=own.max_age_days,
         output_format=import_option.treatment(conf, backends).output_format,
+        prunes=own.prune_after_sync,
     )  # fmt: skip
     pruner = CatalogPruner(
         operation, enforcer, deletions, ImpactManager(*core), source, unused_days=own.unused_days

@@ -215,10 +215,11 @@ def _synced(job: Job) -> Iterator[str]:
     family = job.args["family"]
     if job.state != JobState.DONE:
         yield f"{family}: {job.state}: {job.error_text}"
-    elif not job.result["steps"]:
+        return
+    if not job.result["steps"]:
         yield f"{family}: nothing new"
-    else:
-        yield from (f"{family}: {step['text']}" for step in job.result["steps"])
+    yield from (f"{family}: {step['text']}" for step in job.result["steps"])
+    yield from (f"{family}: pruned image {one}" for one in job.result.get("pruned", ()))
 
 
 def _verified(job: Job) -> Iterator[str]:

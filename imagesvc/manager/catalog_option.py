@@ -74,5 +74,11 @@ OPTS = (
         help="Days since its last use for which an image that is past every promise is kept from "
         "`catalog prune`; 0: only what uses it now keeps it.",
     ),
+    cfg.BoolOpt(
+        "prune_after_sync",
+        default=False,
+        help="Whether each sync of a family also does what `catalog prune` would do for it, once its "
+        "release is published, or nothing new was found. Read where syncs are begun.",
+    ),
 )
 LANE = "syncs of catalog families"

@@ -196,7 +196,8 @@ def _told(result: Mapping[str, Any] | None) -> str:
         return ""
     if "faults" in result:
         return "\n".join(map(str, result["faults"])) or "as it was published"
-    return "\n".join(step["text"] for step in result.get("steps", ())) or "nothing new"
+    done = [step["text"] for step in result.get("steps", ())] or ["nothing new"]
+    return "\n".join([*done, *(f"pruned image {one}" for one in result.get("pruned", ()))])
 
 
 def _read(path: str) -> Any:

@@ -51,6 +51,7 @@ TESTED = {
     *test_capture.CREATE_POINTS,
     *test_catalog.NEEDED,
     *test_catalog.NEEDLESS,
+    *test_catalog.PRUNING,
     *test_copy.POINTS,
     *test_encryption.REWRAP_POINTS,
     *test_failure.UNWIND_POINTS,

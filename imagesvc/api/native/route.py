@@ -84,7 +84,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
             "/images/{image_id}/promise",
             image.ImagePromiseResource(service.images, service.image_details),
         ),
-        ("/images/{image_id}/copy", copy.CopyResource(service.copies)),
+        ("/images/{image_id}/copy", copy.CopyResource(service.copies, service.families.named)),
         ("/images/{image_id}/impact", image_impact.ImageImpactResource(service.impacts)),
         ("/images/{image_id}/explain", image_explain.ImageExplainResource(service.explanations)),
         (
@@ -164,9 +164,10 @@ def _bin(service: Any) -> tuple[openapi.Route, ...]:
 def _regions(service: Any) -> tuple[openapi.Route, ...]:
     """What goes to other regions, and comes from them."""
     managers = service.region
+    copies = region.RegionCopiesResource(managers.copies, service.families.named)
     return (
         ("/regions", region.RegionsResource(managers.regions)),
-        ("/images/{image_id}/region-copy", region.RegionCopiesResource(managers.copies)),
+        ("/images/{image_id}/region-copy", copies),
         ("/agencies", agency.AgenciesResource(managers.agencies)),
         ("/agencies/{agency_id}", agency.AgencyResource(managers.agencies)),
         ("/region-images/{request_token}", region_image.RegionImageResource(managers.images)),
