@@ -9,6 +9,8 @@ import sqlalchemy as sa
 
 from imagesvc.db import image_disk, job_table, metadata
 from imagesvc.domain.image import NewImage
+from imagesvc.interface.errors import NoSpace
+from imagesvc.manager import data_key
 from imagesvc.manager.copy import NewCopy
 from imagesvc.stream import envelope
 from imagesvc.worker import flow, gradual_write, reaper
@@ -198,3 +200,40 @@ def test_who_lost_the_job_at_its_last_line_leaves_bytes_that_another_may_go_on_w
     reaper.run(service)
     (second,) = (one.key for one in store.list() if job.image_id in one.key)
     assert first != second  # what was committed is no write that goes on
+
+
+@pytest.mark.parametrize("how", ["deleted", "deactivated", "key disabled", "full"])
+def test_what_happens_while_nobody_works_ends_the_copy_with_that_cause_and_leaves_nothing(
+    service, source, begun, work, how, monkeypatch
+):
+    monkeypatch.setattr(data_key, "_KEPT_S", 0.0)
+    folder = file_of(service, source).parent
+    job = begun()
+    if how == "deleted":
+        service.deletions.delete(CALLER, source)
+    elif how == "deactivated":
+        service.images.deactivate(CALLER, source)
+    elif how == "key disabled":
+        (key,) = service.keys.list(CALLER)
+        service.keys.set_enabled(CALLER, key.info.id, False)
+    else:
+        monkeypatch.setattr(FileWriter, "write", full)
+    work()
+    found = service.jobs.get(CALLER, job.id)
+    said = {
+        "deleted": "deleted",
+        "deactivated": "deactivated",
+        "key disabled": "key",
+        "full": "full",
+    }
+    assert (found.state, said[how] in found.error_text) == ("failed", True), found
+    monkeypatch.undo()
+    reaper.run(service)
+    service.backends.storage().discard_stale(older_than_s=0)
+    assert not list(folder.parent.joinpath(".part").iterdir())
+    assert not [one for one in service.backends.storage().list() if job.image_id in one.key]
+
+
+def full(writer, data):
+    """As a disk without room."""
+    raise NoSpace("The storage backend is full.")
