@@ -181,7 +181,7 @@ def build(
     enforcer, audit_key = Enforcer(conf), installation_key.derive(key, b"audit")
     operation = Operation(database, audit_key)
     core = service_foreign.Core(operation, enforcer, backends)
-    limits, signer = _limits(conf), _signer(conf, key)
+    limits, signer = _limits(conf), _signer(conf, database, key)
     rules = service_bytes.rules(conf)
     urls, _, foreign = outside = service_foreign.outside(conf, key, core, rules, urls)
     quotas = QuotaManager(operation, enforcer, {one: conf.quota[one] for one in Resource})
@@ -274,12 +274,9 @@ def _remotes(
     )
 
 
-def _signer(conf: cfg.ConfigOpts, key: bytes) -> signed_url.Signer:
-    return signed_url.Signer(
-        installation_key.derive(key, b"signed-url"),
-        internal_endpoint(conf),
-        conf.service.signed_url_s,
-    )
+def _signer(conf: cfg.ConfigOpts, database: Database, key: bytes) -> signed_url.Signer:
+    derived = installation_key.derive(key, b"signed-url")
+    return signed_url.Signer(database, derived, internal_endpoint(conf))
 
 
 def _limits(conf: cfg.ConfigOpts) -> Limits:

@@ -46,7 +46,9 @@ SERVICE_OPTS = (
         "signed_url_s",
         default=3600,
         min=60,
-        help="Seconds that a signed download URL lives. Too few break slow transfers.",
+        deprecated_for_removal=True,
+        deprecated_reason="A signed URL opens until the job that it was made for has ended.",
+        help="Without effect: a signed URL lives as long as the work that it was made for.",
     ),
     cfg.StrOpt(
         "hashing_algorithm",

@@ -1,6 +1,7 @@
 """Checks of the other regions: the sign-in there, the role, the door, and its name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from oslo_config import cfg
 
@@ -34,9 +35,7 @@ def _region(peer: Peer) -> verdict.Verdict:
         return verdict.failed(name, f"{exc.text} ({exc.operator_message}): correct [{section}]")
     except errors.RegionRefused as exc:  # a finding
         return verdict.failed(name, f"{exc.text} Correct [{section}] endpoint and username")
-    token = answer.document.get("token", {})
-    roles = {one.get("name") for one in token.get("roles", ())}
-    if ROLE not in roles:
+    if ROLE not in _roles(answer.document):
         return verdict.failed(
             name,
             f"{options.username} has not the role {ROLE} in project {options.project_name} there: "
@@ -47,3 +46,15 @@ def _region(peer: Peer) -> verdict.Verdict:
             name, f"it calls itself {there.get('region')}: set [{section}] name to that"
         )
     return verdict.ok(name, f"{options.name} at {options.endpoint} takes {options.username}")
+
+
+def _roles(document: Mapping[str, Any]) -> set[str]:
+    """Names of the roles in a token; none of what is no token."""
+    token = document.get("token")
+    found = token.get("roles") if isinstance(token, dict) else None
+    roles = [
+        one.get("name")
+        for one in (found if isinstance(found, list) else ())
+        if isinstance(one, dict)
+    ]
+    return {name for name in roles if isinstance(name, str)}

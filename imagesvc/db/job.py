@@ -51,6 +51,12 @@ def get(conn: sa.Connection, job_id: str, project_id: str | None = None) -> doma
     return _one(conn, wanted)
 
 
+def is_open(conn: sa.Connection, job_id: str) -> bool:
+    """Whether the job is there and has not ended."""
+    wanted = sa.and_(TABLE.c.id == job_id, TABLE.c.finished_at.is_(None))
+    return conn.scalar(sa.select(sa.literal(1)).where(wanted)) is not None
+
+
 def by_idempotency(conn: sa.Connection, project_id: str, key: str) -> domain.Job | None:
     """The job that the project submitted under this key, or None."""
     return _one(conn, sa.and_(TABLE.c.project_id == project_id, TABLE.c.idempotency_key == key))

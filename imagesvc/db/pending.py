@@ -54,6 +54,12 @@ def remove(conn: sa.Connection, store_id: str, storage_key: str) -> bool:
     return removed.rowcount == 1
 
 
+def is_noted(conn: sa.Connection, store_id: str, storage_key: str) -> bool:
+    """Whether the object is still under way."""
+    same = (TABLE.c.store_id == store_id, TABLE.c.storage_key == storage_key)
+    return conn.execute(sa.select(TABLE.c.store_id).where(*same)).first() is not None
+
+
 def drop(conn: sa.Connection, note: PendingObject) -> bool:
     """Forget the note if it is still as it was read; False if it is gone, or another's."""
     same = (TABLE.c[name] == value for name, value in dataclasses.asdict(note).items())

@@ -17,7 +17,7 @@ from typing import BinaryIO, Self
 
 from imagesvc.interface import base, errors
 
-VERSION = base.Version(1, 2)
+VERSION = base.Version(1, 3)
 KEY_LENGTH_MAX = 255
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -112,6 +112,13 @@ class ObjectWriter(abc.ABC):
     def abort(self) -> None:
         """Leave nothing behind; safe to repeat and after commit (then without effect)."""
 
+    def leave(self) -> None:
+        """End here, and keep what is there for `resume_write`; `abort` is without effect then.
+
+        Without RESUMABLE_WRITE the same as `abort`. Since 1.3.
+        """
+        self.abort()
+
     def __enter__(self) -> Self:
         return self
 
@@ -166,7 +173,11 @@ class StorageDriver(base.Driver):
         return 0
 
     def resume_write(self, key: str, upload_id: str) -> ObjectWriter:
-        """Go on with a write at its `offset` (RESUMABLE_WRITE). Raises NotFound."""
+        """Go on at its `offset` with a write that was left, or whose process died (RESUMABLE_WRITE).
+
+        All before `offset` is there. After it come the bytes that came there before, if any did.
+        Raises NotFound if nothing is left, another writer still has it, or it was committed.
+        """
         raise errors.NotSupported("This storage cannot resume a write.")
 
     def copy(self, source_key: str, key: str) -> ObjectInfo:

@@ -42,8 +42,8 @@ class BackupFileManager:
         self._backends = backends
         self._signer = signer
 
-    def sources(self, backend_id: str, found: Backup) -> tuple[ImageSource, ...]:
-        """The disks in their order; whoever reads one verifies it by its digest."""
+    def sources(self, backend_id: str, found: Backup, job_id: str) -> tuple[ImageSource, ...]:
+        """The disks in their order, for the work of a job; who reads one verifies it by its digest."""
         driver = self._backends.backup(backend_id)
         return tuple(
             ImageSource(
@@ -54,16 +54,16 @@ class BackupFileManager:
                 virtual_size_bytes=disk.size_bytes,
                 digest=disk.digest,
                 url=self._signer.sign_backup(
-                    BackupPlace(backend_id, found.project_id, found.backup_id, index)
+                    BackupPlace(backend_id, found.project_id, found.backup_id, index), job_id
                 ),
                 local_path=_local_path(driver, found.backup_id, disk.disk_id),
             )
             for index, disk in enumerate(found.disks)
         )
 
-    def open_signed(self, place: BackupPlace, *, expires: int, signature: str) -> BackupDownload:
+    def open_signed(self, place: BackupPlace, proof: signed_url.Proof) -> BackupDownload:
         """The bytes that a signed URL names. Raises Forbidden, BackupNotFound."""
-        self._signer.verify_backup(place, expires, signature)
+        self._signer.verify_backup(place, proof)
         _, found = backup_backend.find(
             self._backends, place.project_id, place.backup_id, place.backend_id
         )

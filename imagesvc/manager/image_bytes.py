@@ -13,6 +13,7 @@ from imagesvc.domain.guest import Guest
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.manager import disk_reader, image_copy
 from imagesvc.stream import limit, pipe
+from imagesvc.stream.digest import Digest
 from imagesvc.stream.pipe import PipeResult
 
 
@@ -48,6 +49,7 @@ class Rules:
         container_format: str | None,
         expected_bytes: int | None,
         progress: Callable[[int], None],
+        begin: Callable[[Digest], None] | None = None,
     ) -> pipe.PipeResult:
         """Move all of `reader` into `writer`, judged and hashed; see `pipe.pump`.
 
@@ -65,6 +67,7 @@ class Rules:
             hash_algorithm=self.hash_algorithm,
             md5=self.md5,
             progress=progress,
+            begin=begin,
         )
 
 

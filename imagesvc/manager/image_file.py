@@ -235,21 +235,25 @@ class ImageFileManager:
 
     # -------------------------------------------------------- for drivers
 
-    def image_source(self, ctx: RequestContext, image: Image, disk: int = 0) -> ImageSource:
+    def image_source(
+        self, ctx: RequestContext, image: Image, disk: int = 0, *, job_id: str
+    ) -> ImageSource:
         """One disk as drivers take it. Raises DiskNotFound, and what `image_sources` raises."""
         for found in self._disks(ctx, image):
             if found.index == disk:
-                return self._source(image, found)
+                return self._source(image, found, job_id)
         raise errors.DiskNotFound(image_id=image.id, disk=disk)
 
-    def image_sources(self, ctx: RequestContext, image: Image) -> tuple[ImageSource, ...]:
-        """The disks in their order, as compute and volume drivers take them.
+    def image_sources(
+        self, ctx: RequestContext, image: Image, *, job_id: str
+    ) -> tuple[ImageSource, ...]:
+        """The disks in their order, as compute and volume drivers take them for the work of a job.
 
         Raises NoContent, InvalidRequest (FORMAT_MISMATCH) for a container, ImageDamaged,
         DriverError if no copy of a disk is there; Forbidden (KEY_MISSING), KeyUnavailable for an
         encrypted image that the caller's project cannot open.
         """
-        return tuple(self._source(image, disk) for disk in self._disks(ctx, image))
+        return tuple(self._source(image, disk, job_id) for disk in self._disks(ctx, image))
 
     def _disks(self, ctx: RequestContext, image: Image) -> tuple[ImageDisk, ...]:
         require_own(image)
@@ -261,7 +265,7 @@ class ImageFileManager:
             raise errors.NoContent(image_id=image.id)
         return disks
 
-    def _source(self, image: Image, disk: ImageDisk) -> ImageSource:
+    def _source(self, image: Image, disk: ImageDisk, job_id: str) -> ImageSource:
         copies = image_copy.sound(self._backends, image.id, disk)
         return ImageSource(
             image_id=image.id,
@@ -270,21 +274,21 @@ class ImageFileManager:
             size_bytes=disk.size_bytes,
             virtual_size_bytes=disk.virtual_size_bytes or disk.size_bytes,
             digest=disk.hash_value or "",
-            url=self._signer.sign(image.id, disk.index),
+            url=self._signer.sign(image.id, disk.index, job_id),
             local_path=image_copy.local_path(self._backends, copies, disk),
             os_type=image.os_type or (disk.guest.os_type if disk.guest else None),
         )
 
-    def sign(self, image_id: str, disk: int) -> str:
-        """The URL of a disk, whether it is there or not; a secret while it lives."""
-        return self._signer.sign(image_id, disk)
+    def sign(self, image_id: str, disk: int, job_id: str) -> str:
+        """The URL of a disk, whether it is there or not; a secret until the job has ended."""
+        return self._signer.sign(image_id, disk, job_id)
 
-    def open_signed(self, image_id: str, disk: int, *, expires: int, signature: str) -> Download:
+    def open_signed(self, image_id: str, disk: int, proof: signed_url.Proof) -> Download:
         """The bytes that a signed URL names.
 
         Raises Forbidden (also IMAGE_DEACTIVATED), ImageNotFound, ImageDamaged.
         """
-        self._signer.verify(image_id, disk, expires, signature)
+        self._signer.verify(image_id, disk, proof)
         with self._operation.database.read() as conn:
             found = self._snapshots.get(conn, image_id)
         if found.image.status == ImageStatus.DEACTIVATED:

@@ -54,7 +54,7 @@ class JobManager:
             return first
         try:
             return submit()
-        except errors.AlreadySubmitted:  # another request was quicker, and has committed
+        except errors.ImagesvcError:  # perhaps since another request was quicker: it took the room
             first = self.known(ctx, job_type, idempotency_key)
             if first is None:
                 raise

@@ -22,6 +22,7 @@ _SERIAL_BYTES = 4 << 20
 class _Hash(Protocol):
     def update(self, data: bytes, /) -> None: ...
     def hexdigest(self) -> str: ...
+    def copy(self) -> "_Hash": ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,6 +72,12 @@ class Digest:
             value=self._main.hexdigest(),
         )
 
+    def so_far(self) -> str:
+        """`algorithm` of what was taken until now, in hex; waits for its thread."""
+        if self._lanes:
+            self._lanes[-1].wait()
+        return self._main.copy().hexdigest()
+
     def close(self) -> None:
         """End the threads; safe to repeat."""
         for lane in self._lanes:
@@ -104,6 +111,9 @@ class _Lane:
     def put(self, block: bytes) -> None:
         self._blocks.put(block)
 
+    def wait(self) -> None:
+        self._blocks.join()
+
     def close(self) -> None:
         self._blocks.put(None)
         self._thread.join()
@@ -111,3 +121,4 @@ class _Lane:
     def _run(self) -> None:
         while (block := self._blocks.get()) is not None:
             self._hash.update(block)
+            self._blocks.task_done()

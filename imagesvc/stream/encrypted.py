@@ -6,13 +6,16 @@ its key: one that was put in the place of another does not open.
 
 import contextlib
 import io
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from imagesvc.domain import storage_key
 from imagesvc.interface import base, errors, storage
 from imagesvc.stream.envelope import HEADER_BYTES, LAYOUT, Damaged, Decryptor, Encryptor
+
+_HEADER = re.compile(f"[0-9a-f]{{{2 * HEADER_BYTES}}}")
 
 DataKeyOf = Callable[[str], bytes]  # image id -> data key
 
@@ -120,8 +123,16 @@ class EncryptedStorage(storage.StorageDriver):
         return self._driver.path(key)
 
     def resume_write(self, key: str, upload_id: str) -> storage.ObjectWriter:
-        self._require_plain(key)
-        return self._driver.resume_write(key, upload_id)
+        if not storage_key.is_encrypted(key):
+            return self._driver.resume_write(key, upload_id)
+        known, _, inner = upload_id.partition(":")
+        if not _HEADER.fullmatch(known):
+            raise errors.NotFound(f"There is no such write of {key}.")
+        data_key = self._data_key(storage_key.image_of(key))
+        writer = self._driver.resume_write(key, inner)
+        segment, surplus = divmod(writer.offset, LAYOUT.segment_bytes)
+        cipher = Encryptor(data_key, key.encode(), header=bytes.fromhex(known), segment=segment)
+        return _Writer(writer, cipher, surplus)
 
     def _require_plain(self, key: str) -> None:
         if storage_key.is_encrypted(key):
@@ -161,30 +172,44 @@ class EncryptedStorage(storage.StorageDriver):
 
 
 class _Writer(storage.ObjectWriter):
-    """Encrypts on the way; nobody reads it before its commit."""
+    """Encrypts on the way; nobody reads it before its commit.
 
-    def __init__(self, writer: storage.ObjectWriter, cipher: Encryptor) -> None:
+    `surplus` sealed bytes of the segment to come are there already: they are the same again.
+    """
+
+    def __init__(self, writer: storage.ObjectWriter, cipher: Encryptor, surplus: int = 0) -> None:
         self._writer = writer
         self._cipher = cipher
+        self._surplus = surplus
 
     @property
     def offset(self) -> int:
         return self._cipher.plain_bytes
 
+    @property
+    def upload_id(self) -> str:
+        return f"{self._cipher.header.hex()}:{self._writer.upload_id}"
+
     def write(self, data: bytes) -> None:
-        for sealed in self._cipher.feed(data):
-            self._writer.write(sealed)
+        self._give(self._cipher.feed(data))
+
+    def _give(self, segments: Iterable[bytes]) -> None:
+        for sealed in segments:
+            self._writer.write(sealed[self._surplus :] if self._surplus else sealed)
+            self._surplus = max(0, self._surplus - len(sealed))
 
     def open_uncommitted(self) -> BinaryIO:
         raise errors.NotSupported("Encrypted bytes are read after their commit.")
 
     def commit(self) -> storage.ObjectInfo:
-        for sealed in self._cipher.finish():
-            self._writer.write(sealed)
+        self._give(self._cipher.finish())
         return _plain(self._writer.commit())
 
     def abort(self) -> None:
         self._writer.abort()
+
+    def leave(self) -> None:
+        self._writer.leave()
 
 
 class _Reader(io.RawIOBase):

@@ -98,15 +98,28 @@ class _Cipher:
 
 
 class Encryptor:
-    """Turns plain bytes into those of one object, in order; holds one segment. One thread."""
+    """Turns plain bytes into those of one object, in order; holds one segment. One thread.
 
-    def __init__(self, data_key: bytes, associated: bytes, layout: Layout = LAYOUT) -> None:
-        self._header = bytes([HEADER_BYTES]) + os.urandom(KEY_BYTES + _PREFIX_BYTES)
-        self._cipher = _Cipher(data_key, self._header, associated)
+    With the `header` of an object that was begun it goes on at the first byte of `segment`. Whoever
+    does that gives the bytes that were given before: other ones would be sealed under a nonce that
+    was used.
+    """
+
+    def __init__(
+        self,
+        data_key: bytes,
+        associated: bytes,
+        layout: Layout = LAYOUT,
+        *,
+        header: bytes = b"",
+        segment: int = 0,
+    ) -> None:
+        self.header = header or bytes([HEADER_BYTES]) + os.urandom(KEY_BYTES + _PREFIX_BYTES)
+        self._cipher = _Cipher(data_key, self.header, associated)
         self._layout = layout
         self._held = bytearray()
-        self._segment = 0
-        self.plain_bytes = 0
+        self._segment = segment
+        self.plain_bytes = layout.plain_start(segment)
 
     def feed(self, data: bytes) -> list[bytes]:
         """What can be written now: a segment goes out when it is known that more follows."""
@@ -132,7 +145,7 @@ class Encryptor:
             sealed = self._cipher.seal(self._segment, held[:size], last)
         del self._held[:size]
         self._segment += 1
-        return self._header + sealed if self._segment == 1 else sealed
+        return self.header + sealed if self._segment == 1 else sealed
 
 
 class Decryptor:

@@ -8,22 +8,17 @@ from typing import Any, Self
 
 from imagesvc import errors
 from imagesvc.domain import agency
-from imagesvc.stream.peer_link import Answer, PeerLink, Reader
+from imagesvc.stream import peer_image
+from imagesvc.stream.peer_link import Answer, PeerLink, Reader, clean
 from imagesvc.stream.peer_option import PeerOptions
 
 ROOT = "/imagesvc/v1"
 OCTETS = "application/offset+octet-stream"
 _PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 _FULL = 507
+_DIGITS_MAX = 19
 _DELETED = 204
 _GONE = frozenset({404, 410})
-_IMAGE = frozenset({"image_id", "project_id", "status", "cause", "has_namesake", "disks"})
-_DISK = frozenset(
-    {
-        "index", "role", "disk_format", "size_bytes", "upload_id", "stored_bytes", "hash_algorithm",
-        "hash_value",
-    }
-)  # fmt: skip
 
 
 class Peer:
@@ -208,12 +203,10 @@ class PeerSession:
         raise kind(region=name, cause=answer.text)
 
     def _image_of(self, answer: Answer) -> Mapping[str, Any]:
-        found: dict[str, Any] = answer.document.get("region_image", {})
-        if not _has(found, _IMAGE) or not isinstance(found["disks"], list):
+        found = answer.document.get("region_image")
+        if not peer_image.is_sound(found):
             raise self._strange(answer)
-        if not all(_has(disk, _DISK) for disk in found["disks"]):
-            raise self._strange(answer)
-        return found
+        return {**found, "cause": clean(found["cause"])} if found["cause"] else found
 
     def _strange(self, answer: Answer) -> errors.RegionAway:
         """What answers is perhaps something before the region, and only for now."""
@@ -221,14 +214,10 @@ class PeerSession:
 
     def _offset(self, answer: Answer) -> int:
         text = answer.headers.get("upload-offset", "")
-        if not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
             raise self._peer.away("does not say where the upload stands", answer)
         return int(text)
 
 
 def _image(request_token: str) -> str:
     return f"/region-images/{urllib.parse.quote(request_token, safe='')}"
-
-
-def _has(found: Any, names: frozenset[str]) -> bool:
-    return isinstance(found, dict) and found.keys() >= names

@@ -43,14 +43,18 @@ class Answer:
     @property
     def text(self) -> str:
         """What the other side says went wrong, in a line."""
-        said = str(self._error.get("message") or f"it answers {self.status}.")
-        line = "".join(one if one.isprintable() else " " for one in said)
-        return line[:_TEXT_LENGTH_MAX]
+        return clean(str(self._error.get("message") or f"it answers {self.status}."))
 
     @property
     def _error(self) -> Mapping[str, Any]:
         found = self.document.get("error")
         return found if isinstance(found, dict) else {}
+
+
+def clean(said: str) -> str:
+    """A text of the other side as one line of bounded length, without what could steer a terminal."""
+    line = said[:_TEXT_LENGTH_MAX]
+    return "".join(one if one.isprintable() else " " for one in line)
 
 
 class PeerLink:

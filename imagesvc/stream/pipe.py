@@ -47,10 +47,12 @@ def pump(
     hash_algorithm: str = "sha512",
     md5: bool = True,
     progress: Callable[[int], None] | None = None,
+    begin: Callable[[digest.Digest], None] | None = None,
 ) -> PipeResult:
     """Move all of `reader` into `writer`, which the caller then commits.
 
-    `progress` is told the bytes so far after each block; what it raises ends the pump. Raises
+    `progress` is told the bytes so far after each block; what it raises ends the pump. `begin` gets
+    what hashes them, which has a block before `writer` has it. Raises
     UnsupportedImage, TooLarge, InvalidRequest, and what the two ends raise. Not to be repeated
     with the same writer.
     """
@@ -60,6 +62,8 @@ def pump(
     source = limit.LimitedReader(reader, cap_bytes=cap_bytes, expected_bytes=expected_bytes)
     size = 0
     with digest.Digest(hash_algorithm, md5=md5) as hashes:
+        if begin is not None:
+            begin(hashes)
         for block in _blocks(source):
             inspector.feed(block)
             hashes.update(block)

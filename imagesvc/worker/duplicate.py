@@ -13,10 +13,11 @@ from imagesvc import errors
 from imagesvc.crashpoint import crashpoint
 from imagesvc.domain.image import ImageDisk
 from imagesvc.interface.errors import DriverError, IntegrityError
-from imagesvc.interface.storage import StorageCapability
+from imagesvc.interface.storage import ObjectWriter, StorageCapability
 from imagesvc.manager import disk_copy, disk_reader, image_copy
 from imagesvc.stream import limit, pipe
-from imagesvc.worker import landing
+from imagesvc.stream.digest import Digest
+from imagesvc.worker import gradual_write, landing
 from imagesvc.worker.flow import StepContext
 
 LOG = logging.getLogger(__name__)
@@ -78,6 +79,25 @@ def send(
     )
 
 
+def go_on(
+    ctx: StepContext, image_id: str, disk: ImageDisk, tell: Progress
+) -> tuple[Place, pipe.PipeResult] | None:
+    """End what another worker began to send; None if that has to begin anew.
+
+    Raises ImageDamaged, and what the stores raise.
+    """
+    place = gradual_write.left(ctx, disk.index)
+    if place is None:
+        return None
+    copies = image_copy.sound(ctx.service.backends, image_id, disk)
+    try:
+        with gradual_write.gone_on(ctx, place, disk.index) as writer:
+            return place, _through(ctx, copies, disk, writer, tell, writer.heed)
+    except (gradual_write.Lost, IntegrityError, errors.UnsupportedImage) as exc:
+        LOG.warning("begins anew store=%s key=%s: %r", *place, exc)
+        return None
+
+
 def _send(
     ctx: StepContext,
     copies: tuple[image_copy.Copy, ...],
@@ -85,12 +105,25 @@ def _send(
     place: Place,
     tell: Progress,
 ) -> pipe.PipeResult:
-    backends, size = ctx.service.backends, disk.size_bytes
-    with (
-        disk_reader.DiskReader(backends, copies, size) as reader,
-        backends.storage(place[0]).open_write(place[1], size=size) as writer,
-    ):
-        result = _proven(ctx, disk, reader, writer, tell)
+    store_id, key = place
+    if gradual_write.is_for(ctx, store_id, disk.size_bytes):
+        with gradual_write.begun(ctx, place, disk.index, disk.size_bytes) as gradual:
+            return _through(ctx, copies, disk, gradual, tell, gradual.heed)
+    store = ctx.service.backends.storage(store_id)
+    with store.open_write(key, size=disk.size_bytes) as writer:
+        return _through(ctx, copies, disk, writer, tell)
+
+
+def _through(
+    ctx: StepContext,
+    copies: tuple[image_copy.Copy, ...],
+    disk: ImageDisk,
+    writer: gradual_write.GradualWrite | ObjectWriter,
+    tell: Progress,
+    begin: Callable[[Digest], None] | None = None,
+) -> pipe.PipeResult:
+    with disk_reader.DiskReader(ctx.service.backends, copies, disk.size_bytes) as reader:
+        result = _proven(ctx, disk, reader, writer, tell, begin)
         crashpoint("step.copy.written")
         ctx.check()
         writer.commit()
@@ -98,7 +131,12 @@ def _send(
 
 
 def _proven(
-    ctx: StepContext, disk: ImageDisk, reader: limit.Reader, writer: pipe.Writer, tell: Progress
+    ctx: StepContext,
+    disk: ImageDisk,
+    reader: limit.Reader,
+    writer: pipe.Writer,
+    tell: Progress,
+    begin: Callable[[Digest], None] | None = None,
 ) -> pipe.PipeResult:
     """Through the one pipe. Raises IntegrityError for other bytes than the disk's."""
     rules = ctx.service.rules
@@ -111,6 +149,7 @@ def _proven(
         container_format=ctx.job.args["container_format"],
         expected_bytes=disk.size_bytes,
         progress=tell,
+        begin=begin,
     )
     found = {"md5": result.md5, result.hash_algorithm: result.hash_value, **hashed.digests()}
     if value and found[algorithm] != value:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imagesvc import errors
-from imagesvc.db import doomed, pending
+from imagesvc.db import doomed, location, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import guest, storage_key
@@ -107,8 +107,16 @@ def keep(ctx: StepContext, place: tuple[str, str], **values: Any) -> None:
     try:
         ctx.memo.put(writing=None, **values)
     except errors.LeaseLost:
-        ctx.service.backends.storage(place[0]).delete(place[1])  # nobody will ever name it
+        if not _is_known(ctx, place):
+            ctx.service.backends.storage(place[0]).delete(place[1])  # nobody will ever name it
         raise
+
+
+def _is_known(ctx: StepContext, place: tuple[str, str]) -> bool:
+    """Whether another worker went on with the same bytes, or will: what it does not need it dooms."""
+    with ctx.service.database.read() as conn:
+        store_id, key = place
+        return pending.is_noted(conn, *place) or bool(location.page(conn, store_id, "", 1, key=key))
 
 
 def keep_disk(

@@ -22,5 +22,5 @@ def plain(source: ImageSource) -> dict[str, Any]:
 def again(ctx: StepContext, kept: Mapping[str, Any]) -> ImageSource:
     """The source of which `plain` was made, by whatever release; its bytes may be gone."""
     known = {name: each for name, each in kept.items() if name in _NAMES}
-    url = ctx.service.image_files.sign(kept["image_id"], kept["disk"])
+    url = ctx.service.image_files.sign(kept["image_id"], kept["disk"], ctx.job.id)
     return ImageSource(**known, url=url)

@@ -41,7 +41,7 @@ OPTS = (
 class FileStorage(storage.StorageDriver):
     """Objects as sparse files in one directory, or in each of two."""
 
-    contract = base.Version(1, 1)
+    contract = base.Version(1, 3)
     OPTS = OPTS
 
     def __init__(self, options: Any, *, backend_id: str) -> None:
@@ -68,6 +68,7 @@ class FileStorage(storage.StorageDriver):
         capabilities = {
             storage.StorageCapability.LOCAL_FILE,
             storage.StorageCapability.SERVER_SIDE_COPY,
+            storage.StorageCapability.RESUMABLE_WRITE,
         }
         if self._mirror:
             capabilities.add(storage.StorageCapability.COPIES)
@@ -109,6 +110,20 @@ class FileStorage(storage.StorageDriver):
                     for folder, target in zip(self._folders, targets, strict=True)
                 ]
                 stack.pop_all()
+        return file_mirror.MirrorWriter(key, *writers) if self._mirror else writers[0]
+
+    def resume_write(self, key: str, upload_id: str) -> storage.ObjectWriter:
+        boot_id, *names = upload_id.split(":")
+        targets = [folder.path_of(key) for folder in self._folders]
+        is_over = boot_id != file_object.boot_id() or any(target.exists() for target in targets)
+        if not boot_id or is_over or len(names) != len(targets):
+            raise errors.NotFound(f"There is no such write of {key}.")
+        with contextlib.ExitStack() as stack:
+            writers = [
+                stack.enter_context(FileWriter(key, folder.part_of(name), target, resumes=True))
+                for folder, target, name in zip(self._folders, targets, names, strict=True)
+            ]
+            stack.pop_all()
         return file_mirror.MirrorWriter(key, *writers) if self._mirror else writers[0]
 
     def open_read(self, key: str, *, offset: int = 0, length: int | None = None) -> BinaryIO:

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import heapq
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import BinaryIO, cast
 
 from imagesvc.interface import errors, storage
 from imagesvc_drivers.storage import file_object
+
+_PART = re.compile(r"[0-9a-f]{32}")
 
 
 class FileFolder:
@@ -42,6 +45,12 @@ class FileFolder:
     def new_part(self) -> Path:
         """A name for what is to be written."""
         return self.parts / uuid.uuid4().hex
+
+    def part_of(self, name: str) -> Path:
+        """What was begun under that name. Raises NotFound for a name that none has."""
+        if not _PART.fullmatch(name):
+            raise errors.NotFound("There is no such write.")
+        return self.parts / name
 
     def open_read(self, key: str, offset: int, length: int | None) -> BinaryIO:
         """As the contract has it. Raises NotFound, InvalidArgument."""

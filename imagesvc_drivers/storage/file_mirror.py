@@ -30,10 +30,17 @@ class MirrorWriter(storage.ObjectWriter):
         self._key = key
         self._first = first
         self._second = second
+        for writer in (first, second):
+            if writer.offset != self.offset:  # both are gone on with, and one had come further
+                writer.cut(self.offset)
 
     @property
     def offset(self) -> int:
-        return self._first.offset
+        return min(self._first.offset, self._second.offset)
+
+    @property
+    def upload_id(self) -> str:
+        return f"{self._first.upload_id}:{self._second.upload_id.rpartition(':')[2]}"
 
     def write(self, data: bytes) -> None:
         self._first.write(data)
@@ -70,6 +77,12 @@ class MirrorWriter(storage.ObjectWriter):
             self._first.abort()
         finally:
             self._second.abort()
+
+    def leave(self) -> None:
+        try:
+            self._first.leave()
+        finally:
+            self._second.leave()
 
 
 def compare(key: str, one: int, other: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from imagesvc.interface import errors, storage
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
@@ -33,6 +34,17 @@ def describe(key: str, found: os.stat_result) -> storage.ObjectInfo:
     modified = datetime.datetime.fromtimestamp(found.st_mtime, datetime.UTC)
     etag = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
     return storage.ObjectInfo(key, found.st_size, modified, etag)
+
+
+def boot_id() -> str:
+    """Which start of which machine this is; "" if it does not say.
+
+    What was written and not flushed is there for as long as this stays the same, and no longer.
+    """
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 def sync_folder(folder: Path) -> None:

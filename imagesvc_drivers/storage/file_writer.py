@@ -16,15 +16,22 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class FileWriter(storage.ObjectWriter):
-    """One part, locked while its writer lives; for one thread."""
+    """One part, locked while its writer lives; for one thread.
 
-    def __init__(self, key: str, part: Path, target: Path) -> None:
+    `resumes`: the part of a writer that is gone. Raises NotFound if it is not there, or not gone.
+    """
+
+    def __init__(self, key: str, part: Path, target: Path, *, resumes: bool = False) -> None:
         self._key = key
         self._part = part
         self._target = target
         self._offset = 0
         self._writeback = writeback.Writeback()
-        self._file: io.FileIO | None = io.FileIO(os.open(part, _CREATE, 0o600), "r+b")
+        self._file: io.FileIO | None = None
+        if resumes:
+            self._file, self._offset = _taken_up(key, part)
+            return
+        self._file = io.FileIO(os.open(part, _CREATE, 0o600), "r+b")
         with contextlib.ExitStack() as stack:
             stack.callback(self.abort)
             fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -33,6 +40,16 @@ class FileWriter(storage.ObjectWriter):
     @property
     def offset(self) -> int:
         return self._offset
+
+    @property
+    def upload_id(self) -> str:
+        # What is not flushed is lost with the machine, and another one does not see it.
+        return f"{file_object.boot_id()}:{self._part.name}"
+
+    def cut(self, offset: int) -> None:
+        """Forget what was taken after so many bytes."""
+        self._offset = offset
+        self._settle()
 
     def _open(self) -> io.FileIO:
         if self._file is None:
@@ -115,3 +132,25 @@ class FileWriter(storage.ObjectWriter):
         if file is not None:
             with file_object.translated(f"cannot remove what was written of {self._key}"), file:
                 self._part.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+
+def _taken_up(key: str, part: Path) -> tuple[io.FileIO, int]:
+    """A part that nobody writes, locked, and how many bytes it has. Raises NotFound."""
+    with file_object.translated(f"cannot go on with {key}"), contextlib.ExitStack() as stack:
+        try:
+            file = io.FileIO(os.open(part, os.O_RDWR | os.O_CLOEXEC), "r+b")
+            stack.push(file)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            there = part.stat()
+        except (FileNotFoundError, BlockingIOError) as exc:
+            raise errors.NotFound(f"No write of {key} waits for another writer.") from exc
+        found = os.fstat(file.fileno())
+        if there.st_ino != found.st_ino or found.st_nlink != 1:
+            raise errors.NotFound(f"The write of {key} is over.")
+        stack.pop_all()
+    return file, found.st_size

@@ -6,6 +6,7 @@ import hashlib
 import pytest
 
 from imagesvc import context
+from tests import open_job
 from tests.api.caller import Caller
 
 DATA = bytes(range(256)) * 40
@@ -35,7 +36,9 @@ def door(request, app, service):
     if request.param == "disk":
         return Door(owner, f"{NATIVE}/images/{image_id}/disk/0/file")
     ctx = context.RequestContext("u", owner.project, frozenset({"member"}))
-    url = service.image_files.image_source(ctx, service.images.get(ctx, image_id)).url
+    url = service.image_files.image_source(
+        ctx, service.images.get(ctx, image_id), job_id=open_job.begin(service, ctx)
+    ).url
     return Door(Caller(app, token="none"), url[url.index(NATIVE) :])
 
 

@@ -72,17 +72,17 @@ class Pair:
         self.west.service.region.agencies.create(
             self.member, NewAgency("from-east", "East", east.project_id)
         )
-        service = self.east.service
-        new = NewImage(name="x", disk_format="raw", container_format="bare")
-        self.image_id = service.images.create(east, new).id
-        self._fill()
+        self.image_id = self.make_image()
         request = RegionCopyRequest(self.image_id, "West", "crash")
-        self.job_id = service.region.copies.start(east, request).id
+        self.job_id = self.east.service.region.copies.start(east, request).id
 
-    def _fill(self):
-        self.east.service.image_files.upload(
-            self.east.caller, self.image_id, io.BytesIO(self.data), len(self.data)
-        )
+    def make_image(self):
+        """What is copied; its id."""
+        service, east = self.east.service, self.east.caller
+        new = NewImage(name="x", disk_format="raw", container_format="bare")
+        image = service.images.create(east, new)
+        service.image_files.upload(east, image.id, io.BytesIO(self.data), len(self.data))
+        return image.id
 
     @property
     def job(self):

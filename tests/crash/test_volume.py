@@ -30,7 +30,7 @@ CAPTURE_POINTS = (
 def volume_of(station, guest):
     """A volume with the bytes of the guest's disk, and what they are."""
     image = upload(station, guest)
-    source = station.service.image_files.image_source(station.caller, image)
+    source = station.service.image_files.image_source(station.caller, image, job_id="of-the-test")
     spec = VolumeSpec("crash", station.caller.project_id, guest.stat().st_size, source)
     driver = station.service.backends.volume()
     (volume_id,) = result_of(driver, driver.start_create(spec, 1, "of the test"))

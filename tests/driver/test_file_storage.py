@@ -10,6 +10,7 @@ from imagesvc.interface import base, errors
 from imagesvc.testing.conformance import storage_object as laws
 from imagesvc.testing.conformance.storage import StorageConformance
 from imagesvc_drivers.client import writeback
+from imagesvc_drivers.storage import file_object
 from imagesvc_drivers.storage.file import FileStorage
 
 MIB = 1 << 20
@@ -56,6 +57,42 @@ class TestFileStorage(StorageConformance):
             assert self.again(driver).discard_stale(older_than_s=-1) == 0
             writer.commit()
         assert laws.drain(driver.open_read(key)) == b"slow"
+
+    def test_a_write_that_somebody_has_is_not_gone_on_with(self, driver, key):
+        with driver.open_write(key) as writer:
+            writer.write(b"mine")
+            with pytest.raises(errors.NotFound):
+                self.again(driver).resume_write(key, writer.upload_id)
+            writer.commit()
+        assert laws.drain(driver.open_read(key)) == b"mine"
+
+    def test_a_write_is_not_gone_on_with_on_a_machine_that_may_have_lost_bytes(
+        self, driver, key, monkeypatch
+    ):
+        writer = driver.open_write(key)
+        writer.write(b"x")
+        upload_id = writer.upload_id
+        writer.leave()
+        for other in ("another-start", ""):
+            monkeypatch.setattr(file_object, "boot_id", lambda other=other: other)
+            with pytest.raises(errors.NotFound):
+                driver.resume_write(key, upload_id)
+
+    def test_a_write_whose_name_is_no_part_is_not_found(self, driver, key):
+        laws.write(driver, "other", b"x")
+        writer = driver.open_write(key)
+        boot_id = writer.upload_id.partition(":")[0]
+        writer.abort()
+        for name in ("../object/other", "", "f" * 32, "a:b"):
+            with pytest.raises(errors.NotFound):
+                driver.resume_write(key, f"{boot_id}:{name}")
+
+    def test_a_part_that_was_published_is_never_written_to(self, driver, key):
+        self.kill_writer(driver, key, "committed", "storage.file.published")
+        (part,) = driver.path(key).parent.parent.joinpath(".part").iterdir()
+        driver.path(key).rename(driver.path_of("elsewhere"))
+        with pytest.raises(errors.NotFound):
+            driver.resume_write(key, f"{file_object.boot_id()}:{part.name}")
 
     def test_a_full_disk_is_no_space(self, driver, key, monkeypatch):
         """A mock, since filling a real file system would need privileges."""

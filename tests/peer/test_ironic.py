@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from imagesvc import context, opts, service
-from tests import poll
+from tests import open_job, poll
 from tests.peer.ironic_agent import IronicAgent
 
 pytestmark = [
@@ -75,7 +75,8 @@ def signed(cloud, image_id):
     ctx = context.RequestContext("peer", cloud.projects["demo"], frozenset({"member"}))
     built = service.build(opts.load(cloud.folder / "imagesvc.conf"), monitor=False)
     with contextlib.closing(built):
-        return built.image_files.image_source(ctx, built.images.get(ctx, image_id)).url
+        image, job_id = built.images.get(ctx, image_id), open_job.begin(built, ctx)
+        return built.image_files.image_source(ctx, image, job_id=job_id).url
 
 
 def upload(cloud, path, kind, name):

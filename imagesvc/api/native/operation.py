@@ -56,7 +56,7 @@ _COPY: tuple[Raised, ...] = (
     driver.KeyUnavailable, *DRIVER,
 )  # fmt: skip
 _FILE_HEAD = dataclasses.replace(_FILE, headers=("If-None-Match",), also={304: None})
-_SIGNED: dict[str, Schema] = {"expires": NUMBER, "signature": TEXT}
+_SIGNED: dict[str, Schema] = {"job": TEXT, "expires": NUMBER, "signature": TEXT}
 _SIGNED_BACKUP: dict[str, Schema] = {"backend_id": TEXT, "project_id": TEXT, **_SIGNED}
 _BACKUP_BYTES: tuple[Raised, ...] = (
     errors.BackupNotFound, errors.BackendNotFound, errors.Forbidden, errors.Overloaded,

@@ -4,15 +4,14 @@ import falcon
 
 from imagesvc import errors
 from imagesvc.api import download
-from imagesvc.api.native import query
+from imagesvc.api.native import query, signed_file
 from imagesvc.api.native.image_disk import INDEX_DIGITS_MAX
-from imagesvc.api.native.signed_file import SIGNATURE_LENGTH
 from imagesvc.manager import backup_file as backup_files
 from imagesvc.manager.signed_url import BackupPlace
 
 
 class SignedBackupResource:
-    """One disk of one backup, until the URL expires."""
+    """One disk of one backup, until the job of the URL has ended."""
 
     anonymous = True
     moves_bytes = True
@@ -22,10 +21,8 @@ class SignedBackupResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, backup_id: str, disk: str) -> None:
         """Give the bytes, or one range of them."""
-        query.known(req, {"backend_id", "project_id", "expires", "signature"})
-        signature = query.text(req, "signature") or ""
-        if len(signature) != SIGNATURE_LENGTH or not signature.isascii():
-            raise errors.Forbidden("The URL is not valid, or no longer.")
+        query.known(req, {"backend_id", "project_id", "job", "expires", "signature"})
+        proof = signed_file.proof_of(req)
         if not (disk.isascii() and disk.isdigit()) or len(disk) > INDEX_DIGITS_MAX:
             raise errors.BackupNotFound(backup_id=backup_id)
         place = BackupPlace(
@@ -34,8 +31,7 @@ class SignedBackupResource:
             backup_id,
             int(disk),
         )
-        expires = query.integer(req, "expires", 0)
-        found = self._files.open_signed(place, expires=expires, signature=signature)
+        found = self._files.open_signed(place, proof)
         download.answer(req, resp, found)
 
     on_head = on_get

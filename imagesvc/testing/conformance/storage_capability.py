@@ -5,7 +5,7 @@ import os
 import pytest
 import requests
 
-from imagesvc.interface import errors
+from imagesvc.interface import base, errors
 from imagesvc.interface.storage import StorageCapability, StorageDriver
 from imagesvc.testing.conformance import storage_child
 from imagesvc.testing.conformance.storage_object import (
@@ -92,7 +92,7 @@ class StorageCapabilityConformance(StorageObjectConformance):
         assert (part.status_code, part.content) == (206, b"234")
 
     def test_resumable_write(self, driver: StorageDriver, key: str) -> None:
-        """RESUMABLE_WRITE: another instance goes on at `offset`; or NotSupported."""
+        """RESUMABLE_WRITE: another instance goes on at `offset` with what was left; or NotSupported."""
         if not self.has(driver, StorageCapability.RESUMABLE_WRITE):
             with pytest.raises(errors.NotSupported):
                 driver.resume_write(key, "upload")
@@ -103,10 +103,18 @@ class StorageCapabilityConformance(StorageObjectConformance):
         writer = driver.open_write(key)
         for begin in range(0, 12 * BLOCK, BLOCK):
             writer.write(data[begin : begin + BLOCK])
-        with self.again(driver).resume_write(key, writer.upload_id) as other:
+        upload_id = writer.upload_id
+        if driver.contract >= base.Version(1, 3):
+            writer.leave()
+            writer.abort()
+            self.assert_absent(driver, key)
+        with self.again(driver).resume_write(key, upload_id) as other:
             assert other.offset <= 12 * BLOCK
             other.write(data[other.offset :])
             other.commit()
         assert holds(driver.open_read(key), data)
         with pytest.raises(errors.NotFound):
             driver.resume_write(f"{key}-none", "unknown")
+        if driver.contract >= base.Version(1, 3):
+            with pytest.raises(errors.NotFound):
+                driver.resume_write(key, upload_id)

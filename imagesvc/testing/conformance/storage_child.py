@@ -4,6 +4,7 @@ Reads one JSON object from standard input: `driver` (module:class), `backend_id`
 `key`, `size`, `seed`, `die` and `step`. `die` is one of
 
 - `written`: before commit,
+- `resumable`: before commit, and prints the `upload_id`,
 - `committed`: right after it, or before the step `step` of the driver's code inside it,
 - `steps`: not at all; prints steps inside commit at which it could have died,
 - `measure`: not at all; prints by how many KiB the process grew while it wrote and read.
@@ -68,7 +69,9 @@ def main() -> None:
     writer = driver.open_write(order["key"])
     for begin in range(0, len(data), BLOCK):
         writer.write(data[begin : begin + BLOCK])
-    if order["die"] == "written":
+    if order["die"] == "resumable":
+        print(writer.upload_id, flush=True)
+    if order["die"] in ("written", "resumable"):
         os.kill(os.getpid(), signal.SIGKILL)
     with line_kill.followed(
         driver_class, order["step"] and line_kill.Step(*order["step"])

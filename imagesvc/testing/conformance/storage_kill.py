@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from imagesvc.interface import errors
-from imagesvc.interface.storage import StorageDriver
+from imagesvc.interface import base, errors
+from imagesvc.interface.storage import StorageCapability, StorageDriver
 from imagesvc.testing.conformance import child, line_kill, storage_child, sync_trace
 from imagesvc.testing.conformance.storage_object import (
     BLOCK,
@@ -103,6 +103,21 @@ class StorageKillConformance(StorageObjectConformance):
         driver.delete(key)
         write(driver, key, b"after")
         assert holds(driver.open_read(key), b"after")
+
+    def test_a_killed_write_is_gone_on_with(self, driver: StorageDriver, key: str) -> None:
+        """RESUMABLE_WRITE: a kill leaves what `resume_write` finds, and nothing that is visible."""
+        able = StorageCapability.RESUMABLE_WRITE in driver.info().capabilities
+        if not able or driver.contract < base.Version(1, 3):
+            return
+        killed = self.run_child(driver, key, "resumable")
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+        self.assert_absent(driver, key)
+        data = storage_child.content(_SEED, self.kill_size)
+        with driver.resume_write(key, killed.stdout.decode().strip()) as writer:
+            assert writer.offset <= len(data)
+            writer.write(data[writer.offset :])
+            writer.commit()
+        assert holds(driver.open_read(key), data)
 
     def test_a_writer_killed_before_commit_leaves_nothing(
         self, driver: StorageDriver, key: str

@@ -43,6 +43,8 @@ def _look(ctx: StepContext) -> Wait | None:
         ctx.check()
         text = f"Region {name} examines the image: {there['status']}."
         return Wait(_PAUSE_S, text)
+    if there["image_id"] != ctx.results["introduce"]["image_id"]:
+        raise errors.RegionRefused(region=name, cause="it tells of another image.")
     if not _same(disks, there["disks"]):
         raise errors.RegionRefused(region=name, cause="it has other bytes than were sent.")
     _end(ctx, image, name, there)

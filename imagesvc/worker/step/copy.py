@@ -16,11 +16,12 @@ from imagesvc.worker.flow import Step, StepContext, Wait
 
 
 class Copy(Step):
-    """Write each disk to a fresh key; memo: writing (store_id, key), made (a dict a disk).
+    """Write each disk to a fresh key; memo: writing (store_id, key), made (a dict a disk), and that
+    of `GradualWrite`.
 
     By the store itself if it can and has the disk, and both are plain; else through here, where
     bytes are opened and sealed under a data key of the copy's own. A second run goes on with
-    the disk at which the first ended.
+    the disk at which the first ended, and with the bytes that the store lacks of it.
     """
 
     name = "copy"
@@ -58,12 +59,14 @@ def _copy(ctx: StepContext, index: int, made: list[dict[str, Any]]) -> None:
     crashpoint("step.copy.committed")
     _source(ctx)  # whoever deleted the image, or shut it, did not want a copy made
     facts = {"store_id": place[0], "key": place[1], **_facts(disk, result)}
-    intake.keep(ctx, place, made=[*made, facts])
+    intake.keep(ctx, place, made=[*made, facts], under_way=None)
 
 
 def _write(
     ctx: StepContext, source: Image, disk: ImageDisk, tell: Progress
 ) -> tuple[Place, pipe.PipeResult]:
+    if done := duplicate.go_on(ctx, source.id, disk, tell):
+        return done
     store_id, mark = ctx.job.args["store"], f"-{disk.index}"
     plain = not (source.encrypted or intake.image_of(ctx).encrypted)
     if plain and duplicate.by_store(ctx, disk, store_id):

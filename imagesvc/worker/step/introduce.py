@@ -56,12 +56,14 @@ def _begin(ctx: StepContext) -> None:
     token = ctx.memo.once("image_token", lambda: ctx.request_token)  # before it is asked for
     with region_peer.session(ctx) as session:
         made = session.put_image(token, region_copy.document(image, disks, ctx.job.args))
+        name = session.name
     crashpoint("step.introduce.told")
+    wanted = ctx.job.args["target_image_id"]
+    if wanted is not None and made["image_id"] != wanted:
+        raise errors.RegionRefused(region=name, cause="it made an image of another id.")
     uploads = [one["upload_id"] for one in made["disks"]]
-    if len(uploads) != len(disks):
-        raise errors.RegionRefused(
-            region=ctx.job.args["region"], cause="it has another number of disks."
-        )
+    if [one["index"] for one in made["disks"]] != [disk.index for disk in disks]:
+        raise errors.RegionRefused(region=name, cause="it has other disks.")
     ctx.memo.put(
         image_id=made["image_id"],
         project_id=made["project_id"],

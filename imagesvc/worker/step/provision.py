@@ -118,14 +118,16 @@ def _spec_again(ctx: StepContext, kept: dict[str, Any]) -> ServerSpec:
 
 def _disks(ctx: StepContext, image: Image) -> tuple[tuple[ImageSource, ...], tuple[EmptyDisk, ...]]:
     """All disks of the image, then the data disks that were asked for."""
-    sources = list(ctx.service.image_files.image_sources(ctx.caller, image))
+    sources = list(ctx.service.image_files.image_sources(ctx.caller, image, job_id=ctx.job.id))
     empty: list[EmptyDisk] = []
     for disk in data_disks(ctx.job.args):
         if disk.image_id is None:
             empty.append(EmptyDisk(len(sources) + len(empty), disk.size_bytes))
         else:
             data = _image(ctx, disk.image_id)
-            sources.append(ctx.service.image_files.image_source(ctx.caller, data))
+            sources.append(
+                ctx.service.image_files.image_source(ctx.caller, data, job_id=ctx.job.id)
+            )
     return tuple(sources), tuple(empty)
 
 

@@ -81,7 +81,9 @@ def _driver(ctx: StepContext) -> BaremetalDriver:
 def _deploy(ctx: StepContext, driver: BaremetalDriver) -> Handle:
     args, image_id = ctx.job.args, ctx.job.image_id or ""
     image = image_sight.visible(ctx, image_id)
-    source = ctx.service.image_files.image_source(ctx.caller, image, args["disk"])
+    source = ctx.service.image_files.image_source(
+        ctx.caller, image, args["disk"], job_id=ctx.job.id
+    )
     spec = DeploySpec(ctx.job.project_id, source, image_id)
     return driver.start_deploy(args["node_id"], spec, ctx.request_token)
 

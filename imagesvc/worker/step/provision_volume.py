@@ -92,4 +92,6 @@ def _source(ctx: StepContext) -> ImageSource | None:
         image = image_rows.get(conn, image_id)
     if image is None:
         raise errors.ImageGone(image_id=image_id)
-    return ctx.service.image_files.image_source(ctx.caller, image, ctx.job.args["disk"])
+    return ctx.service.image_files.image_source(
+        ctx.caller, image, ctx.job.args["disk"], job_id=ctx.job.id
+    )

@@ -137,7 +137,7 @@ def _driver(ctx: StepContext, number: int) -> ComputeDriver:
 
 def _source(ctx: StepContext) -> ImageSource:
     image = image_sight.visible(ctx, ctx.job.image_id or "")
-    return ctx.service.image_files.image_source(ctx.caller, image)
+    return ctx.service.image_files.image_source(ctx.caller, image, job_id=ctx.job.id)
 
 
 def _may_pass(ctx: StepContext, exc: Exception) -> bool:

@@ -65,7 +65,7 @@ def _start(ctx: StepContext) -> Handle:
         driver = backup_source.driver(ctx)
         return driver.start_restore(found.backup_id, RestoreSpec(**asked), ctx.request_token)
     spec = ServerSpec(
-        disks=ctx.service.backup_files.sources(args["backend_id"], found),
+        disks=ctx.service.backup_files.sources(args["backend_id"], found, ctx.job.id),
         os_type=found.os_type,
         architecture=found.architecture,
         **asked,

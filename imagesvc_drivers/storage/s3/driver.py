@@ -40,7 +40,7 @@ _CAPABILITIES = frozenset(
 class S3Storage(storage.StorageDriver):
     """Objects of one bucket, through any of its gateways."""
 
-    contract = base.Version(1, 0)
+    contract = base.Version(1, 3)
     OPTS = option.OPTS
 
     def __init__(self, options: Any, *, backend_id: str) -> None:
@@ -140,6 +140,8 @@ class S3Storage(storage.StorageDriver):
         if not (first.isascii() and first.isdigit() and int(first) and known):
             raise errors.NotFound(f"There is no such write of {key}.")
         target = dataclasses.replace(self._target(key), mark=mark)
+        if self._exists(target):
+            raise errors.NotFound(f"The write of {key} is over.")
         parts = {
             part["PartNumber"]: (part["Size"], part["ETag"])
             for part in unfinished.parts(self._gateways, target.name, known)

@@ -179,15 +179,12 @@ class S3Writer(storage.ObjectWriter):
             if not multipart.is_ours(self._gateways, self._target):
                 raise
 
+    def leave(self) -> None:
+        self._stop()
+        self._upload = None
+
     def abort(self) -> None:
-        self._is_open = False
-        if self._pool is not None:
-            # A part that arrives after the abort would stay in the store.
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
-        self._sent.clear()
-        self._spare.clear()
-        self._buffer, self._filled, self._sent_bytes = bytearray(0), 0, self.offset
+        self._stop()
         upload, self._upload = self._upload, None
         if upload is None:
             return
@@ -197,3 +194,14 @@ class S3Writer(storage.ObjectWriter):
             LOG.warning(
                 "Unfinished upload left. key=%s: %s", self._target.key, exc.operator_message
             )
+
+    def _stop(self) -> None:
+        """Take and send no more; what is on its way arrives."""
+        self._is_open = False
+        if self._pool is not None:
+            # A part that arrives after the abort would stay in the store.
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+        self._sent.clear()
+        self._spare.clear()
+        self._buffer, self._filled, self._sent_bytes = bytearray(0), 0, self.offset

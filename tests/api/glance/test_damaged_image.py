@@ -8,6 +8,7 @@ from imagesvc import errors
 from imagesvc.context import RequestContext
 from imagesvc.db import audit_list, damage, image_disk, location
 from imagesvc.manager import copy_mark, disk_copy, image_scrub
+from tests import open_job
 from tests.api.caller import Caller
 
 DATA = bytes(range(250)) * 4
@@ -149,16 +150,19 @@ def test_drivers_get_no_source_of_a_damaged_image_and_the_file_of_the_good_copy_
 ):
     files, admin = several.service.image_files, Caller(several.app, owner.project, "admin")
     image = several.service.images.get(context(owner), copied)
-    assert files.image_source(context(owner), image).local_path == file_of(several, copied, "fast")
+    given = (context(owner), image)
+    job_id = open_job.begin(several.service, context(owner))
+    good = files.image_source(*given, job_id=job_id)
+    assert good.local_path == file_of(several, copied, "fast")
     flip(several, copied, "fast")
     scrub(several, copied)
-    source = files.image_source(context(owner), image)
+    source = files.image_source(*given, job_id=job_id)
     assert source.local_path == file_of(several, copied, "archive")
     assert admin.get(source.url[source.url.index(NATIVE) :]).content == DATA
     flip(several, copied, "archive")
     scrub(several, copied)
     with pytest.raises(errors.ImageDamaged, match="are damaged"):
-        files.image_source(context(owner), image)
+        files.image_source(*given, job_id=job_id)
     assert admin.get(source.url[source.url.index(NATIVE) :]).status_code == 500
 
 

@@ -65,7 +65,7 @@ def test_no_driver_gets_it(far):
     image = service.images.get(ctx, image_id)
     for refused in (service.image_files.image_sources, service.image_files.image_source):
         with pytest.raises(Exception, match="foreign URL"):
-            refused(ctx, image)
+            refused(ctx, image, job_id="of-the-test")
 
 
 def test_a_copy_makes_it_one_of_our_own(far):

@@ -11,6 +11,7 @@ from imagesvc.context import RequestContext
 from imagesvc.db import image_disk
 from imagesvc.manager import store_verify
 from imagesvc.worker import reaper
+from tests import open_job
 from tests.api.caller import Caller
 
 DATA = bytes(range(250)) * 4
@@ -58,7 +59,8 @@ def flip(own, image_id, number):
 def source_of(own, owner, image_id):
     """The image as drivers get it."""
     ctx = RequestContext("u", owner.project, frozenset({"member"}))
-    return own.service.image_files.image_source(ctx, own.service.images.get(ctx, image_id))
+    image = own.service.images.get(ctx, image_id)
+    return own.service.image_files.image_source(ctx, image, job_id=open_job.begin(own.service, ctx))
 
 
 @pytest.fixture

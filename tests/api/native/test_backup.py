@@ -9,7 +9,9 @@ import pytest
 from imagesvc import service as services
 from imagesvc.api import app as door
 from imagesvc.backend.registry import Backends
+from imagesvc.context import RequestContext
 from imagesvc.worker import runner
+from tests import open_job
 from tests.api.caller import Caller
 from tests.api.conftest import configure, working
 from tests.unit.worker.paper_compute import DATA, DISK, PaperCompute
@@ -241,7 +243,9 @@ def test_every_action_is_in_the_audit_trail(caller, server, backup, ended):
 def signed(service, caller, backup):
     """The URLs of the disks, as a compute backend gets them."""
     found = service.backends.backup().get_backup(backup, project_id=caller.project)
-    urls = [source.url for source in service.backup_files.sources("local", found)]
+    ctx = RequestContext("u", caller.project, frozenset({"member"}))
+    job_id = open_job.begin(service, ctx)
+    urls = [source.url for source in service.backup_files.sources("local", found, job_id)]
     return [f"{urlsplit(url).path}?{urlsplit(url).query}" for url in urls]
 
 

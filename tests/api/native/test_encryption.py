@@ -6,13 +6,14 @@ import os
 import pytest
 import sqlalchemy as sa
 
+from imagesvc.context import RequestContext
 from imagesvc.db import image as image_rows
 from imagesvc.db import image_key, image_table, metadata
 from imagesvc.domain import storage_key
 from imagesvc.manager import data_key
 from imagesvc.stream.envelope import LAYOUT
 from imagesvc.worker.step import rewrap_keys
-from tests import hostile_image
+from tests import hostile_image, open_job
 from tests.api.caller import OCTETS, Caller
 from tests.api.native.customer import ROOT, Customer
 from tests.api.native.tus import Tus
@@ -325,7 +326,9 @@ def test_a_signed_url_says_that_the_key_opens_nothing(alone):
     """Drivers look for that reason, see `imagesvc_drivers.client.image_fetch`."""
     key_id = key_of(alone.owner)
     image_id = by_upload(alone, key_id, DATA, "raw")
-    url = alone.service.image_files.sign(image_id, 0)
+    caller = RequestContext("u", alone.owner.project, frozenset({"member"}))
+    job_id = open_job.begin(alone.service, caller)
+    url = alone.service.image_files.sign(image_id, 0, job_id)
     path, _, query = url.partition("/imagesvc/")[2].partition("?")
     found = alone.owner.get(f"/imagesvc/{path}", query_string=query)
     assert found.content == DATA

@@ -1,10 +1,12 @@
 """Our own API through the WSGI app."""
 
+import time
 import uuid
 
 import pytest
 
 from imagesvc import context
+from tests import open_job
 from tests.api.caller import OCTETS, Caller
 
 ROOT = "/imagesvc/v1"
@@ -295,27 +297,54 @@ def test_a_disk_that_is_not_there_is_404(caller, disk):
     refused(caller.get(f"{ROOT}/images/{caller.active()}/disk/{disk}/file"), 404)
 
 
-def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, caller):
-    data = b"0123456789" * 100
-    image_id = caller.active(data)
+@pytest.fixture
+def given(app, service, caller):
+    """The URL of an image as a backend gets it for the work of a job, and the id of that."""
+    ctx, image_id = _context(caller), caller.active(b"0123456789" * 100)
+    job_id = open_job.begin(service, ctx)
+    source = service.image_files.image_source(ctx, service.images.get(ctx, image_id), job_id=job_id)
+    return ROOT + source.url.partition(ROOT)[2], job_id, image_id
+
+
+def test_a_signed_url_needs_no_token_and_only_the_right_signature(app, service, caller, given):
+    path, job_id, image_id = given
     nobody = Caller(app, token="none")
-    ctx = _context(caller)
-    source = service.image_files.image_source(ctx, service.images.get(ctx, image_id))
-    path = source.url.partition(ROOT)[2]
-    assert nobody.get(ROOT + path).content == data
-    part = nobody.get(ROOT + path, headers={"Range": "bytes=-3"})
+    assert nobody.get(path).content == b"0123456789" * 100
+    part = nobody.get(path, headers={"Range": "bytes=-3"})
     assert (part.status_code, part.content) == (206, b"789")
-    refused(nobody.get(ROOT + path[:-1] + ("0" if path[-1] != "0" else "1")), 403)
-    refused(nobody.get(ROOT + path.replace("expires=", "expires=9")), 403)
-    refused(nobody.get(f"{ROOT}/signed/{image_id}/0"), 403)
+    refused(nobody.get(path[:-1] + ("0" if path[-1] != "0" else "1")), 403)
+    other = open_job.begin(service, _context(caller))
+    for wrong in (path.replace(job_id, other), path.replace(f"job={job_id}", "expires=99999999999"),
+                  path.replace(f"job={job_id}", ""),
+                  f"{ROOT}/signed/{image_id}/0", path.replace(image_id, caller.active())):  # fmt: skip
+        refused(nobody.get(wrong), 403)
 
 
-def test_a_signed_url_ends_with_the_deactivation_of_its_image(app, service, caller):
-    image_id = caller.active()
+def test_a_signed_url_opens_until_its_job_has_ended_however_long_that_takes(
+    app, service, caller, given, monkeypatch
+):
+    path, job_id, _ = given
+    nobody, now = Caller(app, token="none"), time.time()
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: now + 30 * 24 * 3600)
+        assert nobody.get(path).status_code == 200
+    assert caller.request("POST", f"{ROOT}/jobs/{job_id}/cancel").status_code == 202
+    assert caller.get(f"{ROOT}/jobs/{job_id}").json["job"]["state"] == "cancelled"
+    refused(nobody.get(path), 403)
+
+
+def test_a_url_of_the_release_before_opens_until_it_expires(app, service, given):
+    nobody, path = Caller(app, token="none"), given[0].partition("?")[0]
+    image_id, signer = given[2], service.image_files._signer
+    for expires, status in ((int(time.time()) + 60, 200), (int(time.time()) - 1, 403)):
+        signature = signer._signature((image_id, 0), expires)
+        found = nobody.get(f"{path}?expires={expires}&signature={signature}")
+        assert found.status_code == status
+
+
+def test_a_signed_url_ends_with_the_deactivation_of_its_image(app, caller, given):
+    path, _, image_id = given
     nobody = Caller(app, token="none")
-    ctx = _context(caller)
-    source = service.image_files.image_source(ctx, service.images.get(ctx, image_id))
-    path = ROOT + source.url.partition(ROOT)[2]
     caller.request("POST", f"/v2/images/{image_id}/actions/deactivate")
     refused(nobody.get(path), 403, "image-deactivated")
     caller.request("POST", f"/v2/images/{image_id}/actions/reactivate")

@@ -6,6 +6,7 @@ import uuid
 import pytest
 import sqlalchemy as sa
 
+from imagesvc.api.native import region_image
 from imagesvc.cmd import check_region
 from imagesvc.db import agency as agency_rows
 from imagesvc.db import image as image_rows
@@ -278,6 +279,53 @@ def test_a_region_that_is_full_is_waited_for(east, west, source, target, monkeyp
         assert (job["state"], job["cause"]) == ("ready", "Region West has no room for the image.")
     job = ended(east, source, path)
     assert (job["state"], job["cause"]) == ("done", None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"status": ["active"]}, {"image_id": "../images"}, {"disks": [7]}, {"cause": {"no": "text"}}],
+)
+def test_a_region_that_answers_nonsense_is_waited_for_with_that_cause(
+    east, west, source, target, monkeypatch, wrong
+):
+    image_id = source.active(DATA)
+    kept = region_image.render
+    with monkeypatch.context() as patched:
+        patched.setattr(region_image, "render", lambda found: {**kept(found), **wrong})
+        path = copied(source, image_id, target)
+        east.work(2)
+        job = source.get(path).json["job"]
+        assert (job["state"], job["cause"]) == (
+            "ready", "Region West does not answer as this service does.",
+        )  # fmt: skip
+    job = ended(east, source, path)
+    assert (job["state"], job["cause"]) == ("done", None)
+    agrees(east, west)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cause"),
+    [
+        (lambda told: {"image_id": str(uuid.uuid4())}, "it made an image of another id."),
+        (lambda told: {"disks": [*told["disks"], *told["disks"]]}, "it has other disks."),
+        (lambda told: {"disks": []}, "it has other disks."),
+    ],
+)
+def test_a_region_that_makes_something_else_is_refused_and_keeps_nothing(
+    east, west, source, target, monkeypatch, wrong, cause
+):
+    image_id, wanted = source.active(DATA), str(uuid.uuid4())
+    kept = region_image.render
+
+    def told(found):
+        right = kept(found)
+        return {**right, **wrong(right)}
+
+    monkeypatch.setattr(region_image, "render", told)
+    job = ended(east, source, copied(source, image_id, target, target_image_id=wanted))
+    assert (job["state"], job["cause"]) == ("failed", f"Region West refused: {cause}")
+    assert target.listed() == []
+    agrees(east, west)
 
 
 def test_a_quota_of_the_target_ends_the_job_with_its_words(east, west, source, target):

@@ -4,7 +4,9 @@ import concurrent.futures
 import threading
 
 from imagesvc import errors
+from imagesvc.context import RequestContext
 from imagesvc.domain.image_query import ImageQuery
+from imagesvc.manager.copy import NewCopy
 from tests.unit.worker.conftest import CALLER
 
 RIVALS = 6
@@ -68,3 +70,18 @@ def test_different_work_under_one_key_at_once_is_one_job_and_a_conflict(service,
     assert {type(one) for one in refused} == {errors.Conflict}
     assert len(refused) == RIVALS / 2
     assert len(service.jobs.list(CALLER)) == 1
+
+
+def test_copies_that_come_at_once_are_one_job_though_the_first_takes_the_last_room(
+    service, active_image
+):
+    admin = RequestContext("admin", None, frozenset({"admin"}))
+    for number in range(ROUNDS):
+        service.quotas.set_limits(admin, CALLER.project_id, {"images": number + 2})
+        found = at_once(
+            lambda key=f"key-{number}": service.copies.start(
+                CALLER, active_image.id, NewCopy("y"), idempotency_key=key
+            )
+        )
+        assert {getattr(one, "id", one) for one in found} == {found[0].id}
+    assert len(service.jobs.list(CALLER)) == ROUNDS

@@ -6,7 +6,7 @@ import pytest
 from imagesvc.domain import storage_key
 from imagesvc.interface import errors
 from imagesvc.stream.encrypted import EncryptedStorage, is_local_file
-from imagesvc.stream.envelope import LAYOUT
+from imagesvc.stream.envelope import HEADER_BYTES, LAYOUT
 from imagesvc_drivers.storage.file import FileStorage
 
 IMAGE = "0b2f8a3e-5a0c-4a38-9a3e-0c3c4d5e6f70"
@@ -168,3 +168,49 @@ def test_a_copy_is_read_by_its_own_size(tmp_path: Path) -> None:
         reader.read()
     with store.open_copy(KEY, 1) as reader:
         assert reader.read() == data
+
+
+@pytest.mark.parametrize("size", [0, 1, HEADER_BYTES + 5, 1 << 20, (2 << 20) + 999, (3 << 20) + 10])
+def test_a_write_that_goes_on_makes_the_object_that_it_would_have_been(
+    store: EncryptedStorage, driver: FileStorage, size: int
+) -> None:
+    data = os.urandom((3 << 20) + 17)
+    writer = store.open_write(KEY)
+    writer.write(data[:size])
+    upload_id = writer.upload_id
+    writer.leave()
+    with store.resume_write(KEY, upload_id) as other:
+        assert other.offset <= size
+        assert LAYOUT.plain_start(LAYOUT.segment_of(other.offset)) == other.offset
+        other.write(data[other.offset :])
+        other.commit()
+    with store.open_read(KEY) as reader:
+        assert reader.read() == data
+
+
+def test_a_write_goes_on_in_the_middle_of_a_sealed_segment(
+    store: EncryptedStorage, driver: FileStorage
+) -> None:
+    data = os.urandom((4 << 20) + 17)
+    writer = store.open_write(KEY)
+    writer.write(data)
+    upload_id = writer.upload_id
+    writer.leave()
+    (part,) = driver.path_of(KEY).parent.parent.joinpath(".part").iterdir()
+    before = part.read_bytes()
+    os.truncate(part, (2 << 20) + 1234)
+    with store.resume_write(KEY, upload_id) as other:
+        assert other.offset == LAYOUT.plain_start(2)
+        other.write(data[other.offset :])
+        other.commit()
+    assert driver.path(KEY).read_bytes()[: len(before)] == before
+    with store.open_read(KEY) as reader:
+        assert reader.read() == data
+
+
+@pytest.mark.parametrize("wrong", ["", "ab:", "zz" * HEADER_BYTES + ":x"])
+def test_a_write_without_its_header_is_not_gone_on_with(
+    store: EncryptedStorage, wrong: str
+) -> None:
+    with pytest.raises(errors.NotFound):
+        store.resume_write(KEY, wrong)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import threading
 import wsgiref.simple_server
 
@@ -66,13 +67,52 @@ def test_a_page_of_something_before_the_region_is_no_answer_and_may_pass(ask, ca
     assert caught.value.text.startswith("Region West does not ")
 
 
-def test_an_image_without_what_its_disks_are_is_no_answer(ask):
-    body = (
-        b'{"region_image": {"image_id": "i", "project_id": "p", "status": "active", "cause": null,'
-        b' "has_namesake": false, "disks": [{"index": 0}]}}'
-    )
-    with pytest.raises(errors.RegionAway):
-        ask("200 OK", [("Content-Type", "application/json")], body).get_image("t")
+DISK = {
+    "index": 0, "role": "system", "disk_format": "raw", "size_bytes": 1, "upload_id": "u",
+    "stored_bytes": None, "hash_algorithm": None, "hash_value": None,
+}  # fmt: skip
+IMAGE = {
+    "image_id": "i", "project_id": "p", "status": "killed", "cause": None, "has_namesake": False,
+    "disks": [DISK],
+}  # fmt: skip
+
+
+def saying(ask, image):
+    """A session with a peer that says this of every image."""
+    body = json.dumps({"region_image": image}).encode()
+    return ask("200 OK", [("Content-Type", "application/json")], body)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"image_id": "../other"}, {"image_id": 7}, {"image_id": "i\x1b[2J"}, {"project_id": ""},
+     {"status": ["active"]}, {"status": {}}, {"cause": 1}, {"has_namesake": "no"}, {"disks": {}},
+     {"disks": [None]}, {"disks": [{"index": 0}]}, {"disks": [{**DISK, "upload_id": "u/../v"}]},
+     {"disks": [{**DISK, "upload_id": None}]}, {"disks": [{**DISK, "index": True}]},
+     {"disks": [{**DISK, "stored_bytes": -1}]}, {"disks": [{**DISK, "hash_value": [1]}]},
+     {"disks": [DISK] * 65}],
+)  # fmt: skip
+def test_an_image_of_which_a_fact_is_nonsense_is_no_answer(ask, wrong):
+    assert saying(ask, IMAGE).get_image("t") == IMAGE
+    with pytest.raises(errors.RegionAway, match="does not answer as this service does"):
+        saying(ask, {**IMAGE, **wrong}).get_image("t")
+    for name in IMAGE:
+        less = {key: value for key, value in IMAGE.items() if key != name}
+        with pytest.raises(errors.RegionAway):
+            saying(ask, less).get_image("t")
+
+
+def test_a_cause_is_one_line_that_steers_no_terminal(ask):
+    found = saying(ask, {**IMAGE, "cause": "\x1b[2Jgone\n" + "x" * 1000}).get_image("t")
+    assert found["cause"].startswith(" [2Jgone x")
+    assert len(found["cause"]) == 500
+
+
+@pytest.mark.parametrize("said", ["-1", "1e3", "", "0x1", "9" * 5000])
+def test_an_offset_that_is_no_number_is_no_answer(ask, said):
+    session = ask("200 OK", [("Upload-Offset", said)], b"")
+    with pytest.raises(errors.RegionAway, match="where the upload stands"):
+        session.offset("u")
 
 
 @pytest.mark.parametrize("stands", ["0", "4", "2", "9"])

@@ -181,6 +181,14 @@ def shared_part(self, key, *, size=None):
     return self.shared
 
 
+def begins_anew(self, key, upload_id):
+    return self.open_write(key)
+
+
+def forgets_the_killed(self, key, upload_id):
+    raise errors.NotFound(key)
+
+
 METHODS = {
     "visible_at_once": writing(write=visible_at_once),
     "lost_tail": writing(write=lost_tail),
@@ -208,7 +216,9 @@ METHODS = {
     "shared_part": {"open_write": shared_part},
     "overfull": {"usage": lambda self: storage.Usage(2, 1)},
     "presign_promised": claiming(Capability.LOCAL_FILE, Capability.PRESIGNED_URL),
-    "resume_promised": claiming(Capability.LOCAL_FILE, Capability.RESUMABLE_WRITE),
+    "resume_promised": {"resume_write": storage.StorageDriver.resume_write},
+    "begins_anew": {"resume_write": begins_anew},
+    "forgets_the_killed": {"resume_write": forgets_the_killed},
     "copy_not_promised": claiming(Capability.LOCAL_FILE),
     "copies_promised": claiming(
         Capability.LOCAL_FILE, Capability.SERVER_SIDE_COPY, Capability.COPIES

@@ -50,6 +50,8 @@ CASES = [
     ("overfull", "usage_is_told", {}),
     ("presign_promised", "presigned_url", {}),
     ("resume_promised", "resumable_write", {}),
+    ("begins_anew", "resumable_write", {}),
+    ("forgets_the_killed", "a_killed_write_is_gone_on_with", {}),
     ("copies_promised", "copies", {}),
     ("copy_not_promised", "server_side_copy", {}),
     ("path_not_promised", "local_file", {}),

@@ -236,7 +236,8 @@ def test_an_image_that_asks_for_more_memory_than_is_known_is_refused(
 def test_drivers_are_told_the_system_of_an_image(service, active_image):
     service.images.patch(CALLER, active_image.id, (Change("add", ("os_type",), "windows"),))
     image = service.images.get(CALLER, active_image.id)
-    assert service.image_files.image_source(CALLER, image).os_type == "windows"
+    source = service.image_files.image_source(CALLER, image, job_id="of-the-test")
+    assert source.os_type == "windows"
 
 
 def test_the_same_key_is_the_same_rebuild(service, active_image, compute):
