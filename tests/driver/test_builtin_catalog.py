@@ -1,10 +1,13 @@
 """The catalog that ships: the laws of catalogs, and what its files may say."""
 
+import datetime
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from imagesvc.interface import base
+from imagesvc.stream import openpgp
 from imagesvc.testing.conformance.catalog import CatalogConformance
 from imagesvc_drivers.catalog import builtin
 from imagesvc_drivers.catalog.builtin import BuiltinCatalog
@@ -66,11 +69,26 @@ class TestBuiltinCatalog(CatalogConformance):
         assert shown["Windows"].os_type == "Windows"
 
     def test_a_signed_family_without_its_key_is_off_and_says_why(self, driver):
-        found = self.entry(driver, "ubuntu-24.04-x86_64")
-        assert found.off == "the file keys/ubuntu-cloud.asc of its key ubuntu-cloud is not there"
-        assert self.entry(driver, "rocky-9-x86_64").off == (
-            "the fingerprint of its key rocky-9 is not known"
+        found = self.entry(driver, "arch-x86_64")
+        assert found.off == "the file keys/arch-boxes.asc of its key arch-boxes is not there"
+
+    def test_keys_that_ship_are_those_of_their_entries_and_work_today(self, driver):
+        keys = {name: key for one in driver.list_families() for name, key in one.keys.items()}
+        files = {path.name for path in (builtin.shipped() / "keys").iterdir()}
+        assert files == {f"{name}.asc" for name in keys}
+        for key in keys.values():
+            (found,) = openpgp.certificates(Path(key.path).read_bytes())
+            assert [found.fingerprint] == list(key.fingerprints)
+            assert not found.is_revoked
+            now = datetime.datetime.now(datetime.UTC)
+            assert found.expires_at is None or found.expires_at > now
+
+    def test_a_key_without_a_fingerprint_is_off(self, driver, folder):
+        (folder / "own.yaml").write_text(
+            "schema: 1\nkeys:\n  - {id: rocky-9, file: keys/rocky-9.asc}\n"
         )
+        found = self.entry(driver, "rocky-9-x86_64")
+        assert found.off == "the fingerprint of its key rocky-9 is not known"
 
     def test_a_key_of_the_operator_switches_its_families_on(self, driver, folder):
         (folder / "keys").mkdir()
