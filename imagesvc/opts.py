@@ -54,10 +54,13 @@ OWN = (
 
 
 def list_opts() -> Iterator[tuple[str, tuple[cfg.Opt, ...]]]:
-    """Every group and its options."""
+    """Every group and its options, each group once."""
+    found: dict[str, tuple[cfg.Opt, ...]] = {}
     for group, options in (*OWN, (peer_option.section("west"), peer_option.OPTS)):
-        yield group, (*options, *secret_file.twins(options))
-    yield from backend_config.list_opts()
+        found[group] = (*options, *secret_file.twins(options))
+    for group, more in backend_config.list_opts():
+        found[group] = (*found.get(group, ()), *more)
+    yield from found.items()
 
 
 def load(config_file: str | Path | None = None) -> cfg.ConfigOpts:

@@ -58,6 +58,7 @@ from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.job_token import JobTokens
 from imagesvc.manager.key import KeyManager
+from imagesvc.manager.last_use import LastUses
 from imagesvc.manager.location import LocationManager
 from imagesvc.manager.login import LoginManager
 from imagesvc.manager.member import MemberManager
@@ -109,6 +110,7 @@ class Service:
     explanations: ExplainManager
     impacts: ImpactManager
     image_files: ImageFileManager
+    last_uses: LastUses
     stages: StageManager
     imports: ImportManager
     uploads: UploadManager
@@ -156,6 +158,7 @@ class Service:
 
     def close(self) -> None:
         """Let go of backends and connections."""
+        self.last_uses.close()
         self.operation.close()
         self.backends.close()
         self.database.dispose()

@@ -17,6 +17,7 @@ from imagesvc.manager.image_impact import ImpactManager
 from imagesvc.manager.image_stage import StageManager
 from imagesvc.manager.job import JobManager
 from imagesvc.manager.key import KeyManager
+from imagesvc.manager.last_use import LastUses
 from imagesvc.manager.location import LocationManager
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.store import StoreManager
@@ -34,6 +35,7 @@ def build(
     keys: DataKeys,
 ) -> dict[str, Any]:
     """What moves, encrypts and explains the bytes of images, but for uploads, by the service's names."""
+    last_uses = LastUses(core.operation.database)
     beat_s = heartbeat.interval_s(conf.worker.upload_stale_s)
     return {
         "image_details": ImageDetailManager(*core),
@@ -45,8 +47,10 @@ def build(
         "stores": StoreManager(*core),
         "locations": LocationManager(*core),
         "image_files": ImageFileManager(
-            *core, rules(conf), signer, quotas, guests, foreign, keys, heartbeat_s=beat_s
+            *core, rules(conf), signer, quotas, guests, foreign, keys, last_uses,
+            heartbeat_s=beat_s,
         ),
+        "last_uses": last_uses,
         "stages": StageManager(
             *core, quotas,
             store_id=import_option.staging_store(conf, core.backends),

@@ -180,9 +180,11 @@ def capability_page() -> str:
             for item in _capabilities(one)
         ]
         parts.append(f"Drivers: {', '.join(map(reference_rst.code, offered))}.\n")
-        parts.append(
-            reference_rst.table(("capability", "what it is", "offered by"), rows, "20 55 25")
-        )
+        if rows:
+            heads = ("capability", "what it is", "offered by")
+            parts.append(reference_rst.table(heads, rows, "20 55 25"))
+        else:
+            parts.append("No capability is defined.\n")
     return "\n".join(parts)
 
 

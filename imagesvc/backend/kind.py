@@ -12,6 +12,7 @@ from imagesvc.interface import (
     backup,
     baremetal,
     base,
+    catalog,
     compute,
     converter,
     encryption,
@@ -111,6 +112,7 @@ KINDS = (
         converter.VERSION,
         "qemu_img",
     ),
+    Kind("catalog", "imagesvc.catalog", catalog.CatalogDriver, catalog.VERSION, "builtin"),
 )
 _BY_NAME = {kind.name: kind for kind in KINDS}
 

@@ -14,6 +14,7 @@ from imagesvc.interface import (
     backup,
     baremetal,
     base,
+    catalog,
     compute,
     converter,
     encryption,
@@ -177,6 +178,13 @@ class Backends:
             for backend in self._all["audit_sink"].values()
             if not backend.failed
         )
+
+    def catalogs(self) -> dict[str, catalog.CatalogDriver | None]:
+        """Give the catalogs by their ids in the operator's order; None for one that failed."""
+        return {
+            backend_id: None if backend.failed else cast(catalog.CatalogDriver, backend.driver())
+            for backend_id, backend in self._all["catalog"].items()
+        }
 
     def describe(self) -> list[backends.BackendStatus]:
         """Describe all backends by kind and the operator's order; makes no probe."""

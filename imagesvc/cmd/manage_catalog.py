@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imagesvc import context, errors, service
-from imagesvc.cmd import command_line
+from imagesvc.cmd import command_line, manage_catalog_source
 from imagesvc.domain import catalog_lock
 from imagesvc.domain.catalog import Allowance
 from imagesvc.domain.catalog_lock import LockedFamily
@@ -23,15 +23,22 @@ _ROW = "{:<28} {:<20} {:<8} {:<36} {}"
 
 
 def list_all(parsed: argparse.Namespace) -> int:
-    """Show each family, the build that is published, and whether it is overdue; 1 if one is."""
+    """Show each family, the build that is published, and whether it is overdue; 1 if one is.
+
+    What is off and has no build is left out without --all.
+    """
     with _service(parsed) as built:
-        found = built.catalog.families.list(_caller())
+        found = [
+            one
+            for one in built.catalog.families.list(_caller())
+            if parsed.all or one.published or one.overdue or one.family.enabled
+        ]
     print(_ROW.format("FAMILY", "BUILD", "TRUST", "IMAGE", "OVERDUE"))
     for one in found:
         release = one.published.release if one.published else None
         image_id = one.published.image_id if one.published else "-"
         words = (release.build, release.trust) if release else ("-", "-")
-        late = one.overdue or ("-" if one.family.enabled else "off")
+        late = one.overdue or (f"off: {one.family.off}" if one.family.off else "-")
         print(_ROW.format(one.family.id, *words, image_id, late))
     return EXIT_FAILED if any(one.overdue for one in found) else 0
 
@@ -106,17 +113,23 @@ def add_parsers(
     """Add the noun `catalog` with its verbs."""
     acts = {
         "list": list_all, "plan": plan, "sync": sync, "verify": verify, "prune": prune,
-        "rollback": rollback, "lock": lock,
+        "rollback": rollback, "lock": lock, "check": manage_catalog_source.check,
+        "keys": manage_catalog_source.keys, "bundle": manage_catalog_source.bundle,
     }  # fmt: skip
     verbs = add(nouns, "catalog", acts)
-    for name in ("plan", "sync", "prune"):
+    for name in ("plan", "sync", "prune", "check", "bundle"):
         verbs[name].add_argument("family", nargs="*", help="default: every family that is enabled")
     for name in ("plan", "sync"):
         _add_choices(verbs[name])
     verbs["sync"].add_argument("--no-wait", action="store_true", help="only hand the jobs in")
+    verbs["list"].add_argument("--all", action="store_true", help="also what is off, and why")
     verbs["verify"].add_argument("image", nargs="*", help="default: every image of the catalog")
     verbs["prune"].add_argument("--yes", action="store_true", help="delete them")
     verbs["rollback"].add_argument("family")
+    verbs["bundle"].add_argument(
+        "--out", required=True, metavar="DIR", help="folder of the mirror; it is made"
+    )
+    verbs["keys"].add_argument("what", choices=["list", "check"], help="list: all of them")
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
@@ -134,13 +147,8 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", action="store_true", help="also a build that was rolled back")
 
 
-@contextlib.contextmanager
-def _service(parsed: argparse.Namespace) -> Iterator[service.Service]:
-    built = service.build(command_line.load(parsed), monitor=False)
-    try:
-        yield built
-    finally:
-        built.close()
+def _service(parsed: argparse.Namespace) -> contextlib.closing[service.Service]:
+    return contextlib.closing(service.build(command_line.load(parsed), monitor=False))
 
 
 def _caller() -> context.RequestContext:
@@ -207,10 +215,11 @@ def _synced(job: Job) -> Iterator[str]:
     family = job.args["family"]
     if job.state != JobState.DONE:
         yield f"{family}: {job.state}: {job.error_text}"
-    elif not job.result["steps"]:
+        return
+    if not job.result["steps"]:
         yield f"{family}: nothing new"
-    else:
-        yield from (f"{family}: {step['text']}" for step in job.result["steps"])
+    yield from (f"{family}: {step['text']}" for step in job.result["steps"])
+    yield from (f"{family}: pruned image {one}" for one in job.result.get("pruned", ()))
 
 
 def _verified(job: Job) -> Iterator[str]:

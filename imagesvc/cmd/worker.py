@@ -33,8 +33,9 @@ class Worker:
         self._stop = threading.Event()
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._strangers = stranger.Strangers(flows)
+        turn = threading.Lock()
         self._runners = [
-            runner.Runner(service, f"{name}-{number}", flows=flows)
+            runner.Runner(service, f"{name}-{number}", flows=flows, turn=turn)
             for number in range(service.conf.worker.threads)
         ]
         self._threads = [

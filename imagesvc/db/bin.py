@@ -2,13 +2,13 @@
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from imagesvc.db import attempt, image_state, image_table, job_table, marker
 from imagesvc.db import family as family_rows
-from imagesvc.db import image_table, job_table, marker
 from imagesvc.domain.bin import BinnedImage, Grave
 
 TABLE = image_table.TABLE
@@ -76,10 +76,15 @@ def grave(conn: sa.Connection, image_id: str) -> Grave | None:
     return dataclasses.replace(found, successor_id=family_rows.newest(conn, row.owner, row.family))
 
 
-def family_of(conn: sa.Connection, image_id: str) -> str | None:
-    """The family of an image, alive or not."""
-    found: str | None = conn.scalar(sa.select(TABLE.c.family).where(TABLE.c.id == image_id))
-    return found
+def take_back(conn: sa.Connection, image_id: str, event: str, values: Mapping[str, Any]) -> None:
+    """Take an image out of the bin by `event`, with `values` of the caller's.
+
+    Raises what a transition does, Again if its family shows another public image since a moment ago.
+    """
+    try:
+        image_state.transition(conn, image_id, event, values)
+    except sa.exc.IntegrityError as exc:  # nothing but the constraint decides a race
+        raise attempt.Again("The family shows another image by now.") from exc
 
 
 def _wanted(owner: str | None, *more: sa.ColumnElement[bool]) -> tuple[sa.ColumnElement[bool], ...]:

@@ -55,6 +55,14 @@ def newest(conn: sa.Connection, owner: str | None, name: str | None) -> str | No
     return found
 
 
+def shown(conn: sa.Connection, owner: str | None, name: str | None) -> str | None:
+    """The id of the one public image of a project's family that is not hidden, in whatever status."""
+    there = sa.and_(image_table.ALIVE, _PUBLIC, _image.hidden.is_(sa.false()))
+    wanted = sa.select(_image.id).where(_image.owner == owner, _image.family == name, there)
+    found: str | None = conn.scalar(wanted.limit(1))
+    return found
+
+
 def _pinned(name: str, scope: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return (
         sa.select(_image.id)

@@ -1,8 +1,9 @@
 """Images: insert, get, update; the list and the transitions stand in files of their own."""
 
+import datetime
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -93,17 +94,24 @@ def _one(dialect: str, predicate: sa.ColumnElement[bool] | None, binned: bool) -
     return statement if predicate is None else statement.where(predicate)
 
 
-def revision(
+class Mark(NamedTuple):
+    """The number that each change of an image raises, and its last use, which is no change."""
+
+    revision: int
+    last_used_at: datetime.datetime | None
+
+
+def mark(
     conn: sa.Connection, image_id: str, predicate: sa.ColumnElement[bool] | None = None
-) -> int | None:
-    """The number that each change of the image raises; None if deleted or not `predicate`."""
-    found: int | None = conn.scalar(_revision(predicate), {"wanted_id": image_id})
-    return found
+) -> Mark | None:
+    """Of one image; None if deleted or not `predicate`."""
+    row = conn.execute(_mark(predicate), {"wanted_id": image_id}).one_or_none()
+    return None if row is None else Mark(*row)
 
 
 @functools.lru_cache(maxsize=_STATEMENTS_MAX)
-def _revision(predicate: sa.ColumnElement[bool] | None) -> sa.Select[Any]:
-    statement = sa.select(TABLE.c.revision).where(
+def _mark(predicate: sa.ColumnElement[bool] | None) -> sa.Select[Any]:
+    statement = sa.select(TABLE.c.revision, TABLE.c.last_used_at).where(
         TABLE.c.id == sa.bindparam("wanted_id"), image_table.ALIVE
     )
     return statement if predicate is None else statement.where(predicate)

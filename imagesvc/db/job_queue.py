@@ -1,6 +1,7 @@
 """Which job comes next, and which are left for a newer worker."""
 
 import datetime
+import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from imagesvc.db import job_table
 
 TABLE = job_table.TABLE
+_BEGUN = TABLE.alias("begun")
 
 
 def lapsed(now: datetime.datetime, known: Mapping[str, int] | None) -> sa.Select[str]:
@@ -119,11 +121,10 @@ def due(
         statement = statement.where(job_table.QUEUED, c.lane == lane)
     if project_cap is None:
         return statement
-    begun = TABLE.alias("begun")
     crowded = (
-        sa.select(begun.c.project_id)
-        .where(begun.c.started_at.is_not(None), begun.c.finished_at.is_(None))
-        .group_by(begun.c.project_id)
+        sa.select(_BEGUN.c.project_id)
+        .where(_BEGUN.c.started_at.is_not(None), _BEGUN.c.finished_at.is_(None))
+        .group_by(_BEGUN.c.project_id)
         .having(sa.func.count() >= project_cap)
     )
     # A parked job has its place already.
@@ -153,10 +154,18 @@ def strangers(
 def _readable(known: Mapping[str, int] | None) -> sa.ColumnElement[bool]:
     if known is None:
         return sa.true()
+    return _of_versions(frozenset((str(name), version) for name, version in known.items()))
+
+
+@functools.lru_cache(maxsize=64)  # asked with each claim
+def _of_versions(known: frozenset[tuple[str, int]]) -> sa.ColumnElement[bool]:
+    types: dict[int, list[str]] = {}  # one condition a version: nearly all types share one
+    for name, version in sorted(known):
+        types.setdefault(version, []).append(name)
     return sa.or_(
         sa.false(),
         *(
-            sa.and_(TABLE.c.type == str(name), TABLE.c.args_version <= version)
-            for name, version in sorted(known.items())
+            sa.and_(TABLE.c.type.in_(names), TABLE.c.args_version <= version)
+            for version, names in types.items()
         ),
     )

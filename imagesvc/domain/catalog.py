@@ -110,13 +110,8 @@ class Allowance:
 NOTHING = Allowance()
 
 
-def check(
-    offered: Release,
-    state: FamilyState,
-    published: Published | None,
-    allowed: Allowance,
-) -> None:
-    """Raise CatalogRefused for what goes backwards: build, list or trust."""
+def check_list(offered: Release, state: FamilyState, allowed: Allowance) -> None:
+    """Raise CatalogRefused for a list that was signed before the last one that was believed."""
     made_at = offered.signature.made_at if offered.signature else None
     if not allowed.downgrade and made_at and state.signed_at and made_at < state.signed_at:
         raise errors.CatalogRefused(
@@ -124,6 +119,14 @@ def check(
             cause=f"its list was signed at {_time(made_at)}, and one that was signed at "
             f"{_time(state.signed_at)} was seen before.",
         )
+
+
+def check(
+    offered: Release,
+    published: Published | None,
+    allowed: Allowance,
+) -> None:
+    """Raise CatalogRefused for what goes backwards: build or trust."""
     if published is None:
         return
     before = published.release

@@ -30,7 +30,11 @@ class Promise:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CatalogFamily:
-    """One family. `min_disk_gib` None is what the disk needs; `properties` come with each image."""
+    """One family. `min_disk_gib` None is what the disk needs; `properties` come with each image.
+
+    `off` says why it is not synced, empty if it is; with `is_faulty` because its entry is not usable,
+    so that nothing else of it is known. `note` is for operators.
+    """
 
     id: str
     title: str
@@ -39,7 +43,19 @@ class CatalogFamily:
     promise: Promise = dataclasses.field(default_factory=Promise)
     min_disk_gib: int | None = None
     min_ram_mib: int = 0
-    enabled: bool = True
+    off: str = ""
+    is_faulty: bool = False
+    note: str = ""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is synced."""
+        return not self.off
+
+
+def faulty(name: str, cause: str) -> CatalogFamily:
+    """A family whose entry cannot be used."""
+    return CatalogFamily(name, name, "", off=cause, is_faulty=True)
 
 
 # Days after which a new build is missing, by the word of the promise; one that is not here is never late.
@@ -65,8 +81,11 @@ def overdue(
 ) -> str | None:
     """Why a family is late, or None: no image, no word from its source, or no new build in time.
 
-    A new build is missing once twice the promised time and a day have gone by.
+    A new build is missing once twice the promised time and a day have gone by. One that is off is
+    never late, but for a fault of its entry.
     """
+    if family.is_faulty:
+        return family.off
     if not family.enabled:
         return None
     if published_at is None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from imagesvc.domain.catalog import Published, Release
@@ -44,6 +44,18 @@ class FamilyPlan:
     family: str
     steps: tuple[PlanStep, ...] = ()
     cause: str | None = None
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Ids of the images that are deleted."""
+        pruned = (step for step in self.steps if step.verb == Verb.PRUNE)
+        return tuple(step.subject.removeprefix(IMAGE) for step in pruned)
+
+    def without(self, image_ids: Collection[str]) -> "FamilyPlan":
+        """The plan but for steps of these images."""
+        left = {IMAGE + one for one in image_ids}
+        steps = tuple(step for step in self.steps if step.subject not in left)
+        return dataclasses.replace(self, steps=steps)
 
     @property
     def lines(self) -> tuple[str, ...]:

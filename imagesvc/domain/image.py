@@ -5,6 +5,7 @@ import datetime
 import enum
 from collections.abc import Mapping
 
+from imagesvc.domain import promise
 from imagesvc.domain.encryption_key import ImageKey
 from imagesvc.domain.guest import Guest
 from imagesvc.domain.state import ImageStatus
@@ -15,6 +16,7 @@ PROPERTY_NAME_LENGTH_MAX = 255
 PROPERTY_VALUE_BYTES_MAX = 65_535
 INTEGER_MAX = 2**31 - 1
 BYTES_MAX = 2**63 - 1
+_BASE = "base_image_ref"
 
 
 class Visibility(enum.StrEnum):
@@ -156,3 +158,18 @@ class NewImage:
     def with_key(self, image_id: str, image_key: ImageKey) -> "NewImage":
         """The same with that id and data key."""
         return dataclasses.replace(self, id=image_id, key_id=image_key.key_id, image_key=image_key)
+
+    def own(self, *, by_service: bool) -> "NewImage":
+        """The same but for what was only handed on of another image: promises, family, deprecation.
+
+        Nova and Cinder give what they make of servers and volumes all properties of the image that
+        these were made of. Nova names that image; `by_service`: a service shows itself beside its user.
+        """
+        if not by_service and _BASE not in self.properties:
+            return self
+        kept = {
+            name: self.properties[name] for name in self.properties if name not in promise.NAMES
+        }
+        return dataclasses.replace(
+            self, properties=kept, family=None, family_version=None, deprecated_at=None
+        )

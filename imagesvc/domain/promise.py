@@ -5,6 +5,7 @@ wrote them; of `provided_until` the moment stands beside them, and until then no
 """
 
 import datetime
+from collections.abc import Mapping
 
 from imagesvc import errors
 
@@ -13,7 +14,11 @@ PROVIDED_UNTIL = "provided_until"
 NAMES = (PROVIDED_UNTIL, "replace_frequency", "uuid_validity")
 # Words that promise no moment.
 _OPEN = frozenset({"none", "notice"})
-_DAY_LENGTH = len("2030-06-30")
+
+
+def without(properties: Mapping[str, str]) -> dict[str, str]:
+    """Properties but for `provided_until`: of sources that may not promise anything here."""
+    return {name: value for name, value in properties.items() if name != PROVIDED_UNTIL}
 
 
 def moment(value: str | None) -> datetime.datetime | None:
@@ -25,14 +30,20 @@ def moment(value: str | None) -> datetime.datetime | None:
     if value is None or value in _OPEN:
         return None
     try:
-        found = datetime.datetime.fromisoformat(value)
-        if len(value) == _DAY_LENGTH:
-            found += datetime.timedelta(days=1)
+        found = _end(value)
         return found.replace(tzinfo=found.tzinfo or datetime.UTC).astimezone(datetime.UTC)
     except (ValueError, OverflowError) as exc:  # what is no time, or leaves the calendar
         raise errors.InvalidRequest(
             f"{PROVIDED_UNTIL} must be a date as 2030-06-30, an ISO 8601 time, none or notice."
         ) from exc
+
+
+def _end(value: str) -> datetime.datetime:
+    try:
+        day = datetime.date.fromisoformat(value)
+    except ValueError:  # a time then
+        return datetime.datetime.fromisoformat(value)
+    return datetime.datetime.combine(day, datetime.time()) + datetime.timedelta(days=1)
 
 
 def require_kept(
@@ -42,10 +53,17 @@ def require_kept(
     now: datetime.datetime,
 ) -> None:
     """Raise ImagePromised if `wanted` in the place of a promise that still runs would shorten it."""
-    if promised is None or promised <= now:
-        return
-    if wanted is None or wanted < promised:
+    if promised is not None and shortens(promised, wanted, now):
         raise errors.ImagePromised(image_id=image_id, until=promised.isoformat())
+
+
+def shortens(
+    promised: datetime.datetime | None, wanted: datetime.datetime | None, now: datetime.datetime
+) -> bool:
+    """Whether a promise still runs, and `wanted` in its place would end before it."""
+    if promised is None or promised <= now:
+        return False
+    return wanted is None or wanted < promised
 
 
 def check_reason(reason: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imagesvc import errors
-from imagesvc.domain import image_property
+from imagesvc.domain import image_property, promise
 from imagesvc.domain.image_property import Change
 
 INTERFACES = ("public", "internal", "admin")
@@ -50,7 +50,8 @@ class RemoteImage:
 def read(document: Any, prefixes: Sequence[str]) -> RemoteImage:
     """Judge the JSON of the other service; properties of these prefixes are taken over.
 
-    Names that this service keeps for itself, and values that are no strings, are left there.
+    Names that this service keeps for itself, promises, which are of one id, and values that are no
+    strings are left there.
     Raises InvalidRequest for an image that is not active, or lacks formats, size or digest.
     """
     if not isinstance(document, dict) or document.get("status") != "active":
@@ -92,7 +93,7 @@ def _is_hex(value: Any, length: int) -> bool:
 def _is_property(name: str, value: Any) -> bool:
     if not isinstance(value, str) or _ODD.search(name) or _ODD.search(value):
         return False
-    if name in _BASE:
+    if name in _BASE or name in promise.NAMES:
         return False
     try:
         image_property.check_property(name, value)

@@ -8,7 +8,7 @@ from imagesvc import errors
 from imagesvc.db import foreign_location, image_disk, pending
 from imagesvc.db import image as image_rows
 from imagesvc.db import location as location_rows
-from imagesvc.domain import image_import, image_property
+from imagesvc.domain import image_import, image_property, promise
 from imagesvc.domain.image import Image, ImageDisk, ImageKind
 from imagesvc.domain.image_property import Change, Limits
 from imagesvc.domain.job import Job, JobType
@@ -135,7 +135,8 @@ def unmark(conn: Any, job: Job, failed: Iterable[str]) -> None:
 
 
 def _inject(conn: Any, job: Job, image: Image, limits: Limits) -> None:
-    given = job.args.get("properties", {})
+    # A promise is its owner's to give: what is said of all imports gives none, and ends none.
+    given = promise.without(job.args.get("properties", {}))
     changes = tuple(Change("add", ("properties", name), given[name]) for name in sorted(given))
     if changes:
         write_update(conn, image.id, image_property.apply(image, changes, limits))

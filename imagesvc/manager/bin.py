@@ -16,7 +16,7 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.domain import promise
 from imagesvc.domain.bin import BinnedImage
-from imagesvc.domain.image import Image
+from imagesvc.domain.image import Image, Visibility
 from imagesvc.domain.job import Job, JobType
 from imagesvc.domain.state import JOB_ENDED, ImageStatus
 from imagesvc.manager.image_delete import forget
@@ -65,7 +65,8 @@ class BinManager:
     @attempt.again
     def undo(self, ctx: RequestContext, image_id: str) -> tuple[Image, str | None]:
         """Take an image back with all that belongs to it, in the status that it had; and the newest
-        image of its family, if that is another by now.
+        image of its family, if that is another by now. It is hidden if its family shows another
+        public image by now.
 
         Raises BinnedImageNotFound, Forbidden, QuotaExceeded for a project that has no room for one
         more image.
@@ -75,14 +76,23 @@ class BinManager:
             op.owner = found.image.owner
             self._enforcer.authorize(ctx, "bin:undo", found.image)
             event = "undo" if found.status == ImageStatus.ACTIVE else "undo_deactivated"
-            image_rows.transition(op.conn, image_id, event, _alive(found.image))
+            values = _alive(found.image) | self._seen(op, found.image)
+            bin_rows.take_back(op.conn, image_id, event, values)
             self._quotas.count(op.conn, found.image.owner, images=1)
             image = image_rows.get(op.conn, image_id)
             if image is None:
                 raise errors.BinnedImageNotFound(image_id=image_id)
-            family = bin_rows.family_of(op.conn, image_id)
-            newest = family_rows.newest(op.conn, image.owner, family)
+            newest = family_rows.newest(op.conn, image.owner, image.family)
             return image, None if newest == image_id else newest
+
+    def _seen(self, op: Step, image: Image) -> dict[str, Any]:
+        """Of a family one public image is shown: the one that is there stays it."""
+        if image.hidden or image.visibility != Visibility.PUBLIC or image.family is None:
+            return {}
+        if family_rows.shown(op.conn, image.owner, image.family) is None:
+            return {}
+        op.detail["hidden"] = True
+        return {"hidden": True}
 
     @attempt.again
     def purge(self, ctx: RequestContext, image_id: str) -> Job:

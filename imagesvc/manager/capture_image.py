@@ -51,7 +51,8 @@ class CaptureImages:
         parent_id: str | None = None,
     ) -> Job:
         """Insert prepared, importing images and their job, whose arguments may name them;
-        `server_id` is the server that they were, `parent_id` the image that it was made of. Raises Forbidden, QuotaExceeded."""
+        `server_id` is the server that they were, `parent_id` the image that the source was made of,
+        but for data disks of a server. Raises Forbidden, QuotaExceeded."""
         made = [self._images.insert(op, ctx, new) for new in news]
         for image in made:
             image_rows.transition(op.conn, image.id, "import")
@@ -61,7 +62,8 @@ class CaptureImages:
         )
         values = {"job_id": job.id, **({"source_server_id": server_id} if server_id else {})}
         for image in made:
-            parent = {} if image.kind == ImageKind.DATA_DISK else {"parent_image_id": parent_id}
+            own = server_id is not None and image.kind == ImageKind.DATA_DISK
+            parent = {} if own else {"parent_image_id": parent_id}
             image_rows.update(op.conn, image.id, values | parent)
         self._jobs.reserve(op.conn, made[0].owner, job)
         named = {"image_id": only} if only else {"image_ids": [image.id for image in made]}

@@ -54,6 +54,7 @@ class CatalogManager:
         stores: Sequence[str],
         max_age_days: int,
         output_format: str,
+        prunes: bool,
     ) -> None:
         self._operation = operation
         self._enforcer = enforcer
@@ -64,9 +65,10 @@ class CatalogManager:
         self._stores = tuple(stores)
         self._max_age_days = max_age_days
         self._output_format = output_format
+        self._prunes = prunes
 
     def list(self, ctx: RequestContext) -> tuple[FamilyDetail, ...]:
-        """All families by id. Raises Forbidden, CatalogRefused for entries that cannot be read."""
+        """All families by id. Raises Forbidden."""
         self._authorize(ctx, "catalog:list")
         return self._details()
 
@@ -164,6 +166,7 @@ class CatalogManager:
             "stores": list(self._stores),
             "all_must_succeed": True,
             "unpack": True,
+            "prune": self._prunes,
             **allowed.arguments(),
             **kept,
             **converted,

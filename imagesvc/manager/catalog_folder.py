@@ -20,12 +20,14 @@ import msgspec
 import yaml
 
 from imagesvc import errors
+from imagesvc.domain import catalog_family, catalog_pattern
 from imagesvc.domain.catalog import Evidence, Release
 from imagesvc.domain.catalog_family import KEEP_DEFAULT, CatalogFamily, Promise
 from imagesvc.manager.catalog_source import Body, Resolved
 
 ENTRY, SUMS = "family.yaml", "SHA256SUMS"
 TRUST = "local"
+_SCHEME = "folder:"
 _ENTRY_BYTES_MAX = 1 << 16
 _SUMS_BYTES_MAX = 1 << 12
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -74,11 +76,15 @@ class FolderSource:
         self._directory = Path(directory)
 
     def families(self) -> Sequence[CatalogFamily]:
-        """By id. Raises CatalogRefused for an entry that cannot be read."""
+        """By id; one whose entry cannot be used is off, and says why."""
         with contextlib.suppress(FileNotFoundError):
             found = sorted(self._directory.iterdir())
-            return tuple(_family(one) for one in found if (one / ENTRY).is_file())
+            return tuple(_known(one) for one in found if (one / ENTRY).is_file())
         return ()
+
+    def has(self, release: Release) -> bool:
+        """Whether a release lies in a folder."""
+        return release.url.startswith(_SCHEME)
 
     def resolve(self, family: str) -> Resolved:
         """The newest finished build. Raises CatalogRefused."""
@@ -88,7 +94,7 @@ class FolderSource:
         ]
         if not builds:
             raise _refused(family, f"there is no build with a {SUMS} in its folder.")
-        newest = max(builds, key=lambda one: (_order(one.name), one.name))
+        newest = max(builds, key=lambda one: (catalog_pattern.order(one.name), one.name))
         sums = _read(newest / SUMS, _SUMS_BYTES_MAX, family)
         line = _LINE.fullmatch(sums.decode("ascii", "replace"))
         if line is None:
@@ -105,7 +111,7 @@ class FolderSource:
             digest=("sha256", line[1]),
             size_bytes=size_bytes,
             trust=TRUST,
-            order=_order(newest.name),
+            order=catalog_pattern.order(newest.name),
             list_url=_url(family, newest.name, SUMS),
         )
         return Resolved(release, Evidence(sums))
@@ -129,6 +135,9 @@ class FolderSource:
         with file:
             yield _File(file)
 
+    def judge(self, release: Release, evidence: Evidence) -> None:
+        """Nothing is signed here."""
+
     def verify(self, release: Release, evidence: Evidence) -> None:
         """Whether the kept line names the digest. Raises CatalogRefused."""
         line = _LINE.fullmatch((evidence.list_bytes or b"").decode("ascii", "replace"))
@@ -139,6 +148,13 @@ class FolderSource:
         if not _NAME.fullmatch(family):
             raise errors.FamilyNotFound(family=family)
         return self._directory / family
+
+
+def _known(folder: Path) -> CatalogFamily:
+    try:
+        return _family(folder)
+    except errors.CatalogRefused as exc:  # one entry's fault stops no other
+        return catalog_family.faulty(folder.name, str(exc.facts["cause"]))
 
 
 def _family(folder: Path) -> CatalogFamily:
@@ -152,7 +168,8 @@ def _family(folder: Path) -> CatalogFamily:
         raise _refused(name, "a family is named in small letters, digits, dots and dashes.")
     promise = Promise(**msgspec.structs.asdict(entry.promise))
     values = {**msgspec.structs.asdict(entry), "promise": promise}
-    return CatalogFamily(id=name, **values)
+    off = "" if values.pop("enabled") else "it is switched off."
+    return CatalogFamily(id=name, off=off, **values)
 
 
 def _plain(value: Any) -> Any:
@@ -164,11 +181,7 @@ def _plain(value: Any) -> Any:
 
 def _url(family: str, build: str, name: str) -> str:
     """Where a file is, without the path of the folder: everybody may see it at the image."""
-    return f"folder:{family}/{build}/{name}"
-
-
-def _order(build: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"[0-9]{1,18}", build))
+    return f"{_SCHEME}{family}/{build}/{name}"
 
 
 def _read(path: Path, bytes_max: int, family: str) -> bytes:

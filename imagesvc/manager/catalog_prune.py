@@ -2,7 +2,9 @@
 
 import dataclasses
 import datetime
+import functools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from imagesvc import errors
 from imagesvc.context import RequestContext
@@ -12,6 +14,7 @@ from imagesvc.domain import catalog_plan
 from imagesvc.domain.catalog import Published
 from imagesvc.domain.catalog_family import CatalogFamily
 from imagesvc.domain.catalog_plan import FamilyPlan
+from imagesvc.domain.image import Image
 from imagesvc.manager.catalog_source import CatalogSource
 from imagesvc.manager.image_delete import DeletionManager
 from imagesvc.manager.image_impact import ImpactManager
@@ -64,7 +67,7 @@ class CatalogPruner:
         for name in names:
             if name not in known:
                 raise errors.FamilyNotFound(family=name)
-        wanted = [known[name] for name in names] if names else list(known.values())
+        wanted = [known[name] for name in names or self._seen(known)]
         old, kept = self._old(wanted)
         uses, unknown = self._impacts.in_use([one.image_id for one in old]) if old else ({}, ())
         free: dict[str, list[Published]] = {one.id: [] for one in wanted}
@@ -79,18 +82,44 @@ class CatalogPruner:
     def prune(
         self, ctx: RequestContext, names: Sequence[str] = ()
     ) -> tuple[tuple[FamilyPlan, ...], tuple[Kept, ...]]:
-        """Delete what `plan` names; gives what it was. An image that was deleted meanwhile is none.
-
-        Raises what `plan` does.
-        """
+        """Delete what `plan` names; gives what it was, and what stays. Raises what `plan` does."""
         plans, kept = self.plan(ctx, names)
-        for step in (step for plan in plans for step in plan.steps):
-            image_id = step.subject.removeprefix(catalog_plan.IMAGE)
-            try:
-                self._deletions.delete(ctx, image_id)
-            except errors.ImageNotFound:  # another prune was quicker: it is as it was to be
-                continue
-        return plans, kept
+        late = self.carry_out(ctx, plans)
+        left = {one.image_id for one in late}
+        return tuple(plan.without(left) for plan in plans), (*kept, *late)
+
+    def carry_out(self, ctx: RequestContext, plans: Iterable[FamilyPlan]) -> tuple[Kept, ...]:
+        """Delete what was planned, each image in a transaction that looks at its rows once more.
+
+        Gives those that stay, since they were promised, protected, used or made the newest
+        meanwhile. One that was deleted meanwhile is as it was to be.
+        """
+        late: list[Kept] = []
+        for plan in plans:
+            judge = functools.partial(self._judge, plan.family)
+            for image_id in plan.images:
+                try:
+                    self._deletions.delete(ctx, image_id, unless=judge)
+                except errors.ImageNotFound:  # another was quicker
+                    continue
+                except errors.Conflict as exc:  # the others are none of its business
+                    late.append(Kept(plan.family, image_id, str(exc.facts.get("why", exc.text))))
+        return tuple(late)
+
+    def _judge(self, family: str, conn: Any, image: Image) -> None:
+        """Raise Conflict for an image that rows protect by now."""
+        fact = catalog_use.of(conn, [image.id])[image.id]
+        why = self._guarded(fact, metadata.now())
+        if catalog_rows.state(conn, family).image_id == image.id:
+            why = "it is the newest"
+        if why:
+            raise errors.Conflict("Image {image_id} stays: {why}.", image_id=image.id, why=why)
+
+    def _seen(self, known: Iterable[str]) -> list[str]:
+        """The families of which something was published."""
+        with self._operation.database.read() as conn:
+            states = catalog_rows.states(conn)
+        return [name for name in known if name in states and states[name].image_id]
 
     def _old(self, families: Iterable[CatalogFamily]) -> tuple[list[Published], list[Kept]]:
         """Images that are past every promise, by the rows, and those that are not."""
@@ -120,8 +149,13 @@ class CatalogPruner:
         now: datetime.datetime,
     ) -> str:
         """What protects an image, `number` images of its family being newer; empty if nothing does."""
+        if family.is_faulty:
+            return f"its family is not known any more: {family.off}"
         if number < family.promise.keep:
             return f"it is one of the last {family.promise.keep}"
+        return self._guarded(fact, now)
+
+    def _guarded(self, fact: catalog_use.Keepsake, now: datetime.datetime) -> str:
         if fact.protected:
             return "it is protected"
         if fact.provided_until is not None and fact.provided_until > now:

@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from imagesvc.domain.catalog import Evidence, Release
@@ -19,24 +20,34 @@ class Body(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Resolved:
-    """The newest release of a family, and what says so."""
+    """The newest release of a family, what says so, and where a signature beside it was read."""
 
     release: Release
     evidence: Evidence = dataclasses.field(default_factory=Evidence)
+    signature_url: str = ""
 
 
 class CatalogSource(Protocol):
     """Reads the entries and their sources; changes nothing."""
 
     def families(self) -> Sequence[CatalogFamily]:
-        """All families by id, also those that are switched off. Raises CatalogRefused for an entry
-        that cannot be read."""
+        """All families by id, also those that are off, and those whose entries cannot be used."""
+
+    def has(self, release: Release) -> bool:
+        """Whether a release is of this source."""
 
     def resolve(self, family: str) -> Resolved:
-        """Ask the source. Raises CatalogRefused with what is wrong, FetchFailed if it is away."""
+        """Ask the source. Raises CatalogRefused with what is wrong, also for a family that is off."""
 
     def open(self, release: Release) -> contextlib.AbstractContextManager[Body]:
-        """The bytes of a release, judged by nobody yet. Raises CatalogRefused, FetchFailed."""
+        """The bytes of a release, judged by nobody yet; `read` raises too. Raises CatalogRefused,
+        FetchFailed."""
+
+    def judge(self, release: Release, evidence: Evidence) -> Callable[[Path], None] | None:
+        """What raises CatalogRefused unless a file has the bytes that the publisher signed.
+
+        None if it is not the bytes themselves that are signed. Raises CatalogRefused.
+        """
 
     def verify(self, release: Release, evidence: Evidence) -> None:
         """Whether the kept list and signature say what they said; offline. Raises CatalogRefused."""

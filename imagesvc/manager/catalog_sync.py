@@ -50,11 +50,13 @@ class CatalogSync:
         self._source = source
         self._owner = owner_project
         self._visibility = visibility
-        self.open = source.open
+        self.open, self.judge = source.open, source.judge
 
     def family(self, name: str) -> CatalogFamily:
-        """The entry of a family. Raises FamilyNotFound."""
+        """The entry of a family. Raises FamilyNotFound, CatalogRefused if it is not usable."""
         for one in self._source.families():
+            if one.id == name and one.is_faulty:
+                raise errors.CatalogRefused(family=name, cause=one.off)
             if one.id == name:
                 return one
         raise errors.FamilyNotFound(family=name)
@@ -78,9 +80,10 @@ class CatalogSync:
             state = catalog_rows.state(conn, name)
             published = catalog_rows.current(conn, name)
             withdrawn = frozenset() if allowed.again else catalog_rows.withdrawn(conn, name)
+        catalog.check_list(found.release, state, allowed)
         if not catalog.is_new(found.release, published, withdrawn):
             return Decision(found, ())
-        catalog.check(found.release, state, published, allowed)
+        catalog.check(found.release, published, allowed)
         return Decision(found, catalog_plan.of_release(found.release, published))
 
     def bear(self, conn: Any, job: Job, found: Resolved) -> None:
@@ -109,9 +112,11 @@ class CatalogSync:
         image_rows.update(conn, job.image_id or "", {"job_id": job.id})
         catalog_rows.insert(conn, job.image_id or "", release, metadata.now(), found.evidence)
 
-    def unchanged(self, conn: Any, family: str) -> None:
-        """The source was read, and has nothing new."""
-        _seen(conn, family)
+    def unchanged(self, conn: Any, family: str, signed_at: datetime.datetime | None) -> None:
+        """The source was read, and has nothing new; its list may have been signed anew."""
+        before = catalog_rows.state(conn, family, lock=True).signed_at
+        is_later = signed_at is not None and (before is None or signed_at > before)
+        _seen(conn, family, **({"signed_at": signed_at} if is_later else {}))
 
     def publish(self, conn: Any, image_id: str) -> None:
         """An active image becomes the newest of its family, and the one before it leaves the lists.
@@ -171,7 +176,19 @@ class CatalogSync:
         if not family_rows.move(conn, self._owner, name, image_id, former_id, metadata.now()):
             raise errors.Conflict("The alias of family {family} is being moved.", family=name)
 
+    def _clear(self, conn: Any, image_id: str, family: CatalogFamily) -> None:
+        """What the family shows besides leaves the lists: an undo, or somebody by hand, showed it."""
+        shown_id = family_rows.shown(conn, self._owner, family.id)
+        if shown_id is None or shown_id == image_id:
+            return
+        known = catalog_rows.get(conn, shown_id)
+        if known is not None:
+            self._fold(conn, known, family)
+        else:
+            image_rows.update(conn, shown_id, {"hidden": True})
+
     def _show(self, conn: Any, image: Image, release: Release, family: CatalogFamily) -> None:
+        self._clear(conn, image.id, family)
         values: dict[str, Any] = {
             "name": family.title,
             "visibility": self._visibility,
@@ -181,7 +198,7 @@ class CatalogSync:
             "family_version": release.build,
         }
         image_rows.update(conn, image.id, values)
-        _provide(conn, image.id, family.promise.until)
+        _provide(conn, image, family.promise.until)
 
     def _fold(self, conn: Any, before: Published, family: CatalogFamily) -> None:
         """The image that was the newest: hidden, renamed, and under its own promise."""
@@ -193,19 +210,28 @@ class CatalogSync:
             "hidden": True,
         }
         image_rows.update(conn, before.image_id, values)
-        _provide(conn, before.image_id, family.promise.id_until)
+        _provide(conn, image, family.promise.id_until, family.promise.until)
         purpose = image.properties.get("os_purpose", "")
         if purpose in _FORMER_PURPOSE:
             changed = {"os_purpose": _FORMER_PURPOSE[purpose]}
             image_rows.set_properties(conn, before.image_id, changed)
 
 
-def _provide(conn: Any, image_id: str, day: datetime.date | None) -> None:
-    """What is shown as promised of an image is what is kept."""
+def _provide(
+    conn: Any, image: Image, day: datetime.date | None, ended: datetime.date | None = None
+) -> None:
+    """Promise an image until a day; what is shown as promised is what is kept.
+
+    A promise for longer stays: an administrator gave it, or an older entry of the family. Only that
+    of its family, until `ended`, goes to the build that took its place.
+    """
     shown = {promise.PROVIDED_UNTIL: str(day)} if day else {}
-    until = promise.moment(shown.get(promise.PROVIDED_UNTIL))
-    image_rows.update(conn, image_id, {"provided_until": until})
-    image_rows.set_properties(conn, image_id, shown, () if day else (promise.PROVIDED_UNTIL,))
+    until, kept = promise.moment(shown.get(promise.PROVIDED_UNTIL)), image.provided_until
+    of_family = kept == promise.moment(str(ended) if ended else None)
+    if not of_family and promise.shortens(kept, until, metadata.now()):
+        return
+    image_rows.update(conn, image.id, {"provided_until": until})
+    image_rows.set_properties(conn, image.id, shown, () if day else (promise.PROVIDED_UNTIL,))
 
 
 def _seen(conn: Any, family: str, **values: Any) -> None:
@@ -227,7 +253,7 @@ def allowance(args: Mapping[str, Any]) -> Allowance:
 
 def _properties(family: CatalogFamily, release: Release) -> dict[str, str]:
     return {
-        **family.properties,
+        **promise.without(family.properties),
         **family.promise.properties(),
         "image_source": release.url,
         "image_build": release.build,

@@ -20,6 +20,8 @@ from imagesvc.manager.job import JobManager
 from imagesvc.manager.operation import Operation
 from imagesvc.policy.check import Enforcer
 
+# What a job needs to know of a disk, and the image that the disk was made of, if that is known.
+Found = tuple[dict[str, Any], str | None]
 _ROLES = {ImageKind.SYSTEM_DISK: "system", ImageKind.DATA_DISK: "data"}
 
 
@@ -57,7 +59,7 @@ class DiskCaptureManager:
         belongs to another kind of job.
         """
 
-        def find() -> dict[str, Any]:
+        def find() -> Found:
             project_id = project.require(ctx, "volumes")
             backend_id, found = volume_backend.find(self._backends, project_id, volume_id)
             capabilities = self._backends.volume(backend_id).info().capabilities
@@ -66,7 +68,7 @@ class DiskCaptureManager:
             return {
                 "source_kind": "volume", "volume_id": volume_id, "backend_id": backend_id,
                 "size_bytes": found.size_bytes,
-            }  # fmt: skip
+            }, found.image_id  # fmt: skip
 
         wanted = ImageKind(kind or ImageKind.DATA_DISK)
         target = ("volume", volume_id)
@@ -87,7 +89,7 @@ class DiskCaptureManager:
         says. Raises NodeNotFound, and what `start_volume` raises.
         """
 
-        def find() -> dict[str, Any]:
+        def find() -> Found:
             project_id = project.require(ctx, "nodes")
             backend_id, found = node_backend.find(self._backends, project_id, node_id)
             capabilities = self._backends.baremetal(backend_id).info().capabilities
@@ -98,7 +100,7 @@ class DiskCaptureManager:
             return {
                 "source_kind": "baremetal", "node_id": node_id, "backend_id": backend_id,
                 "size_bytes": found.size_bytes,
-            }  # fmt: skip
+            }, found.image_id  # fmt: skip
 
         wanted = ImageKind(kind or ImageKind.SYSTEM_DISK)
         target = ("node", node_id)
@@ -111,7 +113,7 @@ class DiskCaptureManager:
         ctx: RequestContext,
         job_type: JobType,
         target: tuple[str, str],
-        find: Callable[[], dict[str, Any]],
+        find: Callable[[], Found],
         kind: ImageKind,
         described: Mapping[str, Any],
         key: str | None,
@@ -120,9 +122,10 @@ class DiskCaptureManager:
 
         def submit() -> Job:
             with self._operation.attempt(ctx, "capture:create", *target):
-                args = find() | {"role": _ROLES[kind]}
+                args, parent_id = find()
+                args["role"] = _ROLES[kind]
                 news = self._made.prepare(ctx, (new,))
-            return self._submit(ctx, job_type, target, news, args, key)
+            return self._submit(ctx, job_type, target, news, (args, parent_id), key)
 
         job = self._jobs.once(ctx, job_type, key, submit)
         with self._operation.database.read() as conn:
@@ -135,9 +138,12 @@ class DiskCaptureManager:
         job_type: JobType,
         target: tuple[str, str],
         news: Sequence[NewImage],
-        args: Mapping[str, Any],
+        found: Found,
         key: str | None,
     ) -> Job:
+        args, parent_id = found
         with self._operation.write(ctx, "capture:create", *target) as op:
             self._enforcer.authorize(ctx, "capture:create")
-            return self._made.submit(op, ctx, job_type, news, lambda _: args, key)
+            return self._made.submit(
+                op, ctx, job_type, news, lambda _: args, key, parent_id=parent_id
+            )

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, cast
 
 from imagesvc import errors
@@ -103,7 +103,7 @@ class ForeignBytes:
             retryable=False,  # whoever asked sees it, and may ask again
         )
 
-    def download(self, image: Image, index: int) -> "ForeignDownload":
+    def download(self, image: Image, index: int, use: Callable[[], None]) -> "ForeignDownload":
         """The bytes of the image's one disk, ready to be opened.
 
         Raises DiskNotFound, BackendNotFound where the operator wants no foreign URLs any more.
@@ -112,17 +112,19 @@ class ForeignBytes:
             raise errors.DiskNotFound(image_id=image.id, disk=index)
         if self.store_id is None:
             raise errors.BackendNotFound(kind="storage", backend_id=image.foreign_store)
-        return ForeignDownload(image.size_bytes or 0, image.md5, image, self)
+        return ForeignDownload(image.size_bytes or 0, image.md5, image, self, use)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ForeignDownload:
-    """The bytes of an image, ready to be opened. No ETag: nobody warrants that they stay."""
+    """The bytes of an image, ready to be opened; `use` is called when they are. No ETag: nobody
+    warrants that they stay."""
 
     size_bytes: int
     md5: str | None
     image: Image
     source: ForeignBytes
+    use: Callable[[], None]
     etag: str | None = None
 
     def open(self, offset: int = 0, length: int | None = None) -> BinaryIO:
@@ -142,6 +144,7 @@ class ForeignDownload:
                 digests=_digests(self.image),
             )
             reader.close = stack.pop_all().close
+        self.use()
         return cast(BinaryIO, reader)
 
 

@@ -81,6 +81,8 @@ class ImageManager:
         # Only now: a stranger who names a project does not write into its trail.
         op.owner = image.owner
         self._authorize_visibility(ctx, image, image.visibility)
+        if promise.PROVIDED_UNTIL in image.properties:
+            self._enforcer.authorize(ctx, "image:promise", image)
         image_rows.insert(op.conn, image)
         if new.image_key is not None:
             image_key.put(op.conn, new.image_key)
@@ -88,6 +90,7 @@ class ImageManager:
         return image
 
     def _born(self, ctx: RequestContext, new: NewImage) -> Image:
+        new = new.own(by_service=ctx.service_user_id is not None)
         for field in image_property.VALUE_RULES:
             image_property.check_field(field, getattr(new, field))
         image_property.check_disk_format(new.disk_format, self._limits)

@@ -91,7 +91,7 @@ class Upload:
 class Download:
     """The bytes of one disk, ready to be opened at the first of its copies that can.
 
-    `etag` is strong: other bytes, another one.
+    `etag` is strong: other bytes, another one. `use` is called when they are opened.
     """
 
     size_bytes: int
@@ -99,6 +99,7 @@ class Download:
     etag: str
     backends: Backends
     copies: tuple[image_copy.Copy, ...]
+    use: Callable[[], None]
 
     def open(self, offset: int = 0, length: int | None = None) -> BinaryIO:
         """Open `length` bytes from `offset`, or all that follow; whoever calls closes.
@@ -106,7 +107,9 @@ class Download:
         A store of local files gives the file itself, which does not end after `length`.
         Raises InvalidArgument, and what `DiskReader` raises.
         """
-        return disk_reader.open_disk(self.backends, self.copies, self.size_bytes, offset, length)
+        found = disk_reader.open_disk(self.backends, self.copies, self.size_bytes, offset, length)
+        self.use()
+        return found
 
 
 def require_bare(image: Image) -> None:

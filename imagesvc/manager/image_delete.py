@@ -1,6 +1,7 @@
 """The end of images: into the bin, or their records and the bytes that are nobody's by that."""
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 from imagesvc.backend.registry import Backends
@@ -17,6 +18,8 @@ from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.sweep import sweep
 from imagesvc.policy.check import Enforcer
+
+Judge = Callable[[Any, Image], None]
 
 
 class DeletionManager:
@@ -37,17 +40,21 @@ class DeletionManager:
         self._quotas = quotas
         self._term = datetime.timedelta(seconds=term_s)
 
-    def delete(self, ctx: RequestContext, image_id: str, *, broken: str = "") -> None:
+    def delete(
+        self, ctx: RequestContext, image_id: str, *, broken: str = "", unless: Judge | None = None
+    ) -> None:
         """Delete an image and its bytes, which may rest in the bin; jobs that make it are cancelled.
 
-        `broken` says why its promise is broken, if it is. The id never comes back. Raises
+        `broken` says why its promise is broken, if it is. `unless` sees the image in the transaction
+        that deletes it; what it raises keeps the image. The id never comes back. Raises
         ImageNotFound, Forbidden (also IMAGE_PROTECTED), ImagePromised, InvalidRequest.
         """
-        sweep(self._operation.database, self._backends, self._delete(ctx, image_id, broken))
+        objects = self._delete(ctx, image_id, broken, unless)
+        sweep(self._operation.database, self._backends, objects)
 
     @attempt.again
     def _delete(
-        self, ctx: RequestContext, image_id: str, broken: str
+        self, ctx: RequestContext, image_id: str, broken: str, unless: Judge | None
     ) -> tuple[tuple[str, str], ...]:
         """Delete the record; the objects that are nobody's by that."""
         with self._operation.write(ctx, "image:delete", "image", image_id) as op:
@@ -56,6 +63,8 @@ class DeletionManager:
             image = visible_image(op.conn, ctx, image_id, lock=True)
             op.owner = image.owner
             self._enforcer.authorize(ctx, "image:delete", image)
+            if unless is not None:
+                unless(op.conn, image)
             if broken and image_promise.break_it(op, self._enforcer, ctx, image, broken):
                 image_rows.update(op.conn, image_id, {"provided_until": None})
             over = self._staged(op, image)

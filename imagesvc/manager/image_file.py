@@ -28,10 +28,12 @@ from imagesvc.manager.image_bytes import (
     require_bare,
     require_own,
 )
-from imagesvc.manager.image_snapshot import ImageSnapshots
+from imagesvc.manager.image_snapshot import ImageSnapshots, Snapshot
+from imagesvc.manager.last_use import LastUses
 from imagesvc.manager.operation import Operation, Step
 from imagesvc.manager.quota import QuotaManager
 from imagesvc.manager.upload_failure import give_up
+from imagesvc.policy import visibility
 from imagesvc.policy.check import Enforcer
 from imagesvc.stream import container, gate, limit
 
@@ -50,6 +52,7 @@ class ImageFileManager:
         guests: GuestManager,
         foreign: ForeignBytes,
         keys: DataKeys,
+        last_uses: LastUses,
         *,
         heartbeat_s: float,
     ) -> None:
@@ -62,6 +65,7 @@ class ImageFileManager:
         self._guests = guests
         self._foreign = foreign
         self._keys = keys
+        self._last_uses = last_uses
         self._heartbeat_s = heartbeat_s
         self._snapshots = ImageSnapshots()
 
@@ -202,7 +206,8 @@ class ImageFileManager:
         """
         look = self._operation.look(ctx, "image_file:download", "image", image_id)
         with look as step, self._operation.database.read() as conn:
-            image, disks = self._snapshots.get(conn, ctx, image_id)
+            found = self._snapshots.get(conn, image_id, visibility.predicate(ctx))
+            image = found.image
             step.owner = image.owner
             self._enforcer.authorize(ctx, "image_file:download", image)
             if image.status == ImageStatus.DEACTIVATED and not self._enforcer.allows(
@@ -211,24 +216,22 @@ class ImageFileManager:
                 raise _deactivated()
         self._keys.require(ctx, image)
         if image.foreign_store is not None and image.status in IMAGE_READABLE:
-            return self._foreign.download(image, disk)
-        return self._download(image, disks, disk, preferred)
+            return self._foreign.download(
+                image, disk, self._last_uses.use(image.id, found.last_used_at)
+            )
+        return self._download(found, disk, preferred)
 
-    def _download(
-        self,
-        image: Image,
-        disks: tuple[ImageDisk, ...],
-        index: int,
-        preferred: tuple[str, ...] = (),
-    ) -> Download:
+    def _download(self, found: Snapshot, index: int, preferred: tuple[str, ...] = ()) -> Download:
+        image = found.image
         if image.status not in IMAGE_READABLE:
             raise errors.NoContent(image_id=image.id)
-        found = next((disk for disk in disks if disk.index == index), None)
-        if found is None:
+        disk = next((disk for disk in found.disks if disk.index == index), None)
+        if disk is None:
             raise errors.DiskNotFound(image_id=image.id, disk=index)
-        etag = found.hash_value or f"{image.id}-{index}"
-        copies = image_copy.sound(self._backends, image.id, found, preferred)
-        return Download(found.size_bytes, found.md5, etag, self._backends, copies)
+        etag = disk.hash_value or f"{image.id}-{index}"
+        copies = image_copy.sound(self._backends, image.id, disk, preferred)
+        use = self._last_uses.use(image.id, found.last_used_at)
+        return Download(disk.size_bytes, disk.md5, etag, self._backends, copies, use)
 
     # -------------------------------------------------------- for drivers
 
@@ -287,13 +290,10 @@ class ImageFileManager:
         """
         self._signer.verify(image_id, disk, proof)
         with self._operation.database.read() as conn:
-            image = image_rows.get(conn, image_id)
-            disks = image_disk.list_for(conn, image_id)
-        if image is None:
-            raise errors.ImageNotFound(image_id=image_id)
-        if image.status == ImageStatus.DEACTIVATED:
+            found = self._snapshots.get(conn, image_id)
+        if found.image.status == ImageStatus.DEACTIVATED:
             raise _deactivated()
-        return self._download(image, disks, disk)
+        return self._download(found, disk)
 
 
 def _deactivated() -> errors.Forbidden:

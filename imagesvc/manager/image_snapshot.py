@@ -4,19 +4,24 @@ Whoever reads an image in thousands of ranges asks for the same rows each time. 
 statement says whether the caller may still see the image, and whether it is still the same.
 """
 
+import datetime
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 from imagesvc import errors
-from imagesvc.context import RequestContext
 from imagesvc.db import image as image_rows
 from imagesvc.db import image_disk
 from imagesvc.domain.image import Image, ImageDisk
-from imagesvc.policy import visibility
 
 KEPT_MAX = 512
 
-Snapshot = tuple[Image, tuple[ImageDisk, ...]]
+
+class Snapshot(NamedTuple):
+    """An image, its disks, and when it was last used: that moves without a change of the image."""
+
+    image: Image
+    disks: tuple[ImageDisk, ...]
+    last_used_at: datetime.datetime | None = None
 
 
 class ImageSnapshots:
@@ -26,21 +31,21 @@ class ImageSnapshots:
         self._lock = threading.Lock()
         self._kept: dict[str, Snapshot] = {}
 
-    def get(self, conn: Any, ctx: RequestContext, image_id: str) -> Snapshot:
-        """An image that the caller sees, and its disks, as they are now.
+    def get(self, conn: Any, image_id: str, predicate: Any = None) -> Snapshot:
+        """An image that is `predicate`, and its disks, as they are now.
 
         Every change of an image, of its disks and their locations raises its revision.
         Raises ImageNotFound.
         """
-        revision = image_rows.revision(conn, image_id, visibility.predicate(ctx))
+        mark = image_rows.mark(conn, image_id, predicate)
         kept = self._kept.get(image_id)
-        if revision is not None and (kept is None or kept[0].revision != revision):
+        if mark is not None and (kept is None or kept.image.revision != mark.revision):
             kept = self._read(conn, image_id)
-        if revision is None or kept is None:
+        if mark is None or kept is None:
             with self._lock:
                 self._kept.pop(image_id, None)
             raise errors.ImageNotFound(image_id=image_id)
-        return kept
+        return kept._replace(last_used_at=mark.last_used_at)
 
     def _read(self, conn: Any, image_id: str) -> Snapshot | None:
         # The image before its disks: disks that are newer than it are never taken for its own
@@ -48,7 +53,7 @@ class ImageSnapshots:
         image = image_rows.get(conn, image_id)
         if image is None:
             return None
-        found = image, image_disk.list_for(conn, image_id)
+        found = Snapshot(image, image_disk.list_for(conn, image_id))
         with self._lock:
             self._kept.pop(image_id, None)
             self._kept[image_id] = found

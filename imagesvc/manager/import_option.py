@@ -4,7 +4,7 @@ from oslo_config import cfg
 
 from imagesvc import errors
 from imagesvc.backend.registry import Backends
-from imagesvc.domain import image_property
+from imagesvc.domain import image_property, promise
 from imagesvc.domain.image_import import Injection, Method, Plugin, Treatment
 from imagesvc.interface.converter import ConverterCapability
 from imagesvc.interface.identity import IdentityCapability, IdentityDriver
@@ -124,6 +124,10 @@ def injection(conf: cfg.ConfigOpts) -> Injection:
     own = conf["import"]
     if Plugin.INJECT not in plugins(conf):
         return Injection()
+    if promise.PROVIDED_UNTIL in own.injected_properties:
+        raise errors.ConfigurationError(
+            f"[import] injected_properties: {promise.PROVIDED_UNTIL} is promised by an image's owner."
+        )
     try:
         for name, value in own.injected_properties.items():
             image_property.check_property(name, value)

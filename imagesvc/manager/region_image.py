@@ -13,8 +13,8 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import job as job_rows
 from imagesvc.db import region_image as region_image_rows
 from imagesvc.db import upload as upload_rows
+from imagesvc.domain import promise, storage_key
 from imagesvc.domain import region_image as domain
-from imagesvc.domain import storage_key
 from imagesvc.domain.image import Image, ImageDisk
 from imagesvc.domain.job import Job
 from imagesvc.domain.region_image import NewRegionImage, RegionDisk, RegionImage
@@ -80,7 +80,9 @@ class RegionImageManager:
             self._enforcer.authorize(ctx, f"{_NOUN}:create")
         if self._known(agent, new.request_token) is None:
             with self._operation.attempt(ctx, f"{_NOUN}:create", "image", new.image.id or ""):
-                asked = dataclasses.replace(new.image, key_id=new.key_id)
+                asked = dataclasses.replace(
+                    new.image, key_id=new.key_id, properties=promise.without(new.image.properties)
+                )
                 new = dataclasses.replace(new, image=self._images.prepare(ctx, asked))
             self._create(ctx, agent, new)
             crashpoint("region_image.created")

@@ -34,6 +34,7 @@ _TABLE = (
     ("catalog:rollback", _ADMIN, "Make the former image of a family the newest again."),
     ("catalog:prune", _ADMIN, "Delete old images of the catalog that nothing needs."),
     ("catalog:verify", _ADMIN, "Verify images of the catalog."),
+    ("os_version:list", _READER, "List the systems that images may have."),
     ("image:promise", _OWNER, "Promise until when an image is provided, or promise it for longer."),
     (
         "image:break_promise",

@@ -12,7 +12,7 @@ from imagesvc.shell.cloud import ShellError
 
 _FAMILIES = (
     ("Family", "id"), ("Title", "title"), ("Build", "build"), ("Trust", "trust"),
-    ("Image", "image_id"), ("Overdue", "overdue"), ("Cause", "cause"),
+    ("Image", "image_id"), ("Overdue", "overdue"), ("Off", "off"), ("Cause", "cause"),
 )  # fmt: skip
 _LINES = (("Family", "family"), ("Step", "text"))
 
@@ -20,9 +20,22 @@ _LINES = (("Family", "family"), ("Step", "text"))
 class ListFamilies(command.List):
     """List the families, what is published of each, and why one is overdue."""
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """All of them, or those that matter."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--all", action="store_true", help="also those that are off and have no build"
+        )
+        return parser
+
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """By id."""
-        return command.table(_FAMILIES, self.client.get("/catalog/families")["families"])
+        found = [
+            one
+            for one in self.client.get("/catalog/families")["families"]
+            if parsed_args.all or one["enabled"] or one["build"] or one["overdue"]
+        ]
+        return command.table(_FAMILIES, found)
 
 
 class ShowFamily(command.Show):
@@ -183,7 +196,8 @@ def _told(result: Mapping[str, Any] | None) -> str:
         return ""
     if "faults" in result:
         return "\n".join(map(str, result["faults"])) or "as it was published"
-    return "\n".join(step["text"] for step in result.get("steps", ())) or "nothing new"
+    done = [step["text"] for step in result.get("steps", ())] or ["nothing new"]
+    return "\n".join([*done, *(f"pruned image {one}" for one in result.get("pruned", ()))])
 
 
 def _read(path: str) -> Any:

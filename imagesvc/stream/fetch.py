@@ -99,13 +99,15 @@ class FetchedBody:
     def open(self) -> None:
         """Send the request and follow redirects. Raises FetchFailed, TooLarge.
 
-        A failure is told when the time for an answer is over, whatever came of it.
+        A failure is told when the time for an answer is over, whatever came of it, unless the rules
+        do not hide failures.
         """
         told_at = time.monotonic() + self._rules.answer_timeout_s
         try:
             self._begin()
         except fetch_hop.BROKEN as exc:
-            time.sleep(max(0.0, told_at - time.monotonic()))
+            if self._rules.hides_failures:
+                time.sleep(max(0.0, told_at - time.monotonic()))
             raise self._failed(exc) from exc
 
     def close(self) -> None:

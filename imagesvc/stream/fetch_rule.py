@@ -72,7 +72,10 @@ OPTS = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FetchRules:
-    """Bounds of a fetch: bytes, seconds, bytes a second. `resolve(host, port)` gives addresses."""
+    """Bounds of a fetch: bytes, seconds, bytes a second. `resolve(host, port)` gives addresses.
+
+    With `hides_failures` each takes as long as any other, so that clocks tell users nothing.
+    """
 
     allowed_schemes: frozenset[str] = frozenset({"http", "https"})
     allowed_ports: frozenset[int] = frozenset({80, 443})
@@ -86,6 +89,7 @@ class FetchRules:
     min_rate_bytes: int = 1024
     max_redirects: int = 5
     ca_file: str | None = None
+    hides_failures: bool = True
     resolve: Callable[[str, int], Sequence[str]] = fetch_address.resolve
 
     def allows_address(self, url: fetch_url.Url, address: fetch_url.Address) -> bool:

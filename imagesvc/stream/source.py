@@ -25,6 +25,19 @@ class UrlSource:
         total_s = min(most_s, self._rules.total_timeout_s)
         return UrlSource(dataclasses.replace(self._rules, total_timeout_s=total_s))
 
+    def published(self, max_bytes: int) -> "UrlSource":
+        """The same for what publishers offer over https, at most so many bytes a fetch.
+
+        The operator wrote the URL, so that failures are told at once.
+        """
+        rules = dataclasses.replace(
+            self._rules,
+            allowed_schemes=frozenset({"https"}),
+            max_bytes=min(max_bytes, self._rules.max_bytes),
+            hides_failures=False,
+        )
+        return UrlSource(rules)
+
     def check(self, url: str) -> None:
         """Judge a URL before any work. Raises InvalidRequest (URL_REFUSED)."""
         fetch.check_url(url, self._rules)

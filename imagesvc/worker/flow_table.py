@@ -23,6 +23,7 @@ from imagesvc.worker.step.order_backup import OrderBackup
 from imagesvc.worker.step.provision import CreateServers
 from imagesvc.worker.step.provision_node import DeployNode, UndeployNode
 from imagesvc.worker.step.provision_volume import CreateVolumes
+from imagesvc.worker.step.prune import Prune
 from imagesvc.worker.step.publish import Publish
 from imagesvc.worker.step.purge import Purge
 from imagesvc.worker.step.rebuild import RebuildServers
@@ -80,6 +81,7 @@ FLOWS: dict[str, Flow] = {
         ConvertRelease(),
         SpreadRelease(),
         Release(),
+        Prune(),
     ),
     JobType.VERIFY_CATALOG: (VerifyRelease(),),
     JobType.PURGE_IMAGE: (Purge(),),

@@ -8,7 +8,7 @@ from imagesvc import errors
 from imagesvc.db import catalog, upload_part
 from imagesvc.domain.job import JobType
 from imagesvc.stream import bucket, joined
-from imagesvc.worker import intake
+from imagesvc.worker import intake, signed_body
 from imagesvc.worker.flow import StepContext
 
 
@@ -76,9 +76,12 @@ def _open_foreign(ctx: StepContext) -> Opened:
 def _open_release(ctx: StepContext) -> Opened:
     with ctx.service.database.read() as conn:
         release = catalog.coming(conn, ctx.job.image_id or "")
+        evidence = catalog.evidence(conn, ctx.job.image_id or "")
     if release is None:
         raise errors.ImageGone(image_id=ctx.job.image_id)
-    return ctx.service.catalog.sync.open(release)
+    sync = ctx.service.catalog.sync
+    came, judge = sync.open(release), sync.judge(release, evidence)
+    return came if judge is None else signed_body.opened(ctx, came, judge)
 
 
 _OPENERS: Mapping[str, Callable[[StepContext], Opened]] = {

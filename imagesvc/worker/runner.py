@@ -11,6 +11,7 @@ from imagesvc import service as services
 from imagesvc.crashpoint import crashpoint
 from imagesvc.db import job as job_rows
 from imagesvc.db import metadata
+from imagesvc.domain.job import Job
 from imagesvc.interface.errors import DriverError
 from imagesvc.manager.catalog_option import LANE
 from imagesvc.worker import failure, stranger
@@ -27,7 +28,8 @@ UNDO_PAUSE_S = 30.0
 class Runner:
     """One thread of a worker; `worker_id` is its own among all workers.
 
-    `pause_max_s` is the longest pause before a step or an undo is tried again.
+    `pause_max_s` is the longest pause before a step or an undo is tried again. Of runners that
+    share a `turn` one alone asks for jobs at a time: an idle worker asks once, not once a thread.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Runner:
         *,
         flows: Mapping[str, Flow] = FLOWS,
         pause_max_s: float = BACKOFF_MAX_S,
+        turn: "threading.Lock | None" = None,
     ) -> None:
         self._service = service
         self._worker_id = worker_id
@@ -45,6 +48,7 @@ class Runner:
         self._known = stranger.known(flows)
         self._run: Run | None = None
         self._pause_max_s = pause_max_s
+        self._turn = turn or threading.Lock()
         self._stop = threading.Event()
 
     def run_forever(self, stop: threading.Event) -> None:
@@ -53,23 +57,40 @@ class Runner:
         self._stop = stop
         while not stop.is_set():
             try:
-                worked = self.run_once()
+                job = self._await()
+                if job is not None:
+                    self._take(job)
             except Exception:  # the database may be away; whatever it is, the worker lives
                 LOG.exception("job not taken on worker=%s", self._worker_id)
-                worked = False
-            if not worked:
                 stop.wait(self._conf.poll_interval_s)
 
     def run_once(self) -> bool:
         """Claim a job that is due and take it as far as it goes; False if there is none."""
+        job = self._claim()
+        if job is not None:
+            self._take(job)
+        return job is not None
+
+    def _await(self) -> Job | None:
+        """The next job that is due; None once the worker stops."""
+        with self._turn:
+            while not self._stop.is_set():
+                job = self._claim()
+                if job is not None:
+                    return job
+                self._stop.wait(self._conf.poll_interval_s)
+        return None
+
+    def _claim(self) -> Job | None:
         conf = self._conf
         with self._service.database.write() as conn:
-            job = job_rows.claim(
+            return job_rows.claim(
                 conn, self._worker_id, conf.lease_s, metadata.now(), conf.project_cap, self._known,
                 conf.region_copies, {LANE: self._service.conf.catalog.concurrency},
             )  # fmt: skip
-        if job is None:
-            return False
+
+    def _take(self, job: Job) -> None:
+        conf = self._conf
         crashpoint("job.claimed")
         LOG.info("job claimed job_id=%s type=%s step=%s", job.id, job.type, job.step)
         with Lease(self._service.database, job, conf.lease_s, self._stop, conf.drain_s) as lease:
@@ -80,7 +101,6 @@ class Runner:
                 LOG.warning("job lost to another worker job_id=%s", job.id)
             finally:
                 self._run = None
-        return True
 
     def give_back(self) -> None:
         """Let go of the job at hand while its step still runs; what that writes later is refused.

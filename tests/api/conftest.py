@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import os
 import secrets
+import signal
 
 import pytest
 
@@ -10,6 +12,7 @@ from imagesvc import opts
 from imagesvc import service as services
 from imagesvc.api import app as door
 from imagesvc.manager import refusal
+from imagesvc_drivers.compute.qemu.server_folder import ServerFolder
 from tests import migrated
 from tests.api.caller import Caller
 from tests.api.identity_driver import TokenIdentity
@@ -21,6 +24,8 @@ state_dir = {folder}
 url = sqlite:///{folder}/imagesvc.sqlite
 [storage_local]
 directory = {folder}/images
+[compute_local]
+accelerator = tcg
 [identity_local]
 path = {folder}/identity.sqlite
 [audit_sink_local]
@@ -32,6 +37,17 @@ path = {folder}/audit.log
 def _every_refusal_recorded(monkeypatch):
     """Tests share one service: what others had refused must not end this one's window."""
     monkeypatch.setattr(refusal, "ALL_MAX", 1_000_000)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_guest_runs_on(tmp_path_factory):
+    """The services last for all tests of a process; what their servers take is given back."""
+    yield
+    for path in tmp_path_factory.getbasetemp().glob("*/qemu/servers/*"):
+        running = ServerFolder(path).process()
+        if running is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(running["pid"], signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.command_server import CommandServer
+from tests.command_server import CommandServer
 
 START_S = 60.0
 STOP_S = 90.0

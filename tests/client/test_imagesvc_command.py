@@ -108,6 +108,17 @@ def test_the_trail_backends_and_health_are_shown(running_service, spark):
     assert {one["State"] for one in health} == {"ok"}
 
 
+def test_the_systems_and_families_of_the_catalog_are_shown(running_service):
+    systems = running_service.json("os-version", "list", command="imagesvc")
+    found = [(one["Version"], one["Architectures"]) for one in systems]
+    assert ("Debian 13 64bit", "aarch64, x86_64") in found
+    args = ("catalog", "list")
+    assert running_service.json(*args, command="imagesvc", cloud="admin") == []
+    listed = running_service.json(*args, "--all", command="imagesvc", cloud="admin")
+    off = {one["Family"]: one["Off"] for one in listed}
+    assert off["debian-13-x86_64"] == "it is not named in [catalog] families."
+
+
 def test_an_image_shows_its_copies_and_a_warning_at_one(running_service, spark):
     done = running_service.run(
         "imagesvc", "--os-cloud", "demo", "image", "show", spark, "-f", "json"

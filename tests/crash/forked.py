@@ -1,4 +1,4 @@
-"""Workers as processes, forked from one that has imported everything: tests need hundreds."""
+"""Our commands as processes, forked from one that has imported everything: tests need hundreds."""
 
 import multiprocessing
 import os
@@ -7,13 +7,16 @@ import subprocess
 import sys
 import warnings
 
+import gunicorn.app.wsgiapp
+import gunicorn.arbiter
+
 import imagesvc_drivers.compute.qemu.driver
 import imagesvc_drivers.identity.local
 import imagesvc_drivers.storage.file
 import imagesvc_drivers.storage.s3.driver
 import imagesvc_drivers.volume.local  # noqa: F401
-from imagesvc import crashpoint, opts, service  # noqa: F401
-from imagesvc.cmd import worker
+from imagesvc import crashpoint, opts, service, wsgi  # noqa: F401
+from imagesvc.cmd import api, gunicorn_conf, gunicorn_worker, worker  # noqa: F401
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([__name__, "tests.crash.paper_station"])
@@ -38,12 +41,25 @@ def work(folder, path, log, environment, point, died):
     sys.exit(worker.main(["--config-file", str(path)]))
 
 
-class Worker:
-    """A worker process with what the tests use of `subprocess.Popen`."""
+def serve(folder, path, log, environment, point, died):
+    """The process: what `imagesvc-api` does, but that gunicorn is no new program."""
 
-    def __init__(self, folder, path, log, point="", died=""):
-        arguments = (folder, path, log, dict(os.environ), point, died)
-        self._process = FORKS.Process(target=work, args=arguments)
+    def become_gunicorn(program, args):
+        sys.argv = args[2:]
+        sys.exit(gunicorn.app.wsgiapp.run())
+
+    become(log, environment, point, died)
+    os.chdir(folder)
+    os.execv = become_gunicorn
+    sys.exit(api.main(["--config-file", str(path)]))
+
+
+class Process:
+    """A process of `target` with what the tests use of `subprocess.Popen`."""
+
+    def __init__(self, target, folder, path, log, environment, point="", died=""):
+        arguments = (folder, path, log, {**os.environ, **environment}, point, died)
+        self._process = FORKS.Process(target=target, args=arguments)
         self._process.start()
         self.pid = self._process.pid
 
@@ -55,7 +71,7 @@ class Worker:
         """Exit code, negative for a signal."""
         self._process.join(timeout)
         if self._process.exitcode is None:
-            raise subprocess.TimeoutExpired("imagesvc-worker", timeout)
+            raise subprocess.TimeoutExpired(self._process.name, timeout)
         return self._process.exitcode
 
     def send_signal(self, number):

@@ -85,30 +85,29 @@ class Station:
     def start(self, command, point="", once=True, under=(), port=None):
         """Start `imagesvc-<command>`, to die at the crash point `point`, once in all.
 
-        `under` is a command that runs it, as a tracer does. A worker is a fork without.
+        `under` is a command that runs it, as a tracer does. Without it is a fork.
         """
-        if command == "worker" and not under:
-            died = str(self.folder / "died") if point and once else ""
-            log = self.folder / "worker.log"
-            made = forked.Worker(self.folder, self.path, log, point, died)
-            self.processes.append(made)
-            return made
-        environment = {**os.environ, "IMAGESVC_CONF": str(self.path), "PYTHONWARNINGS": "default"}
+        died = str(self.folder / "died") if point and once else ""
+        log = self.folder / f"{command}.log"
+        environment = {"IMAGESVC_CONF": str(self.path), "PYTHONWARNINGS": "default"}
         if port:
             environment["OS_SERVICE__BIND_PORT"] = str(port)
+        if not under:
+            target = {"api": forked.serve, "worker": forked.work}[command]
+            made = forked.Process(target, self.folder, self.path, log, environment, point, died)
+            self.processes.append(made)
+            return made
         if point:
             environment["IMAGESVC_CRASHPOINT"] = point
-            if once:
-                environment["IMAGESVC_CRASHPOINT_ONCE"] = str(self.folder / "died")
-        log = (self.folder / f"{command}.log").open("ab")
-        process = subprocess.Popen(
-            [*under, BIN / f"imagesvc-{command}"],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            cwd=self.folder,
-        )
-        log.close()
+            environment["IMAGESVC_CRASHPOINT_ONCE"] = died
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                [*under, BIN / f"imagesvc-{command}"],
+                env=os.environ | environment,
+                stdout=out,
+                stderr=out,
+                cwd=self.folder,
+            )
         self.processes.append(process)
         return process
 

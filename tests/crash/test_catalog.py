@@ -28,6 +28,13 @@ NEEDLESS = (
     "step.release.begin",
     "step.release.done",
 )
+# With an image to prune: before its deletion, and after.
+PRUNING = (
+    "step.prune.begin",
+    "step.prune.planned",
+    "step.prune.pruned",
+    "step.prune.done",
+)
 
 
 @pytest.fixture
@@ -68,3 +75,28 @@ def test_a_sync_ends_once_whatever_line_its_worker_dies_at(station, tmp_path, po
     until(lambda: clean(station, image.id))
     assert len(objects(station)) == 1
     assert station.quota_is_true()
+
+
+@pytest.mark.parametrize("point", thinned(PRUNING, "step.prune.planned", "step.prune.pruned"))
+def test_a_prune_after_a_sync_ends_whatever_line_its_worker_dies_at(tmp_path, point):
+    station = Station(tmp_path, more="[image]\ndetect = off\n[catalog]\nprune_after_sync = true\n")
+    folder, families = Folder(tmp_path / "catalog"), station.service.catalog.families
+    folder.family("alpha", keep=1)
+    jobs, ids = station.service.jobs, []
+    for build in ("1", "2"):
+        folder.put("alpha", build)
+        (job,) = families.sync(ADMIN)
+        if build == "2":
+            assert station.start("worker", point).wait(60) == -9
+        station.start("worker")
+        until(lambda job=job: jobs.get(ADMIN, job.id).finished_at)
+        ids.append(job.image_id)
+        station.end_processes()
+    ended = jobs.get(ADMIN, job.id)
+    assert (ended.state, ended.error_text) == ("done", None)
+    assert (ended.result["build"], ended.result["pruned"]) == ("2", ids[:1])
+    (image,) = station.service.images.list(station.caller, ImageQuery()).images
+    assert image.id == ids[1]
+    until(lambda: len(objects(station)) == 1)
+    assert station.quota_is_true()
+    station.stop()

@@ -27,6 +27,7 @@ class Counting:
         self.most = 0
         self.opened = []
         self.families, self.verify = source.families, source.verify
+        self.judge = source.judge
 
     def resolve(self, family):
         """In the source until another comes, at the first time, and a while at each."""

@@ -52,6 +52,7 @@ TESTED = {
     *test_capture.CREATE_POINTS,
     *test_catalog.NEEDED,
     *test_catalog.NEEDLESS,
+    *test_catalog.PRUNING,
     *test_copy.POINTS,
     *test_copy_part.POINTS,
     *test_encryption.REWRAP_POINTS,

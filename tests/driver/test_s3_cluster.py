@@ -12,6 +12,9 @@ from tests import poll, s3_server
 
 MIB = 1 << 20
 SIZE = 48 * MIB
+VICTIMS = pytest.mark.parametrize(
+    "victim", ["gateway0", "volume0", pytest.param("volume1", marks=pytest.mark.peer)]
+)
 DATA = random.Random(5).randbytes(SIZE)
 
 
@@ -42,7 +45,7 @@ def read_all(reader):
         return b"".join(iter(lambda: reader.read(MIB), b""))
 
 
-@pytest.mark.parametrize("victim", ["gateway0", "volume0", "volume1"])
+@VICTIMS
 def test_an_upload_goes_on_when_a_server_dies(cluster, driver, victim):
     with driver.open_write("k", size=None) as writer:
         for begin in range(0, SIZE, MIB):
@@ -53,7 +56,7 @@ def test_an_upload_goes_on_when_a_server_dies(cluster, driver, victim):
     assert read_all(driver.open_read("k")) == DATA
 
 
-@pytest.mark.parametrize("victim", ["gateway0", "volume0", "volume1"])
+@VICTIMS
 def test_a_download_goes_on_at_its_offset_when_a_server_dies(cluster, driver, victim):
     with driver.open_write("k") as writer:
         writer.write(DATA)

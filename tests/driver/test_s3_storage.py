@@ -29,6 +29,10 @@ class S3(StorageConformance):
 class TestS3Storage(S3):
     crashpoints = ("storage.s3.published",)
 
+    @pytest.mark.peer  # the commit of several parts has this one's lines and more
+    def test_a_writer_killed_inside_commit_leaves_nothing_or_the_whole(self, driver, key):
+        super().test_a_writer_killed_inside_commit_leaves_nothing_or_the_whole(driver, key)
+
     def test_an_object_of_another_is_left_out_and_left_alone(self, driver, key, options, s3_place):
         client = s3_place.client()
         strange = f"{options['prefix']}strange name"

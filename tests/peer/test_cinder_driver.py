@@ -92,9 +92,14 @@ class TestCinderVolume(VolumeConformance):
 
     def test_a_volume_that_was_made_elsewhere_is_shown(self, driver, cloud):
         made = cloud.json("volume", "create", "--size", "1", "elsewhere", cloud="law")["id"]
-        (found,) = driver.list_volumes(self.project_id)
-        assert (found.volume_id, found.name) == (made, "elsewhere")
-        assert found.state in (VolumeState.CREATING, VolumeState.AVAILABLE)
+
+        def shown():
+            (found,) = driver.list_volumes(self.project_id)
+            assert (found.volume_id, found.name) == (made, "elsewhere")
+            assert found.state in (VolumeState.CREATING, VolumeState.AVAILABLE)
+            return found.state is VolumeState.AVAILABLE
+
+        poll.until(shown, WAIT_S)  # Cinder deletes none that is being made
 
     def test_a_project_that_cinder_is_not_open_to_has_none(self, driver):
         unknown = uuid.uuid4().hex

@@ -39,11 +39,13 @@ class OneDeletedImage(Answer):
 
 
 class Restored(Answer):
-    """An image that came back; `newest_id` is the newest of its family, if that is another by now."""
+    """An image that came back; `newest_id` is the newest of its family, if that is another by now. It is
+    `hidden` if it was, or if its family shows another public image by now."""
 
     id: str
     name: str | None
     status: str
+    hidden: bool
     newest_id: str | None
 
 
@@ -76,5 +78,6 @@ def restored(entity: Image, newest_id: str | None) -> dict[str, Any]:
         "id": entity.id,
         "name": entity.name,
         "status": str(entity.status),
+        "hidden": entity.hidden,
         "newest_id": newest_id,
     }

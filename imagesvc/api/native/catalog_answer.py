@@ -40,11 +40,14 @@ class CatalogRelease(Provenance):
 
 class CatalogFamily(Answer):
     """A family; `checked_at` is when its source was last read and believed, `cause` why the last
-    sync did not publish, `overdue` why it is late."""
+    sync did not publish, `overdue` why it is late. `off` says why a family is not synced; its entry
+    cannot be used if `overdue` says the same. `note` is what an operator has to know."""
 
     id: str
     title: str
     enabled: bool
+    off: str | None
+    note: str | None
     image_id: str | None
     build: str | None
     trust: str | None
@@ -150,6 +153,8 @@ def family(entity: FamilyDetail) -> dict[str, Any]:
         "id": entity.family.id,
         "title": entity.family.title,
         "enabled": entity.family.enabled,
+        "off": entity.family.off or None,
+        "note": entity.family.note or None,
         "image_id": published.image_id if published else None,
         "build": published.release.build if published else None,
         "trust": published.release.trust if published else None,

@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from imagesvc.api import validate
-from imagesvc.api.native import idempotency, query, views
+from imagesvc.api.native import family, idempotency, query, views
 from imagesvc.manager import copy as copies
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -27,16 +27,17 @@ class NewCopy(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class CopyResource:
     """Making an image of another one."""
 
-    def __init__(self, manager: copies.CopyManager) -> None:
+    def __init__(self, manager: copies.CopyManager, find: family.Find) -> None:
         self._copies = manager
+        self._find = find
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
-        """Start the job; the image is `importing` until it ends."""
+        """Start the job; the image is `importing` until it ends. A copy of a deprecated image is none."""
         query.known(req, set())
         body = validate.body(req, NewCopy)
         job = self._copies.start(
             req.context.caller,
-            image_id,
+            family.image_id(self._find, req, resp, image_id),
             copies.NewCopy(body.name, body.description, body.store, body.key_id),
             idempotency_key=idempotency.key(req),
         )

@@ -23,6 +23,7 @@ from imagesvc.api.native import (
 )
 from imagesvc.api.native.operation_shape import (
     DRIVER,
+    GIVEN,
     NUMBER,
     OCTETS,
     PAGE,
@@ -153,7 +154,8 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     },
     "/images/{image_id}/copy": {
         "POST": Operation(
-            answers.Import, 202, body=copy.NewCopy, headers=("Idempotency-Key",), raises=_COPY
+            answers.Import, 202, body=copy.NewCopy, headers=("Idempotency-Key",), raises=_COPY,
+            gives=GIVEN,
         ),
     },
     "/images/{image_id}/disk/{disk}/file": {"GET": _FILE, "HEAD": _FILE_HEAD},

@@ -3,7 +3,7 @@
 from imagesvc import errors
 from imagesvc.api.native import agency, region, region_image
 from imagesvc.api.native import answer as answers
-from imagesvc.api.native.operation_shape import DRIVER, PAGE, Operation, Raised
+from imagesvc.api.native.operation_shape import DRIVER, GIVEN, PAGE, Operation, Raised
 from imagesvc.domain.agency import HEADERS
 from imagesvc.errors import Reason
 
@@ -16,7 +16,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/images/{image_id}/region-copy": {
         "POST": Operation(
             answers.OneJob, 202, body=region.NewRegionCopy, headers=("Idempotency-Key",),
-            raises=(errors.ImageNotFound, errors.NoContent, errors.Conflict, _MEDIA),
+            raises=(errors.ImageNotFound, errors.NoContent, errors.Conflict, _MEDIA), gives=GIVEN,
         ),
     },
     "/agencies": {

@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from imagesvc.api import validate
-from imagesvc.api.native import idempotency, query, views
+from imagesvc.api.native import family, idempotency, query, views
 from imagesvc.api.native.answer import Answer
 from imagesvc.domain import region_copy as domain
 from imagesvc.manager import region, region_copy
@@ -66,14 +66,16 @@ class RegionsResource:
 class RegionCopiesResource:
     """Copying an image into another region."""
 
-    def __init__(self, manager: region_copy.RegionCopyManager) -> None:
+    def __init__(self, manager: region_copy.RegionCopyManager, find: family.Find) -> None:
         self._copies = manager
+        self._find = find
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """Start the job."""
         query.known(req, set())
         body = validate.body(req, NewRegionCopy)
-        request = domain.RegionCopyRequest(image_id=image_id, **msgspec.structs.asdict(body))
+        source_id = family.image_id(self._find, req, resp, image_id)
+        request = domain.RegionCopyRequest(image_id=source_id, **msgspec.structs.asdict(body))
         job = self._copies.start(
             req.context.caller, request, idempotency_key=idempotency.key(req)
         )  # fmt: skip

@@ -28,6 +28,7 @@ from imagesvc.api.native import (
     metric,
     object_store,
     openapi,
+    os_version,
     quota,
     rebuild,
     region,
@@ -83,7 +84,7 @@ def add_routes(app: falcon.App[Any, Any], service: Any) -> None:
             "/images/{image_id}/promise",
             image.ImagePromiseResource(service.images, service.image_details),
         ),
-        ("/images/{image_id}/copy", copy.CopyResource(service.copies)),
+        ("/images/{image_id}/copy", copy.CopyResource(service.copies, service.families.named)),
         ("/images/{image_id}/impact", image_impact.ImageImpactResource(service.impacts)),
         ("/images/{image_id}/explain", image_explain.ImageExplainResource(service.explanations)),
         (
@@ -163,9 +164,10 @@ def _bin(service: Any) -> tuple[openapi.Route, ...]:
 def _regions(service: Any) -> tuple[openapi.Route, ...]:
     """What goes to other regions, and comes from them."""
     managers = service.region
+    copies = region.RegionCopiesResource(managers.copies, service.families.named)
     return (
         ("/regions", region.RegionsResource(managers.regions)),
-        ("/images/{image_id}/region-copy", region.RegionCopiesResource(managers.copies)),
+        ("/images/{image_id}/region-copy", copies),
         ("/agencies", agency.AgenciesResource(managers.agencies)),
         ("/agencies/{agency_id}", agency.AgencyResource(managers.agencies)),
         ("/region-images/{request_token}", region_image.RegionImageResource(managers.images)),
@@ -180,6 +182,7 @@ def _catalog(managers: Any) -> tuple[openapi.Route, ...]:
         (family, catalog.CatalogFamilyResource(managers)),
         (f"{family}/plan", catalog.CatalogPlanResource(managers)),
         (f"{family}/rollback", catalog.CatalogRollbackResource(managers)),
+        ("/catalog/os-versions", os_version.OsVersionsResource(managers.versions)),
         ("/catalog/lock", catalog.CatalogLockResource(managers)),
         ("/catalog/sync", catalog.CatalogSyncResource(managers)),
         ("/catalog/verify", catalog.CatalogVerifyResource(managers)),

@@ -1,5 +1,7 @@
 """The steps that take a release of the catalog; they do nothing where there is nothing new."""
 
+import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from imagesvc import errors
@@ -66,10 +68,16 @@ class Release(Step):
             if found["is_new"]:
                 _publish(ctx, conn)
             else:
-                ctx.service.catalog.sync.unchanged(conn, ctx.job.args["family"])
+                ctx.service.catalog.sync.unchanged(conn, ctx.job.args["family"], _signed_at(found))
             ctx.complete(conn)
         crashpoint("step.release.done")
         return None
+
+
+def _signed_at(found: Mapping[str, Any]) -> datetime.datetime | None:
+    """When the list was signed that has nothing new."""
+    said = found.get("signed_at")
+    return datetime.datetime.fromisoformat(said) if said else None
 
 
 def _publish(ctx: StepContext, conn: Any) -> None:

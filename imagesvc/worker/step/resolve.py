@@ -19,7 +19,8 @@ _Found = TypeVar("_Found")
 class Resolve(Step):
     """Ask the source, and make the record of an image for what is new.
 
-    Memo: digest, expected_bytes (of what is to be fetched), steps (the plan), and is_new.
+    Memo: digest, expected_bytes (of what is to be fetched), steps (the plan), and is_new; of what is not
+    new also signed_at, when its list was signed.
     """
 
     name = "resolve"
@@ -47,7 +48,8 @@ def _decide(ctx: StepContext) -> None:
     release = decision.found.release
     ctx.memo["steps"] = catalog_plan.plain(decision.steps)
     if not decision.steps:
-        ctx.memo.put(is_new=False, build=release.build)
+        signed = {"signed_at": release.signature.made_at.isoformat()} if release.signature else {}
+        ctx.memo.put(is_new=False, build=release.build, **signed)
         return
     with ctx.service.database.write() as conn:
         job_rows.fence(conn, ctx.job)

@@ -41,6 +41,14 @@ def test_the_bytes_come_from_the_url_and_nobody_warrants_their_name(far):
     assert (found.content, found.headers["Content-MD5"]) == (DATA, RIGHT["checksum"])
 
 
+def test_a_download_of_bytes_that_are_elsewhere_is_a_use_of_the_image(far):
+    image_id = far.linked()
+    assert get(far, image_id).status_code == 200
+    far.several.service.last_uses.write()
+    shown = far.owner.get(f"/imagesvc/v1/images/{image_id}").json["image"]
+    assert shown["last_used_at"] is not None
+
+
 @pytest.mark.parametrize("wrong", ["checksum", "os_hash_value"])
 def test_bytes_of_another_digest_never_come_to_their_end(far, wrong):
     image_id = far.linked(validation={**RIGHT, wrong: "0" * len(RIGHT[wrong])})

@@ -7,9 +7,11 @@ import os
 import threading
 
 import pytest
+import sqlalchemy as sa
 import zstandard
 
 from imagesvc import errors
+from imagesvc.db import job_table
 from imagesvc.worker.step import spread
 from tests import hostile_image
 from tests.api.caller import Caller
@@ -49,6 +51,23 @@ def test_imports_give_the_operators_properties(own):
     )  # fmt: skip
     uploaded = owner.get(f"/v2/images/{owner.active()}").json
     assert "from" not in uploaded
+
+
+def test_nothing_that_is_said_of_all_imports_shortens_a_promise(own):
+    """A job of an older release may have one among its properties."""
+    owner = Caller(own.app)
+    image_id = imported(own, owner, provided_until="2090-01-01")
+    table = job_table.TABLE
+    with own.service.database.write() as conn:
+        chosen = table.c.image_id == image_id
+        args = conn.scalar(sa.select(table.c.args).where(chosen))
+        args["properties"] = {"provided_until": "2026-01-01", "from": "outside"}
+        conn.execute(sa.update(table).where(chosen).values(args=args))
+    own.work()
+    image = owner.get(f"/v2/images/{image_id}").json
+    assert (image["status"], image["from"]) == ("active", "outside")
+    assert image["provided_until"] == "2090-01-01"
+    assert owner.request("DELETE", f"/v2/images/{image_id}").status_code == 409
 
 
 def test_an_image_that_is_active_before_its_last_store_has_its_properties_by_then(own, monkeypatch):
@@ -104,6 +123,7 @@ def test_more_properties_than_an_image_may_have_are_a_failure(own):
     [
         "plugins = x", "plugins = inject_metadata_properties\ninjected_properties = os_glance_x:y",
         "plugins = inject_metadata_properties\ninjected_properties = deleted:y",
+        "plugins = inject_metadata_properties\ninjected_properties = provided_until:2030-06-30",
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_told_at_the_start(tmp_path, more):

@@ -5,13 +5,16 @@ import dataclasses
 import hashlib
 import socketserver
 import threading
+import time
 import uuid
 import wsgiref.simple_server
+
+import sqlalchemy as sa
 
 from imagesvc import service as services
 from imagesvc.api import app as door
 from imagesvc.db import image as image_rows
-from imagesvc.db import migrate
+from imagesvc.db import job_table, migrate
 from imagesvc.domain.image import ImageDisk
 from imagesvc.manager import image_bytes
 from imagesvc.worker import runner
@@ -115,9 +118,22 @@ class Installation:
         return Caller(self.app, project or uuid.uuid4().hex, *roles)
 
     def work(self, times=100, pause_s=0.05):
-        """What a worker does until nothing is due, or so often."""
+        """What a worker does until all jobs have ended, or so often; whether there was a job."""
         worker = runner.Runner(self.service, "here", pause_max_s=pause_s)
-        return any([worker.run_once() for _ in range(times)])
+        found = False
+        for _ in range(times):
+            if worker.run_once():
+                found = True
+            elif self._idle():
+                break
+            else:
+                time.sleep(pause_s / 10)
+        return found
+
+    def _idle(self):
+        open_jobs = sa.select(job_table.TABLE.c.id).where(job_table.TABLE.c.finished_at.is_(None))
+        with self.service.database.read() as conn:
+            return conn.scalar(open_jobs.limit(1)) is None
 
     def machine(self, caller, disks, **values):
         """An active image of several disks, the bytes of each as they are given."""

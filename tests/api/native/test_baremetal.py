@@ -107,6 +107,8 @@ def test_an_image_goes_to_a_disk_and_back_into_an_image_and_the_disk_is_erased(
     assert (job["type"], job["state"]) == ("capture-node", "done")
     image = caller.get(f"/v2/images/{job['image_id']}").json
     assert (image["status"], image["size"]) == ("active", NODE_BYTES)
+    shown = caller.get(f"{ROOT}/images/{job['image_id']}").json["image"]
+    assert shown["parent_image_id"] == image_id
     saved = caller.get(f"/v2/images/{job['image_id']}/file").content
     assert saved == DISK + bytes(1 << 20)
     assert done("/nodes/open/undeploy")["state"] == "done"

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import pathlib
+from concurrent import futures
 
 import pytest
 import sqlalchemy as sa
@@ -297,6 +298,99 @@ def test_an_undo_says_which_image_of_the_family_is_the_newest_by_now(binning, ow
     assert _undo(owner, image_id).json["image"]["newest_id"] == newer
     _delete(owner, newer)
     assert _undo(owner, newer).json["image"]["newest_id"] is None
+
+
+def test_an_undo_gives_back_the_alias_of_a_family_with_its_version_and_its_members(owner):
+    """All through the doors: what users rely on is as it was before the delete."""
+    family, member = {"imagesvc_family": "web"}, Caller(owner.client.app)
+    older = owner.active(b"1", imagesvc_family_version="1", tags=["a", "b"], **family)
+    owner.active(b"2", imagesvc_family_version="2", **family)
+    path = f"{ROOT}/families/web"
+    assert owner.request("PUT", path, {"image_id": older}).status_code == 200
+    owner.share(older, member.project, "accepted")
+    before = owner.get(path).json, owner.get(f"/v2/images/{older}").json
+    _delete(owner, older)
+    assert owner.get(path).json["family"]["image_id"] != older
+    assert _undo(owner, older).json["image"]["newest_id"] is None
+    after = owner.get(path).json, owner.get(f"/v2/images/{older}").json
+    assert after[0] == before[0]
+    assert after[1] | {"updated_at": ""} == before[1] | {"updated_at": ""}
+    found = owner.get("/v2/images", query_string="imagesvc_family=web&imagesvc_newest=true").json[
+        "images"
+    ]
+    assert [one["id"] for one in found] == [older]
+    (seen,) = member.get(f"/v2/images/{older}/members").json["members"]
+    assert (seen["member_id"], seen["status"]) == (member.project, "accepted")
+
+
+def test_an_image_whose_family_shows_another_by_now_comes_back_hidden(owner, admin):
+    """Who has its id uses it, and the list stays as it is."""
+    values = {"visibility": "public", "imagesvc_family": "web"}
+    older = admin.active(b"1", imagesvc_family_version="1", **values)
+    _delete(admin, older)
+    newer = admin.active(b"2", imagesvc_family_version="2", **values)
+    back = _undo(admin, older).json["image"]
+    assert (back["status"], back["hidden"], back["newest_id"]) == ("active", True, newer)
+    assert owner.get(f"/v2/images/{older}/file").content == b"1"
+    listed = owner.listed("visibility=public")
+    assert (newer in listed, older in listed) == (True, False)
+    _delete(admin, older)
+    _delete(admin, newer)
+    assert _undo(admin, newer).json["image"]["hidden"] is False
+    assert newer in owner.listed("visibility=public")
+    _delete(admin, newer)
+
+
+def test_of_undos_and_new_images_of_a_family_at_once_one_is_shown(binning, admin):
+    """Whatever comes first: nobody meets an error of the database."""
+    values = {"visibility": "public", "imagesvc_family": "race"}
+    older = [admin.active(b"1", **values)]
+    for _ in range(2):
+        _delete(admin, older[-1])
+        older.append(admin.active(b"2", **values))
+    _delete(admin, older[-1])
+    with futures.ThreadPoolExecutor(len(older)) as pool:
+        found = list(pool.map(lambda one: _undo(admin, one), older))
+    assert [one.status_code for one in found] == [200] * len(older)
+    shown = [one.json["image"]["hidden"] for one in found]
+    assert sorted(shown) == [False, True, True]
+    for one in older:
+        _delete(admin, one)
+    _clean(binning)
+
+
+@pytest.mark.parametrize("image_id", ["x", "%00", "..%2Fbin", "a" * 300, "%ED%A0%80"])
+def test_what_is_no_id_is_not_in_the_bin(owner, admin, image_id):
+    for caller in (owner, admin):
+        for method, path in (("GET", ""), ("POST", "/undo"), ("POST", "/purge")):
+            found = caller.request(method, f"{ROOT}/bin/{image_id}{path}")
+            assert found.status_code in (400, 404), found.text
+
+
+def test_delete_undo_and_purge_at_once_leave_an_image_or_none(binning, owner):
+    """Counters and bytes agree with the rows, whoever was quicker."""
+    ids = [owner.active(b"12345") for _ in range(3)]
+
+    def storm(number):
+        image_id = ids[number % 3]
+        paths = (f"{ROOT}/bin/{image_id}/undo", f"{ROOT}/bin/{image_id}/purge")
+        if number % 4 < 2:
+            return owner.request("DELETE", f"/v2/images/{image_id}").status_code
+        return owner.request("POST", paths[number % 2]).status_code
+
+    with futures.ThreadPoolExecutor(6) as pool:
+        told = set(pool.map(storm, range(48)))
+    assert told <= {200, 202, 204, 404}, told
+    work(binning)
+    there = [one for one in ids if owner.get(f"/v2/images/{one}").status_code == 200]
+    binned = set(_binned(owner))
+    assert not binned & set(there)
+    used = _quota(binning, owner)
+    assert used["images"] == (len(there), 0)
+    assert used["stored_bytes"] == (5 * len(binned | set(there)), 0)
+    for one in there:
+        assert owner.get(f"/v2/images/{one}/file").content == b"12345"
+    _clean(binning)
 
 
 def test_the_trail_has_each_step(owner, admin, binning):

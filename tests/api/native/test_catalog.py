@@ -76,18 +76,38 @@ def test_a_family_is_planned_synced_shown_and_rolled_back(folder, admin, post, a
     assert {one["target_id"] for one in audit["events"]} == {job["image_id"], second["image_id"]}
 
 
-def test_an_entry_with_an_unknown_key_is_told_and_breaks_nothing_else(folder, admin, app):
+def test_an_entry_with_an_unknown_key_is_told_and_breaks_nothing_else(folder, admin, post):
     folder.put("alpha", "1")
+    folder.put("beta", "1")
+    post("/sync", {})
     entry = folder.path / "alpha" / "family.yaml"
     entry.write_text(entry.read_text() + "colour: red\n")
-    found = admin.get(f"{ROOT}/families")
-    assert (found.status_code, "unknown field `colour`" in found.json["error"]["message"]) == (
-        409,
-        True,
-    )
+    folder.put("beta", "2")
+    found = {one["id"]: one for one in admin.get(f"{ROOT}/families").json["families"]}
+    assert "unknown field `colour`" in found["alpha"]["off"]
+    assert (found["alpha"]["enabled"], found["beta"]["off"]) == (False, None)
     warnings = admin.get("/imagesvc/v1/health").json["warnings"]
     assert "unknown field `colour`" in warnings[0]
-    assert app is not None
+    (job,) = post("/sync", {})
+    assert (job["state"], job["result"]["build"]) == ("done", "2")
+    (job,) = post("/sync", {"families": ["alpha"]})
+    assert (job["state"], "unknown field `colour`" in job["cause"]) == ("failed", True)
+    refused = admin.request("POST", f"{ROOT}/families/alpha/rollback")
+    assert (refused.status_code, "colour" in refused.json["error"]["message"]) == (409, True)
+
+
+def test_everybody_may_ask_for_the_systems_of_the_catalog(app):
+    found = Caller(app, None, "reader").get(f"{ROOT}/os-versions").json["os_versions"]
+    (debian,) = [one for one in found if one["version"] == "Debian 13 64bit"]
+    assert debian == {
+        "os_type": "Linux",
+        "platform": "Debian",
+        "version": "Debian 13 64bit",
+        "bits": 64,
+        "architectures": ["aarch64", "x86_64"],
+    }
+    keys = [(one["os_type"], one["platform"], one["version"]) for one in found]
+    assert keys == sorted(set(keys))
 
 
 def test_what_is_unknown_is_told(folder, admin):

@@ -1,5 +1,7 @@
 """Families in our own API: list, show, move, roll back, and images that are named by them."""
 
+import urllib.parse
+
 import pytest
 
 from tests.api.caller import Caller
@@ -138,10 +140,68 @@ def test_the_last_use_is_written_once_an_hour_and_is_no_change(owner, each_servi
     assert owner.get(f"/v2/images/{image_id}").json == before
 
 
+@pytest.mark.parametrize("door", ["glance", "native", "signed", "range", "another project"])
+def test_a_download_by_any_door_is_a_use(each_service, owner, door):
+    image_id = owner.active(visibility="community")
+    file = f"/v2/images/{image_id}/file"
+    for headers in ({}, {"If-None-Match": "*"}):
+        method = "GET" if headers else "HEAD"
+        assert owner.request(method, file, headers=headers).status_code in (200, 304)
+    assert Caller(owner.client.app, owner.project, "reader").get(file).status_code == 403
+    each_service.last_uses.write()
+    path = f"{NATIVE}/images/{image_id}"
+    assert owner.get(path).json["image"]["last_used_at"] is None
+    signed = urllib.parse.urlsplit(each_service.image_files.sign(image_id, 0))
+    found = {
+        "glance": lambda: owner.get(file),
+        "native": lambda: owner.get(f"{path}/disk/0/file"),
+        "signed": lambda: owner.client.simulate_get(signed.path, query_string=signed.query),
+        "range": lambda: owner.get(file, headers={"Range": "bytes=5-9"}),
+        "another project": lambda: Caller(owner.client.app).get(file),
+    }[door]()
+    assert found.status_code in (200, 206), found.text
+    each_service.last_uses.write()
+    assert owner.get(path).json["image"]["last_used_at"] is not None
+
+
 def test_a_copy_names_its_parent(owner):
     source = made(owner, "1")
     copy = owner.request("POST", f"{NATIVE}/images/{source}/copy", {"name": "c"}).json["image_id"]
     assert owner.get(f"{NATIVE}/images/{copy}").json["image"]["parent_image_id"] == source
+
+
+def test_a_copy_of_a_deprecated_image_is_not_deprecated_and_the_answer_tells_that_its_source_is(
+    owner,
+):
+    source, newer = made(owner, "1"), made(owner, "2")
+    path = f"{NATIVE}/images/{source}/copy"
+    assert "Deprecation" not in owner.request("POST", path, {"name": "c"}).headers
+    owner.patch(source, ("add", "/imagesvc_deprecated_at", "2026-01-01T00:00:00Z"))
+    told = owner.request("POST", path, {"name": "c"})
+    assert told.headers["Deprecation"] == "@1767225600"
+    assert newer in told.headers["Link"]
+    shown = owner.get(f"{NATIVE}/images/{told.json['image_id']}").json["image"]
+    of_family = ("family", "family_version", "deprecated_at", "replacement_id", "warnings")
+    assert [shown[name] or None for name in of_family] == [None] * 5
+    assert shown["parent_image_id"] == source
+    assert "imagesvc_deprecated_at" not in owner.get(f"/v2/images/{shown['id']}").json
+    assert current(owner)["image_id"] == newer
+    assert Caller(owner.client.app).request("POST", path, {"name": "c"}).status_code == 404
+
+
+def test_what_a_service_makes_of_an_image_of_a_family_is_none_of_the_family(owner):
+    """Nova and Cinder hand all properties of an image on to what they make of its servers and volumes."""
+    image_id = made(owner, "1")
+    handed = {FAMILY: "web", VERSION: "2", "imagesvc_deprecated_at": "2026-01-01T00:00:00Z"}
+    formats = {"disk_format": "raw", "container_format": "bare", "hw_x": "y"}
+    token = {"X-Service-Token": "cinder/services/service"}
+    for more, headers in (({"base_image_ref": image_id}, {}), ({}, token)):
+        found = owner.request("POST", "/v2/images", formats | handed | more, headers=headers)
+        assert found.status_code == 201, found.text
+        assert found.json["hw_x"] == "y"
+        assert not handed.keys() & found.json.keys()
+        owner.upload(found.json["id"])
+        assert current(owner)["image_id"] == image_id
 
 
 def test_family_version_and_deprecation_are_set_and_taken_away(owner):

@@ -105,6 +105,20 @@ def test_a_whole_machine_goes_with_all_disks_in_order(east, west, source, target
     agrees(west)
 
 
+def test_a_copy_of_a_deprecated_image_is_not_deprecated_there(east, source, target):
+    image_id = source.active(DATA, imagesvc_family="web", imagesvc_family_version="1")
+    source.patch(image_id, ("add", "/imagesvc_deprecated_at", "2026-01-01T00:00:00Z"))
+    path = f"{ROOT}/images/{image_id}/region-copy"
+    found = source.request("POST", path, {"region": "West", "project": target.project})
+    assert found.headers["Deprecation"] == "@1767225600"
+    job = ended(east, source, f"{ROOT}/jobs/{found.json['job']['id']}")
+    there = target.get(f"{ROOT}/images/{job['result']['image_id']}").json["image"]
+    facts = ("family", "family_version", "deprecated_at", "parent_image_id")
+    assert [there[name] for name in facts] == [None] * 4
+    uses = source.get(f"{ROOT}/images/{image_id}/impact").json["impact"]["uses"]
+    assert ("region-copy", there["id"]) in [(one["kind"], one["id"]) for one in uses]
+
+
 def test_an_image_of_no_bytes_arrives(east, source, target):
     image_id = source.active(b"")
     job = ended(east, source, copied(source, image_id, target))

@@ -109,6 +109,13 @@ def test_the_same_token_is_the_same_image(agent, target):
     assert target.listed() == []
 
 
+def test_another_region_promises_nothing_here(agent, target):
+    promised = {"provided_until": "2090-01-01", "colour": "red"}
+    made = agent.begin(uuid.uuid4().hex, properties=promised).json["region_image"]
+    shown = target.get(f"/v2/images/{made['image_id']}").json
+    assert (shown.get("provided_until"), shown["colour"]) == (None, "red")
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_requests_of_one_token_at_once_all_get_the_image_that_one_of_them_made(
     west, agent, target, monkeypatch, named

@@ -26,7 +26,7 @@ from tests.unit.worker.paper_compute import PaperCompute
 
 schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 
-EXAMPLES = 40
+EXAMPLES = 25
 PROJECT = "made-up"
 CHECKS = (
     checks.not_a_server_error,

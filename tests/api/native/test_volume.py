@@ -157,6 +157,17 @@ def test_a_volume_becomes_an_image_of_the_kind_that_is_asked(caller, done, volum
     assert (image["status"], image["size"], image["disk_format"]) == ("active", SMALL, "raw")
 
 
+@pytest.mark.parametrize("kind", ["system-disk", "data-disk"])
+def test_an_image_of_a_volume_names_the_image_that_the_volume_was_made_of(caller, done, kind):
+    source = caller.active()
+    made = done("/volumes", {"name": "v", "image_id": source})["result"]["volumes"][0]
+    job = done("/captures", {"name": "c", "volume_id": made, "kind": kind})
+    shown = caller.get(f"{ROOT}/images/{job['image_id']}").json["image"]
+    assert (shown["status"], shown["parent_image_id"]) == ("active", source)
+    uses = caller.get(f"{ROOT}/images/{source}/impact").json["impact"]["uses"]
+    assert ("image", job["image_id"]) in [(one["kind"], one["id"]) for one in uses]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -1,13 +1,20 @@
 """An installation in a folder of its own, and its operator at the command line."""
 
+import atexit
 import dataclasses
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from tests import command_server
+
+SERVER = command_server.CommandServer(command_server.OURS)
+atexit.register(SERVER.stop)
 
 CONF = """
 [service]
@@ -33,15 +40,20 @@ class Installation:
     folder: Path
 
     def run(self, command, *args, text="", **environment):
-        """Run a command of `imagesvc.cmd`; gives the ended process."""
-        return subprocess.run(
-            [sys.executable, "-m", f"imagesvc.cmd.{command}", *args],
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env=os.environ | {"IMAGESVC_CONF": str(self.folder / "imagesvc.conf")} | environment,
-        )
+        """Run `imagesvc-<command>`, in a fork of what has imported it; gives the ended process."""
+        program = f"imagesvc-{command}"
+        env = os.environ | {"IMAGESVC_CONF": str(self.folder / "imagesvc.conf")} | environment
+        if not SERVER.takes(program):
+            words = [Path(sys.executable).with_name(program), *args]
+            return subprocess.run(
+                words, input=text, capture_output=True, text=True, timeout=120, env=env
+            )
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(text.encode())
+            stdin.seek(0)
+            done = SERVER.run([program, *args], env=env, stdin=stdin, timeout=120)
+        done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
+        return done
 
     def configure(self, more):
         """Add to the configuration."""

@@ -33,6 +33,7 @@ def files(folder):
     return [path for path in (folder / "store").rglob("*") if path.is_file()]
 
 
+@pytest.mark.peer
 def test_a_default_installation_keeps_every_law(installation):
     done = installation.run("manage", "backend", "check")
     assert (done.returncode, done.stderr) == (0, "")

@@ -49,6 +49,18 @@ def run(tmp_path, capsys, monkeypatch):
     service.close()
 
 
+def test_a_sync_that_prunes_prints_what_it_pruned(folder, run, monkeypatch):
+    monkeypatch.setenv("OS_CATALOG__PRUNE_AFTER_SYNC", "true")
+    folder.family("alpha", keep=1)
+    folder.put("alpha", "1")
+    first = run("sync")[1]
+    assert not [line for line in first if "pruned" in line]
+    folder.put("alpha", "2")
+    code, lines, _ = run("sync")
+    assert (code, lines[-1].startswith("alpha: pruned image ")) == (0, True)
+    assert run("prune") == (0, [], "")
+
+
 def test_a_sync_prints_what_its_plan_said(folder, run, tmp_path):
     folder.put("alpha", "1")
     folder.put("beta", "1")

@@ -13,6 +13,7 @@ from imagesvc.testing.conformance import (
     audit_sink,
     backup,
     baremetal,
+    catalog,
     compute,
     converter,
     encryption,
@@ -32,6 +33,7 @@ SUITES = {
     "identity": identity.IdentityConformance,
     "audit_sink": audit_sink.AuditSinkConformance,
     "converter": converter.ConverterConformance,
+    "catalog": catalog.CatalogConformance,
 }
 
 

@@ -94,7 +94,7 @@ def test_every_capability_is_documented():
             if known.__module__ == one.contract.__module__
             for item in known
         ]
-        assert found
+        assert section, one.name
         assert [item for item in found if f"* - ``{item}``\n" not in section] == []
 
 

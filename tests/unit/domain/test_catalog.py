@@ -36,7 +36,8 @@ def signed(release, moment=NOON):
 
 def check(offered, published=PUBLISHED, state=STATE, **allowed):
     """Judge it."""
-    catalog.check(offered, state, published, Allowance(**allowed))
+    catalog.check_list(offered, state, Allowance(**allowed))
+    catalog.check(offered, published, Allowance(**allowed))
 
 
 def test_builds_are_ordered_by_numbers():

@@ -18,3 +18,10 @@ def test_strings_that_no_database_takes_are_left_there(odd):
     changes = remote_image.read(said, ("hw_",)).changes
     taken = {one.path[1]: one.value for one in changes if one.path[0] == "properties"}
     assert taken == {"hw_disk_bus": "scsi"}
+
+
+def test_what_is_promised_of_an_id_there_is_not_promised_here():
+    said = {**SOUND, "provided_until": "2090-01-01", "uuid_validity": "last-3"}
+    changes = remote_image.read(said, ("",)).changes
+    taken = {one.path[1]: one.value for one in changes if one.path[0] == "properties"}
+    assert taken == {"hw_disk_bus": "scsi"}

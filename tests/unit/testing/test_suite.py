@@ -56,8 +56,9 @@ def test_a_required_option_without_a_value_is_told():
         suite.make(LineSink)
 
 
-@pytest.mark.parametrize("processes", ["0", "2"])
-@pytest.mark.parametrize(("sink", "sound"), [("LineSink", True), ("Backwards", False)])
+@pytest.mark.parametrize(
+    ("processes", "sink", "sound"), [("0", "LineSink", True), ("2", "Backwards", False)]
+)
 def test_the_run_ends_with_a_table(tmp_path, processes, sink, sound):
     (tmp_path / "test_sink.py").write_text(TEST.format(sink=sink))
     done = subprocess.run(

@@ -106,6 +106,6 @@ def work(service):
 
     def go(rounds=60, **options):
         worker = runner.Runner(service, "here", pause_max_s=0, **options)
-        return sum(worker.run_once() for _ in range(rounds))
+        return next((n for n in range(rounds) if not worker.run_once()), rounds)
 
     return go

@@ -32,6 +32,7 @@ class PaperCompute(compute.ComputeDriver):
         self.servers = {}
         self.tokens = []
         self.disk_ids = ["vda", "vdb"]
+        self.image_id = None  # what the servers were made of
         images = compute.ComputeCapability.SNAPSHOT_IMAGE
         self.capabilities = frozenset(compute.ComputeCapability) - {images}
         self.specs = []
@@ -62,7 +63,8 @@ class PaperCompute(compute.ComputeDriver):
             for disk_id in self.disk_ids
         )
         state = compute.ServerState.RUNNING
-        return compute.Server(server_id, project_id, "paper", state, "linux", "x86_64", disks)
+        facts = (server_id, project_id, "paper", state, "linux", "x86_64", disks)
+        return compute.Server(*facts, image_id=self.image_id)
 
     def list_servers(self, project_id, *, after=None, limit=100):
         found = sorted(key for key, owner in self.servers.items() if owner == project_id)

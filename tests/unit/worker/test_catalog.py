@@ -15,11 +15,12 @@ from imagesvc.db import image as image_rows
 from imagesvc.db import metadata
 from imagesvc.domain import catalog_lock
 from imagesvc.domain.catalog import Allowance
+from imagesvc.domain.image_property import Change
 from imagesvc.domain.image_query import ImageQuery
 from imagesvc.manager import quota_verify, store_verify
 from imagesvc.worker import reaper, runner
 from tests.catalog_folder import Folder
-from tests.unit.worker.conftest import CALLER
+from tests.unit.worker.conftest import CALLER, CONF
 
 ADMIN = RequestContext("root", "admins", frozenset({"admin", "member", "reader"}), is_admin=True)
 DAY = datetime.timedelta(days=1)
@@ -68,6 +69,20 @@ def sync(service, families, work):
     def go(*names, **options):
         jobs = families.sync(ADMIN, names, **options)
         work()
+        return {one.args["family"]: service.jobs.get(ADMIN, one.id) for one in jobs}
+
+    return go
+
+
+@pytest.fixture
+def work_of():
+    """Sync all of a service to the end; the jobs then, by family."""
+
+    def go(service):
+        jobs = service.catalog.families.sync(ADMIN)
+        worker = runner.Runner(service, "here", pause_max_s=0)
+        while worker.run_once():
+            pass
         return {one.args["family"]: service.jobs.get(ADMIN, one.id) for one in jobs}
 
     return go
@@ -294,10 +309,40 @@ def test_what_is_shown_as_promised_is_what_is_kept(service, folder, families, sy
     assert [promised(service, one) for one in ids] == ["2089-01-01", "2090-01-01"]
     families.rollback(ADMIN, "debian-13")
     assert [promised(service, one) for one in ids] == ["2090-01-01", "2089-01-01"]
-    folder.family("debian-13")
     folder.put("debian-13", "3")
     sync()
-    assert [promised(service, one) for one in ids] == [None, "2089-01-01"]
+    assert [promised(service, one) for one in ids] == ["2089-01-01", "2089-01-01"]
+
+
+def test_a_promise_of_an_image_of_a_family_is_never_made_shorter(service, folder, families, sync):
+    """By an administrator, by an entry that was changed meanwhile, or by a roll-back."""
+    folder.family("debian-13", until="2090-01-01", id_until="2092-01-01")
+    ids = []
+    for build, day in (("1", "2095-01-01"), ("2", None), ("3", None)):
+        folder.put("debian-13", build)
+        ids.append(sync()["debian-13"].image_id)
+        if day:
+            change = Change("replace", ("properties", "provided_until"), day)
+            service.images.patch(ADMIN, ids[-1], (change,))
+    assert [promised(service, one) for one in ids] == ["2095-01-01", "2092-01-01", "2090-01-01"]
+    families.rollback(ADMIN, "debian-13")
+    assert [promised(service, one) for one in ids] == ["2095-01-01", "2092-01-01", "2092-01-01"]
+    folder.family("debian-13")
+    folder.put("debian-13", "4")
+    ids.append(sync()["debian-13"].image_id)
+    assert [promised(service, one) for one in ids] == [
+        "2095-01-01", "2092-01-01", "2092-01-01", None,
+    ]  # fmt: skip
+
+
+def test_an_entry_promises_by_its_promise_alone(service, folder, sync):
+    folder.put("debian-13", "1")
+    entry = folder.path / "debian-13" / "family.yaml"
+    more = '{provided_until: "2090-01-01", hw_x: y, os_distro'
+    entry.write_text(entry.read_text().replace("{os_distro", more))
+    image = service.images.get(ADMIN, sync()["debian-13"].image_id)
+    assert (image.provided_until, image.properties.get("provided_until")) == (None, None)
+    assert image.properties["hw_x"] == "y"
 
 
 def test_a_build_that_fails_leaves_nothing_of_its_promise(service, folder, sync):
@@ -309,6 +354,76 @@ def test_a_build_that_fails_leaves_nothing_of_its_promise(service, folder, sync)
     with pytest.raises(errors.ImageNotFound):
         service.images.get(ADMIN, job.image_id)
     assert quota_verify.verify(service.database) == ()
+
+
+def test_a_sync_prunes_if_the_operator_wants_it_and_says_what(service_of, compute, folder, work_of):
+    service = service_of(CONF + "\n[catalog]\nprune_after_sync = true\n")
+    folder.family("debian-13", keep=2)
+    jobs = []
+    for build in ("1", "2", "3", None):
+        if build:
+            folder.put("debian-13", build)
+        jobs.append(work_of(service)["debian-13"])
+    assert [one.result["pruned"] for one in jobs] == [[], [], [jobs[0].image_id], []]
+    assert (jobs[2].result["build"], jobs[2].result["is_new"]) == ("3", True)
+    assert public(service) == [("Debian-13", "3")]
+    with pytest.raises(errors.ImageNotFound):
+        service.images.get(ADMIN, jobs[0].image_id)
+    assert quota_verify.verify(service.database) == ()
+
+
+def test_as_shipped_a_sync_prunes_nothing(service, folder, sync):
+    folder.family("debian-13", keep=1)
+    ids = []
+    for build in "12":
+        folder.put("debian-13", build)
+        job = sync()["debian-13"]
+        ids.append(job.image_id)
+        assert "pruned" not in job.result
+    assert service.images.get(ADMIN, ids[0]).status == "active"
+
+
+def test_a_prune_that_fails_leaves_the_release_and_the_job_done(
+    service_of, folder, work_of, monkeypatch, caplog
+):
+    service = service_of(CONF + "\n[catalog]\nprune_after_sync = true\n")
+
+    def broken(*args):
+        raise errors.FamilyNotFound(family="debian-13")
+
+    monkeypatch.setattr(service.catalog.pruner, "plan", broken)
+    folder.put("debian-13", "1")
+    job = work_of(service)["debian-13"]
+    assert (job.state, job.result["build"]) == ("done", "1")
+    assert public(service) == [("Debian-13", "1")]
+    assert "step left behind" in caplog.text
+
+
+@pytest.mark.parametrize("turn", ["promised", "protected", "used", "newest"])
+def test_what_is_protected_between_plan_and_deletion_stays(service, folder, families, sync, turn):
+    folder.family("debian-13", keep=1)
+    ids = []
+    for build in "123":
+        folder.put("debian-13", build)
+        ids.append(sync()["debian-13"].image_id)
+    pruner = service.catalog.pruner
+    plans, _ = pruner.plan(ADMIN)
+    assert set(plans[0].images) == set(ids[:2])
+    with service.database.write() as conn:
+        if turn == "newest":
+            families._sync.rollback(conn, "debian-13")
+        else:
+            values = {
+                "promised": {"provided_until": metadata.now() + DAY},
+                "protected": {"protected": True},
+                "used": {"last_used_at": metadata.now()},
+            }
+            image_rows.update(conn, ids[1], values[turn])
+    (kept,) = pruner.carry_out(ADMIN, plans)
+    assert (kept.image_id, turn in kept.reason) == (ids[1], True)
+    assert service.images.get(ADMIN, ids[1]).status == "active"
+    with pytest.raises(errors.ImageNotFound):
+        service.images.get(ADMIN, ids[0])
 
 
 def test_only_what_nothing_needs_is_pruned(service, folder, families, sync, compute):

@@ -1,6 +1,7 @@
 """The engine itself, with steps made for the test."""
 
 import threading
+import time
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from imagesvc.domain.job import JobType
 from imagesvc.interface import errors as driver_errors
 from imagesvc.worker import runner
 from imagesvc.worker.flow import Step, Wait
+from tests import poll
 from tests.unit.worker.conftest import CALLER
 
 
@@ -347,3 +349,35 @@ def test_a_step_that_hangs_is_let_go_of_when_its_worker_ends(service, submit, wo
     worker.give_back()
     assert (given.state, given.attempt) == ("ready", 0)
     assert service.jobs.get(CALLER, job.id) == given
+
+
+def test_of_the_runners_of_an_idle_worker_one_alone_asks_and_all_of_them_work(service, submit):
+    pause_s, threads = 0.05, 6
+    service.conf.set_override("poll_interval_s", pause_s, "worker")
+    together, done, stop, asked = threading.Barrier(threads), [], threading.Event(), []
+    sa.event.listen(service.database.engine, "begin", lambda conn: asked.append(conn))
+
+    def meet(ctx):
+        together.wait(30)
+        done.append(ctx.job.id)
+
+    flows = {JobType.CREATE_SERVERS: (Told("meet", meet),)}
+    turn = threading.Lock()
+    runners = [
+        threading.Thread(
+            target=runner.Runner(service, f"one-{number}", flows=flows, turn=turn).run_forever,
+            args=(stop,),
+        )
+        for number in range(threads)
+    ]
+    began = time.monotonic()
+    for one in runners:
+        one.start()
+    poll.until(lambda: len(asked) > 5, 30)
+    assert len(asked) <= (time.monotonic() - began) / pause_s + 1
+    for _ in range(threads):
+        submit()
+    poll.until(lambda: len(done) == threads, 60)
+    stop.set()
+    for one in runners:
+        one.join(30)

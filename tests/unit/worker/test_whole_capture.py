@@ -219,6 +219,24 @@ def test_a_disk_that_went_since_the_capture_was_asked_for_is_the_cause(
     assert not compute.snapshots
 
 
+def test_images_of_a_server_name_the_image_that_it_was_made_of_but_for_data_disks(
+    service, compute, active_image
+):
+    compute.image_id = active_image.id
+    asked = {"system": {}, "whole": {"whole": True}, "data": {"disk_ids": ("vdb",)}}
+    made = {}
+    for name, more in asked.items():
+        _, job = service.captures.start(CALLER, server_id="server", name=name, **more)
+        (made[name],) = captured.image_ids(job)
+    told = {
+        name: service.image_details.get(CALLER, one).life.parent_image_id
+        for name, one in made.items()
+    }
+    assert told == {"system": active_image.id, "whole": active_image.id, "data": None}
+    uses = service.impacts.impact(CALLER, active_image.id).uses
+    assert {one.id for one in uses if one.kind == "image"} == {made["system"], made["whole"]}
+
+
 def test_a_capture_that_an_earlier_release_began_goes_on(service, compute, work, monkeypatch):
     image, job = service.captures.start(CALLER, server_id="server", name="old")
     old = {

@@ -15,8 +15,9 @@ import threading
 import time
 import traceback
 
-COMMANDS = ("openstack", "glance", "imagesvc", "imagesvc-manage")
-MORE = (
+OURS = ("imagesvc-manage", "imagesvc-status")
+CLIENTS = ("openstack", "glance", "imagesvc", "imagesvc-manage")
+_MORE = (  # what the clients import when they are called
     "glanceclient.v2.shell",
     "keystoneauth1.loading._plugins.identity.generic",
     "openstack.image.v2._proxy",
@@ -27,15 +28,16 @@ MORE = (
 
 
 class CommandServer:
-    """Starts when first asked; takes one command at a time."""
+    """Starts when first asked, with `commands`; takes one command at a time."""
 
-    def __init__(self):
+    def __init__(self, commands=CLIENTS):
+        self._commands = commands
         self._lock = threading.Lock()
         self._process = None
 
     def takes(self, command):
         """Whether it knows the command and is idle just now; then `run` must follow."""
-        return command in COMMANDS and self._lock.acquire(blocking=False)
+        return command in self._commands and self._lock.acquire(blocking=False)
 
     def run(self, args, *, env, stdin, timeout):
         """As subprocess.run with captured output."""
@@ -58,7 +60,7 @@ class CommandServer:
     def _ask(self, args, env, files, timeout):
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, __file__],
+                [sys.executable, __file__, *self._commands],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONWARNINGS": "ignore"},
@@ -73,12 +75,12 @@ class CommandServer:
         return answer
 
 
-def _main():
+def _main(commands):
     mains = {}
     for entry in importlib.metadata.entry_points(group="console_scripts"):
-        if entry.name in COMMANDS:
+        if entry.name in commands:
             mains[entry.name] = entry.load()
-    for module in MORE:
+    for module in _MORE if "openstack" in commands else ():
         importlib.import_module(module)
     gc.freeze()
     for line in sys.stdin.buffer:
@@ -126,4 +128,4 @@ def _be(mains, args, env, files, timeout):
 
 
 if __name__ == "__main__":
-    _main()
+    _main(sys.argv[1:])
