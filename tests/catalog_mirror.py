@@ -252,6 +252,10 @@ class Gnupg:
         """A signature of that moment, beside the bytes."""
         return self._run("--digest-algo", digest, "--detach-sign", at=at, data=data)
 
+    def secret_key(self) -> bytes:
+        """The key with its secret part, which no password protects."""
+        return self._run("--export-secret-keys")
+
     def _run(self, *words: str, at: str = "20260301T000000", data: bytes = b"") -> bytes:
         argv = ["gpg", "--homedir", self._home, "--batch", "--quiet", "--faked-system-time", at]
         return subprocess.run([*argv, *words], input=data, capture_output=True, check=True).stdout

@@ -101,9 +101,11 @@ def _judge(
     usable = [cert for cert in certs if cert.fingerprint.upper() in ring.pinned]
     if not usable:
         raise SignatureRefusedError("none of the keys is one that the entry names.")
-    cert = next((one for one in usable if sig.issuer_fingerprint in _keys_of(one)), None)
-    if cert is None:
-        issuer = (sig.issuer_fingerprint or "no known key").upper()
+    # Older tools name the key by the end of its fingerprint alone, which the check itself makes good.
+    issuer = sig.issuer_fingerprint or sig.issuer_key_id or ""
+    known = (one for one in usable if issuer and _has(one, issuer))
+    if (cert := next(known, None)) is None:
+        issuer = issuer.upper() or "a key that it does not name"
         raise SignatureRefusedError(f"it is by {issuer}, which is no key that the entry names.")
     if cert.is_revoked:
         raise SignatureRefusedError("its key is revoked.")
@@ -134,9 +136,10 @@ def _certs(data: bytes) -> list[pysequoia.Cert]:
         raise SignatureRefusedError("a file of keys cannot be read.") from exc
 
 
-def _keys_of(cert: pysequoia.Cert) -> set[str]:
-    """Fingerprints of the primary key and of the keys under it."""
-    return {one.fingerprint for one in packet.PacketPile.from_bytes(bytes(cert)) if one.fingerprint}
+def _has(cert: pysequoia.Cert, issuer: str) -> bool:
+    """Whether the primary key or one under it is the one that is named."""
+    found = packet.PacketPile.from_bytes(bytes(cert))
+    return any(one.fingerprint and one.fingerprint.endswith(issuer) for one in found)
 
 
 def _verify(cert: pysequoia.Cert, **what: Any) -> bytes:

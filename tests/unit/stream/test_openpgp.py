@@ -1,13 +1,17 @@
 """OpenPGP signatures, made by real keys."""
 
+import hashlib
 import time
 
 import pysequoia
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from pysequoia import ArmorKind, SignatureMode, Tsk, packet
 
 from imagesvc.stream import openpgp
 from imagesvc.stream.openpgp import Keyring
+from tests import catalog_mirror
 
 LIST = b"aaaa  a.img\n"
 
@@ -30,6 +34,45 @@ def test_a_subkey_of_the_pinned_primary_signs_a_list(key):
     found = openpgp.detached(LIST, sign(key), ring(key))
     assert (found.data, {found.fingerprint}) == (LIST, ring(key).pinned)
     assert openpgp.claimed(sign(key), ring(key)).fingerprint == found.fingerprint
+
+
+def old_signature(secret_key, data):
+    """A signature as tools made it that name a key by the last 64 bits of its fingerprint alone.
+
+    RFC 4880, 5.2.3 and 5.5.3: of RSA, version 4, with SHA-256.
+    """
+    (primary, *_) = packet.PacketPile.from_bytes(secret_key)
+    body, at, numbers = primary.body, 6, []
+    for count in range(5):
+        at += 1 if count == 2 else 0  # how the secret part is protected: not at all
+        size = (int.from_bytes(body[at : at + 2], "big") + 7) // 8
+        numbers.append(int.from_bytes(body[at + 2 : at + 2 + size], "big"))
+        at += 2 + size
+    n, e, d, p, q = numbers
+    key = rsa.RSAPrivateNumbers(
+        p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q),
+        rsa.RSAPublicNumbers(e, n),
+    ).private_key()  # fmt: skip
+    hashed = bytes([4, 0, 1, 8, 0, 6, 5, 2]) + int(time.time() - 5).to_bytes(4, "big")
+    signed = data + hashed + b"\x04\xff" + len(hashed).to_bytes(4, "big")
+    value = key.sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    issuer = bytes([0, 10, 9, 16]) + bytes.fromhex(primary.fingerprint)[-8:]
+    start = hashlib.sha256(signed).digest()[:2]
+    number = int.from_bytes(value, "big")
+    made = hashed + issuer + start + number.bit_length().to_bytes(2, "big") + value.lstrip(b"\0")
+    return b"\xc2\xff" + len(made).to_bytes(4, "big") + made
+
+
+def test_a_signature_that_names_its_key_by_the_end_of_the_fingerprint_is_checked(key):
+    with catalog_mirror.gnupg() as old:
+        ring_of_old = Keyring((old.certificate,), {old.fingerprint})
+        signature = old_signature(old.secret_key(), LIST)
+        assert pysequoia.Sig.from_bytes(signature).issuer_fingerprint is None
+        assert openpgp.detached(LIST, signature, ring_of_old).fingerprint == old.fingerprint
+        with pytest.raises(openpgp.SignatureRefusedError, match="not a good signature"):
+            openpgp.detached(LIST + b"x", signature, ring_of_old)
+        with pytest.raises(openpgp.SignatureRefusedError, match="no key that the entry names"):
+            openpgp.detached(LIST, signature, ring(key))
 
 
 def test_a_file_is_checked_as_its_bytes_are(key, tmp_path):
