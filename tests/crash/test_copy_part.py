@@ -1,7 +1,10 @@
 """A worker killed in the middle of a disk that it copies: the next one sends what is missing."""
 
 import io
+import os
 import random
+import signal
+import time
 import uuid
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from imagesvc.manager.copy import NewCopy
 from imagesvc.worker import reaper
 from tests.crash.line import Line
 from tests.crash.station import Station, until
+from tests.crash.test_takeover import stop_between_transactions
 
 POINTS = ("step.copy.part",)
 MIB = 1 << 20
@@ -60,10 +64,10 @@ def check_whole(station, job, way):
     assert (copy.hash_value, copy.md5) == (source.hash_value, source.md5)
     ((_, key),) = copy.locations
     assert storage_key.is_encrypted(key) == (way[1] is not None)
-    assert f"{job.id}-1-0" in key
     reaper.run(service)
     until(lambda: len(station.objects()) == 2)
     assert not store_verify.verify(service.database, service.backends, older_than_s=0).findings
+    return key
 
 
 @pytest.mark.parametrize("way", thinned(("A", "B")))
@@ -72,7 +76,7 @@ def test_the_next_worker_writes_the_rest_of_a_file(tmp_path, way):
     try:
         job = dead(station, way, "step.copy.part")
         second = station.start("worker")
-        check_whole(station, job, way)
+        assert f"{job.id}-1-0" in check_whole(station, job, way)
         written = dict(
             line.split(": ") for line in Path(f"/proc/{second.pid}/io").read_text().splitlines()
         )
@@ -81,19 +85,75 @@ def test_the_next_worker_writes_the_rest_of_a_file(tmp_path, way):
         station.stop()
 
 
+def beside(tmp_path, s3_place, line):
+    """An installation that has its bytes in S3, beyond a line."""
+    more = s3_place.sections(prefix=f"{uuid.uuid4().hex}/", part_size_mib=5)
+    more = more.replace(s3_place.endpoints[0], f"http://127.0.0.1:{line.port}")
+    return Station(tmp_path, more=more)
+
+
 @pytest.mark.parametrize("way", thinned((None, "A")))
 def test_the_next_worker_sends_the_rest_to_s3(tmp_path, s3_place, way):
     line = Line(int(s3_place.endpoints[0].rpartition(":")[2]))
-    more = s3_place.sections(prefix=f"{uuid.uuid4().hex}/", part_size_mib=5)
-    more = more.replace(s3_place.endpoints[0], f"http://127.0.0.1:{line.port}")
-    station = Station(tmp_path, more=more)
+    station = beside(tmp_path, s3_place, line)
     try:
         job = dead(station, way, "step.copy.written")
         before = line.sent
         station.start("worker")
-        check_whole(station, job, way)
+        assert f"{job.id}-1-0" in check_whole(station, job, way)
         # Two windows went, six parts and a bit; each of four threads had a part on its way.
         assert line.sent - before < len(DATA) - 9 * MIB
+    finally:
+        station.stop()
+        line.close()
+
+
+class SlowLine(Line):
+    """One on which a copy takes its time, once `slow` is set."""
+
+    slow = False
+
+    def _carry(self, source, target, count):
+        super()._carry(source, _Slow(self, target) if count else target, count)
+
+
+class _Slow:
+    """A socket that sends 16 MiB a second."""
+
+    def __init__(self, line, socket):
+        self._line, self.shutdown = line, socket.shutdown
+        self._send = socket.sendall
+
+    def sendall(self, data):
+        if self._line.slow:
+            time.sleep(len(data) / (16 * MIB))
+        self._send(data)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("when", ["while it is gone on with", "afterwards"])
+def test_a_stopped_worker_that_wakes_disturbs_nobody_who_goes_on_with_its_write(
+    tmp_path, s3_place, when
+):
+    line, way = SlowLine(int(s3_place.endpoints[0].rpartition(":")[2])), (None, "A")
+    station = beside(tmp_path, s3_place, line)
+    try:
+        image_id, key_id = filled(station, way)
+        line.slow = True
+        job = station.service.copies.start(station.caller, image_id, NewCopy("y", key_id=key_id))
+        before = line.sent
+        first = station.start("worker")
+        until(lambda: line.sent - before > 12 * MIB)
+        stop_between_transactions(station, job, first.pid)
+        station.start("worker")
+        until(lambda: station.job(job.id).lease_token == 2)
+        if when == "afterwards":
+            line.slow = False
+            until(lambda: station.job(job.id).finished_at)
+        os.kill(first.pid, signal.SIGCONT)
+        log = station.folder / "worker.log"
+        until(lambda: f"job lost to another worker job_id={job.id}" in log.read_text())
+        check_whole(station, job, way)
     finally:
         station.stop()
         line.close()

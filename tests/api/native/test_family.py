@@ -4,6 +4,8 @@ import urllib.parse
 
 import pytest
 
+from imagesvc.context import RequestContext
+from tests import open_job
 from tests.api.caller import Caller
 
 NATIVE = "/imagesvc/v1"
@@ -151,7 +153,9 @@ def test_a_download_by_any_door_is_a_use(each_service, owner, door):
     each_service.last_uses.write()
     path = f"{NATIVE}/images/{image_id}"
     assert owner.get(path).json["image"]["last_used_at"] is None
-    signed = urllib.parse.urlsplit(each_service.image_files.sign(image_id, 0))
+    ctx = RequestContext("u", owner.project, frozenset({"member"}))
+    job_id = open_job.begin(each_service, ctx)
+    signed = urllib.parse.urlsplit(each_service.image_files.sign(image_id, 0, job_id))
     found = {
         "glance": lambda: owner.get(file),
         "native": lambda: owner.get(f"{path}/disk/0/file"),

@@ -11,7 +11,8 @@ from imagesvc.db import image as image_rows
 from imagesvc.domain.image import NewImage
 from imagesvc.manager import last_use
 from imagesvc.manager.last_use import LastUses
-from tests import poll
+from imagesvc.manager.signed_url import Proof
+from tests import open_job, poll
 from tests.unit.db import make
 from tests.unit.worker.conftest import CALLER
 
@@ -49,12 +50,16 @@ def read(service, image_id, **span):
         return stream.read(1)
 
 
-def signed(service, image_id):
-    query = service.image_files.sign(image_id, 0).rpartition("?")[2]
+def proof(service, image_id):
+    """What a signed URL of the image says of itself; its job goes on."""
+    job_id = open_job.begin(service, CALLER)
+    query = service.image_files.sign(image_id, 0, job_id).rpartition("?")[2]
     facts = dict(part.split("=") for part in query.split("&"))
-    return service.image_files.open_signed(
-        image_id, 0, expires=int(facts["expires"]), signature=facts["signature"]
-    )
+    return Proof(facts["signature"], facts["job"])
+
+
+def signed(service, image_id):
+    return service.image_files.open_signed(image_id, 0, proof(service, image_id))
 
 
 def test_a_download_is_a_use_and_no_change(service, image_id):
@@ -89,12 +94,18 @@ def test_an_image_that_was_used_lately_costs_no_statement_more(service, image_id
     set_used(service, image_id, A_WHILE_AGO)
     service.last_uses.write()
     before = used_at(service, image_id)
-    for use in (read, lambda *args: signed(*args).open().close()):
-        use(service, image_id)
+    shown = proof(service, image_id)
+    files = service.image_files
+    uses = (
+        (lambda: read(service, image_id), 1),
+        (lambda: files.open_signed(image_id, 0, shown).open().close(), 2),  # its job too
+    )
+    for use, statements in uses:
+        use()
         with make.counted(service.database) as seen:
-            use(service, image_id)
+            use()
             service.last_uses.write()
-        assert len(seen) == 1
+        assert len(seen) == statements
     assert used_at(service, image_id) == before
 
 
