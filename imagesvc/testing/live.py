@@ -32,6 +32,7 @@ _STORAGE_UNSAFE = frozenset(
     {
         "test_a_malformed_key_is_refused",
         "test_every_well_formed_key_works",
+        "test_a_killed_write_is_gone_on_with",
         "test_a_writer_killed_before_commit_leaves_nothing",
         "test_a_writer_killed_after_commit_leaves_the_whole",
         "test_a_writer_killed_inside_commit_leaves_nothing_or_the_whole",

@@ -68,7 +68,9 @@ class TestBuiltinCatalog(CatalogConformance):
         assert shown["Debian"].architectures == ("aarch64", "x86_64")
         assert shown["Windows"].os_type == "Windows"
 
-    def test_a_signed_family_without_its_key_is_off_and_says_why(self, driver):
+    def test_a_signed_family_without_its_key_is_off_and_says_why(self, driver, folder):
+        switch = "schema: 1\nswitches:\n  - {id: arch-x86_64, enabled: true}\n"
+        (folder / "own.yaml").write_text(switch)
         found = self.entry(driver, "arch-x86_64")
         assert found.off == "the file keys/arch-boxes.asc of its key arch-boxes is not there"
 

@@ -108,10 +108,8 @@ def test_keys_are_told_with_what_is_wrong_with_them(run, mirror):
     assert "its file cannot be read" in run("keys", "check")[1][1]
     (mirror.operator / "keys" / "ubuntu-cloud.asc").unlink()
     code, lines = run("keys", "check")
-    assert (code, "keys/ubuntu-cloud.asc of its key ubuntu-cloud is not there" in lines[1]) == (
-        1,
-        True,
-    )
+    assert code == 1  # now it is the file that ships, which has another publisher's
+    assert all(line.endswith("its file has no key of this fingerprint") for line in lines[1:])
     assert run("keys", "check", families=DEBIAN) == (0, lines[:1])
 
 
