@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "docs" / "driver" / "imagesvc-sqlite"
 PAGE = ROOT / "docs" / "driver" / "index.rst"
 PACKAGES = ("imagesvc", "imagesvc_drivers")
+DATA = "etc"
 
 # They share a wheel and an environment that take long to make.
 pytestmark = pytest.mark.xdist_group("template")
@@ -46,7 +47,7 @@ def wheel(tmp_path_factory):
     source.mkdir()
     for name in ("setup.cfg", "setup.py", "README.rst"):
         shutil.copy(ROOT / name, source)
-    for name in PACKAGES:
+    for name in (*PACKAGES, DATA):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     call(
         sys.executable,
@@ -116,14 +117,18 @@ def laws(place):
 
 def test_the_wheel_holds_all_of_the_packages(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        found = {name for name in archive.namelist() if name.startswith(PACKAGES)}
+        found = set(archive.namelist())
     wanted = {
         str(path.relative_to(ROOT))
         for name in PACKAGES
         for path in (ROOT / name).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {name for name in found if ".dist-info/" not in name} == wanted
+    assert {
+        name for name in found if name.startswith(tuple(f"{one}/" for one in PACKAGES))
+    } == wanted
+    shared = {name.partition("/share/imagesvc/")[2] for name in found}
+    assert {"catalog.d/debian.yaml", "catalog.d/keys/rocky-9.asc"} <= shared
 
 
 def test_imagesvc_itself_comes_from_the_wheel(place):

@@ -96,8 +96,11 @@ def test_a_machine_in_an_ova_becomes_an_encrypted_image(alone, raw, rooms, tmp_p
         formats = {"disk_format": "qcow2", "imagesvc_key_id": key_id}
         tus = Tus(alone.owner)
         path, image_id = tus.begin(len(archive), image=formats, source_format="ova")
-        assert tus.patch(path, 0, archive).status_code == 204
+        answer = tus.patch(path, 0, archive)
+        assert answer.status_code == 204
         alone.several.work()
+        job = tus.job(answer)
+        assert (job["state"], job["cause"]) == ("done", None)
         image = alone.image(image_id)
     assert (image["status"], detail(alone, image)["key_id"]) == ("active", key_id)
     hold(alone, image, (raw, raw), tmp_path)
