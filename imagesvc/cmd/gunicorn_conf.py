@@ -3,6 +3,7 @@
 `imagesvc-api` names this module; the numbers that operators change come from imagesvc.conf.
 """
 
+import signal
 from typing import Any
 
 from imagesvc import opts
@@ -39,5 +40,11 @@ def on_starting(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Send the log of each process where the configuration says."""
+    """Send the log of each process where the configuration says.
+
+    Until gunicorn sets up a worker's signals it has those of the master, which would keep a SIGTERM
+    for a loop that does not run here: a stop that meets a newborn worker took `graceful_timeout`.
+    """
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     log.set_up(opts.load())
