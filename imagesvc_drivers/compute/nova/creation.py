@@ -77,7 +77,10 @@ class Creation:
         if len(failed) == len(servers):
             self._remove(asked.project_id, servers.values())
             return Progress(ProgressState.FAILED, error=next(iter(failed.values())))
-        self._end(asked.project_id, servers, failed)
+        try:
+            self._end(asked.project_id, servers, failed)
+        except errors.NotFound:  # a cancel took it meanwhile: the next look says what is left
+            return Progress(ProgressState.RUNNING)
         known = {**_errors(servers), **failed}
         good = {number: servers[number] for number in servers.keys() - failed.keys()}
         made = [_told(good, known, number) for number in range(int(asked.subject))]

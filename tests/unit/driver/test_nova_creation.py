@@ -5,6 +5,7 @@ import types
 
 import pytest
 
+from imagesvc.interface import errors
 from imagesvc.interface.operation import ProgressState
 from imagesvc_drivers.compute.nova import creation, work
 
@@ -102,3 +103,15 @@ def test_servers_that_were_told_of_stay_and_others_go():
     made, there = creation_of(server_of(1, ended=True), server_of(2, status="BUILD"))
     made.cancel(ASKED)
     assert there == {}
+
+
+def test_a_server_that_goes_while_it_is_told_of_is_looked_for_once_more(monkeypatch):
+    made, there = creation_of(server_of(1))
+
+    def gone(self, server, tag):
+        there.clear()
+        raise errors.NotFound("Nova has no such thing.")
+
+    monkeypatch.setattr(Cloud, "add_tag_to_server", gone)
+    assert made.poll(ASKED).state is ProgressState.RUNNING
+    assert made.poll(ASKED).state is ProgressState.CANCELLED
