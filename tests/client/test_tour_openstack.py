@@ -124,7 +124,8 @@ def test_an_image_is_imported_in_every_way(
     staged = queued()
     say("image", "stage", "--file", file, staged)
     say("image", "import", staged, "--method", "glance-direct", "--wait")
-    assert ask("image", "show", staged)["properties"]["stores"] == "main"
+    # The command takes `--wait`, and does not wait.
+    poll.until(lambda: ask("image", "show", staged)["properties"].get("stores") == "main", 60)
     say(
         "image", "import", staged, "--method", "copy-image", "--store", "near", "--wait",
         cloud="admin",
@@ -139,8 +140,8 @@ def test_an_image_is_imported_in_every_way(
         "--disallow-failure", "--wait",
     )  # fmt: skip
     both = ask("image", "create", "--import", "--file", file, "--disk-format", "raw", "by-import")
-    poll.until(lambda: ask("image", "show", both["id"])["status"] == "active", 60)
     for image_id in (fetched, both["id"]):
+        poll.until(lambda id=image_id: ask("image", "show", id)["status"] == "active", 60)
         say("image", "save", "--file", tmp_path / image_id, image_id)
         assert (tmp_path / image_id).read_bytes() == data
     tasks = ask("image", "task", "list", cloud="admin")
