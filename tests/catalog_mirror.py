@@ -6,6 +6,7 @@ ship here unchanged; only the keys are the test's. `odd` says what is answered i
 
 import contextlib
 import dataclasses
+import datetime
 import functools
 import hashlib
 import lzma
@@ -18,7 +19,7 @@ from pathlib import Path
 import pysequoia
 from pysequoia import SignatureMode, Tsk
 
-from tests import web_server
+from tests import poll, web_server
 from tests.web_server import answer
 
 Sign = Callable[[bytes], bytes]
@@ -269,6 +270,11 @@ def gnupg() -> Iterator[Gnupg]:
             yield Gnupg(home)
         finally:
             subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+
+
+def until_expired(cert: pysequoia.Cert) -> None:
+    """Until the key of a certificate has expired; those for 62 s are made a minute back."""
+    poll.until(lambda: cert.expiration < datetime.datetime.now(datetime.UTC), pause_s=0.1)
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import subprocess
-import time
 
 import openstack
 import pytest
@@ -50,7 +49,7 @@ def node(baremetal):
 
 def wait(check):
     """Until a node is as it should; each look costs Ironic and Keystone something."""
-    poll.until(lambda: check() or time.sleep(PAUSE_S), WAIT_S)
+    poll.until(check, WAIT_S, pause_s=PAUSE_S)
 
 
 def shown(baremetal, node):

@@ -8,7 +8,7 @@ import pytest
 from imagesvc import context, errors
 from imagesvc.domain.image import NewImage
 from imagesvc.domain.image_property import Change
-from imagesvc.manager import image_snapshot, last_use
+from imagesvc.manager import image_snapshot
 from tests.unit.db import make
 from tests.unit.worker.conftest import CALLER
 
@@ -17,10 +17,8 @@ GUEST = context.RequestContext("guest", "guest", frozenset({"member"}))
 ADMIN = dataclasses.replace(CALLER, roles=frozenset({"admin"}), is_admin=True)
 
 
-@pytest.fixture(autouse=True)
-def _uses_written_later(monkeypatch):
-    """No other thread's statement stands among those that a test counts."""
-    monkeypatch.setattr(last_use, "DELAY_S", 3600)
+# No other thread's statement stands among those that a test counts.
+pytestmark = pytest.mark.usefixtures("uses_written_later")
 
 
 @pytest.fixture

@@ -21,10 +21,7 @@ LONG_AGO = datetime.timedelta(hours=2)
 A_WHILE_AGO = datetime.timedelta(minutes=30)
 
 
-@pytest.fixture(autouse=True)
-def _by_hand(monkeypatch):
-    """Nothing is written until a test says so."""
-    monkeypatch.setattr(last_use, "DELAY_S", 3600)
+pytestmark = pytest.mark.usefixtures("uses_written_later")
 
 
 @pytest.fixture

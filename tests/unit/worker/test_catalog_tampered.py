@@ -49,7 +49,6 @@ class Station:
         self.folder = folder
         self._number = 20260100
         self.expiring = Tsk.generate("Gone <g@example.org>", validity_seconds=FOREVER_S)
-        self.expired_at = time.monotonic() + 3
         self.expired_signature = by(self.expiring)(b"list")
         self.revoked = Tsk.generate("Revoked <r@example.org>")
         cert = self.revoked.extract_certificate()
@@ -194,7 +193,7 @@ def sign_by_a_stranger(station, build):
 def sign_by_an_expired_key(station, build):
     path = station.mirror.signature_path(UBUNTU, build)
     station.mirror.files[path] = station.expired_signature
-    time.sleep(max(0.0, station.expired_at - time.monotonic()))
+    catalog_mirror.until_expired(station.expiring.extract_certificate())
 
 
 def sign_by_a_revoked_key(station, build):
